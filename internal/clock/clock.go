@@ -1,0 +1,158 @@
+package clock
+
+import (
+	"sync"
+	"time"
+)
+
+// Micros is a point in time: microseconds since 1970-01-01T00:00:00Z.
+type Micros int64
+
+// Durations in microseconds.
+const (
+	Millisecond Micros = 1000
+	Second             = 1000 * Millisecond
+	Minute             = 60 * Second
+	Hour               = 60 * Minute
+	Day                = 24 * Hour
+)
+
+// Add returns m moved by d. Fractions of a microsecond are cut off.
+func (m Micros) Add(d time.Duration) Micros { return m + Micros(d/time.Microsecond) }
+
+// Sub returns the duration from n to m.
+func (m Micros) Sub(n Micros) time.Duration { return time.Duration(m-n) * time.Microsecond }
+
+// Time returns m as a time.Time in UTC.
+func (m Micros) Time() time.Time { return time.UnixMicro(int64(m)).UTC() }
+
+// String returns m as RFC 3339 in UTC with microseconds.
+func (m Micros) String() string { return m.Time().Format("2006-01-02T15:04:05.000000Z") }
+
+// FromTime returns t in microseconds.
+func FromTime(t time.Time) Micros { return Micros(t.UnixMicro()) }
+
+// Clock tells the time and wakes its callers. Every part of the platform shares one.
+type Clock interface {
+	// Now returns the time. It never returns less than before.
+	Now() Micros
+	// After returns a channel that receives once d has passed.
+	After(d time.Duration) <-chan time.Time
+	// AfterFunc calls f in a goroutine of its own once d has passed. stop prevents that if it still can.
+	AfterFunc(d time.Duration, f func()) (stop func() bool)
+}
+
+// System is the machine's clock: wall time at the start, carried on by the monotonic clock, so that a step of the
+// wall clock is noticed instead of followed.
+type System struct {
+	start time.Time
+	last  struct {
+		sync.Mutex
+		at Micros
+	}
+}
+
+// NewSystem returns a running system clock.
+func NewSystem() *System { return &System{start: time.Now()} }
+
+// Now returns the wall time of the start plus the monotonic time since, strictly as read but never backwards.
+func (s *System) Now() Micros {
+	now := FromTime(s.start) + Micros(time.Since(s.start)/time.Microsecond)
+	s.last.Lock()
+	defer s.last.Unlock()
+	if now < s.last.at {
+		return s.last.at
+	}
+	s.last.at = now
+	return now
+}
+
+// Drift returns how far the wall clock stands from where the monotonic clock says it should be. Rule B7: a drift of
+// seconds stops the stamping of blocks and raises an alarm.
+func (s *System) Drift() time.Duration {
+	return time.Now().Round(0).Sub(s.start.Round(0)) - time.Since(s.start)
+}
+
+// After returns a channel that receives once d has passed.
+func (s *System) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// AfterFunc calls f in a goroutine of its own once d has passed.
+func (s *System) AfterFunc(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
+
+// Manual is a clock that moves only when told to: for tests, the simulator and the platform's virtual clock.
+type Manual struct {
+	mu     sync.Mutex
+	now    Micros
+	timers []*timer
+}
+
+type timer struct {
+	at   Micros
+	fire func()
+}
+
+// NewManual returns a clock that stands at now.
+func NewManual(now Micros) *Manual { return &Manual{now: now} }
+
+// Now returns where the clock stands.
+func (c *Manual) Now() Micros {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance moves the clock by d and fires what has become due, earliest first.
+func (c *Manual) Advance(d time.Duration) { c.Set(c.Now().Add(d)) }
+
+// Set moves the clock to at, if that is later, and fires what has become due, earliest first.
+func (c *Manual) Set(at Micros) {
+	for {
+		c.mu.Lock()
+		next := -1
+		for i, t := range c.timers {
+			if t.at <= at && (next < 0 || t.at < c.timers[next].at) {
+				next = i
+			}
+		}
+		if next < 0 {
+			if at > c.now {
+				c.now = at
+			}
+			c.mu.Unlock()
+			return
+		}
+		t := c.timers[next]
+		c.timers = append(c.timers[:next], c.timers[next+1:]...)
+		if t.at > c.now {
+			c.now = t.at
+		}
+		c.mu.Unlock()
+		t.fire()
+	}
+}
+
+// After returns a channel that receives once the clock has been moved by d.
+func (c *Manual) After(d time.Duration) <-chan time.Time {
+	ch := make(chan time.Time, 1)
+	c.AfterFunc(d, func() { ch <- c.Now().Time() })
+	return ch
+}
+
+// AfterFunc calls f in a goroutine of its own once the clock has been moved by d.
+func (c *Manual) AfterFunc(d time.Duration, f func()) func() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &timer{at: c.now.Add(d), fire: func() { go f() }}
+	c.timers = append(c.timers, t)
+	return func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for i, u := range c.timers {
+			if u == t {
+				c.timers = append(c.timers[:i], c.timers[i+1:]...)
+				return true
+			}
+		}
+		return false
+	}
+}
