@@ -1,0 +1,146 @@
+package arch
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// rules are the shape of the repository. The name is what a fixture's "// want" says.
+var rules = []struct {
+	name  string
+	check func(*tree) []finding
+}{
+	{"floor", onAFloor},
+	{"import", floorsHold},
+	{"sqlimport", sqlImports},
+	{"sqltext", sqlText},
+	{"gen", genImports},
+	{"rpc", rpcImports},
+	{"generated", generated},
+	{"pure", pureImports},
+	{"decide", pureNodes},
+	{"clock", clocks},
+	{"float", floats},
+	{"test", tests},
+	{"wiring", wiring},
+	{"charter", charters},
+	{"comment", comments},
+	{"words", words},
+}
+
+// TestRepository holds the repository to every rule.
+func TestRepository(t *testing.T) {
+	repo, err := load(os.DirFS("../.."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(repo.code()) < 10 {
+		t.Fatalf("only %d Go files found: the test looks in the wrong place", len(repo.code()))
+	}
+	for _, f := range repo.broken {
+		t.Error(f)
+	}
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) {
+			for _, f := range r.check(repo) {
+				t.Error(f)
+			}
+		})
+	}
+}
+
+var want = regexp.MustCompile(`// (two below )?want (\w+(?: \w+)*)`)
+
+// TestRulesFire holds the rules to the fixture: each fires where a line is marked for it, and nowhere else.
+func TestRulesFire(t *testing.T) {
+	bad, err := load(os.DirFS("testdata/bad"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range bad.broken {
+		t.Error(f)
+	}
+	marks := map[string][]string{} // rule → places
+	for _, f := range bad.files {
+		for n, line := range strings.Split(string(f.text), "\n") {
+			if m := want.FindStringSubmatch(line); m != nil {
+				at := n + 1
+				if m[1] != "" {
+					at += 2 // a comment on the line itself would be the one that is missing
+				}
+				for _, rule := range strings.Fields(m[2]) {
+					marks[rule] = append(marks[rule], fmt.Sprintf("%s:%d", f.path, at))
+				}
+			}
+		}
+	}
+	for _, r := range rules {
+		if r.name == "words" {
+			continue // TestWordsFire: its fixture may not stand in the repository
+		}
+		t.Run(r.name, func(t *testing.T) {
+			var got []string
+			for _, f := range r.check(bad) {
+				got = append(got, fmt.Sprintf("%s:%d", f.file.path, f.line))
+			}
+			same(t, got, marks[r.name])
+		})
+		delete(marks, r.name)
+	}
+	for rule, places := range marks {
+		t.Errorf("%v want a rule %q that does not exist", places, rule)
+	}
+}
+
+// TestWordsFire holds the words to a fixture in memory, put together from pieces.
+func TestWordsFire(t *testing.T) {
+	bad := fstest.MapFS{}
+	for name, text := range map[string]string{
+		"path":     "read /wo" + "rk/data",
+		"home":     "see \"/ho" + "me/alice/x\"",
+		"temp":     "out=/tm" + "p/x",
+		"registry": "https://prox" + "y.golang.org",
+		"variable": "GOPROX" + "Y=https://example.com",
+		"debt":     "// TO" + "DO: finish",
+		"soon":     "good enough for" + " now",
+	} {
+		bad[name] = &fstest.MapFile{Data: []byte("a line\n" + text + "\n")}
+	}
+	for name, text := range map[string]string{
+		"good": "GET /v1/homes/x, a temporary folder, work done, what is written for nowhere\n",
+	} {
+		bad[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	tr, err := load(bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range words(tr) {
+		got = append(got, fmt.Sprintf("%s:%d", f.file.path, f.line))
+	}
+	same(t, got, []string{"debt:2", "home:2", "path:2", "registry:2", "soon:2", "temp:2", "variable:2"})
+}
+
+// same compares two sets of places.
+func same(t *testing.T, got, want []string) {
+	t.Helper()
+	if len(want) == 0 {
+		t.Error("the fixture does not break this rule: add a line that does")
+	}
+	for _, g := range got {
+		if !slices.Contains(want, g) {
+			t.Errorf("%s: found where nothing is wrong", g)
+		}
+	}
+	for _, w := range want {
+		if !slices.Contains(got, w) {
+			t.Errorf("%s: not found", w)
+		}
+	}
+}

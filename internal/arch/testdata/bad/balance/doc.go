@@ -1,0 +1,2 @@
+// Package balance is here to break rules in its other files.
+package balance

@@ -1,0 +1,7 @@
+package balance
+
+import "database/sql"
+
+const load = `SELECT id FROM accounts`
+
+var _ *sql.DB

@@ -1,0 +1,1 @@
+package common // want floor floor charter

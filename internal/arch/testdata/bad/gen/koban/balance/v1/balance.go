@@ -1,0 +1,1 @@
+package balancev1 // want generated

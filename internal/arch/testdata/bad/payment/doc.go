@@ -1,0 +1,2 @@
+// Package payment is here to break rules in its other files.
+package payment

@@ -1,0 +1,4 @@
+package payment
+
+// X is documented.
+var X, Y int
