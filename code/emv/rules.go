@@ -1,0 +1,257 @@
+package emv
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/koban-pay/koban/money"
+)
+
+// class is the set of characters a value may have (EMV MPM §4.1).
+type class uint8
+
+const (
+	open    class = iota // any: reserved for future use
+	digits               // N: 0–9
+	special              // ans: printable ASCII
+	text                 // S: Unicode, without control characters
+)
+
+// rule is one row of a table of objects. A max of zero means that the table has no such object.
+type rule struct {
+	min, max  int // length in characters
+	class     class
+	mandatory bool
+}
+
+// rootRules is the table of root objects (EMV MPM §3.2, table 3.1 and §4.7). Templates have the class that their
+// objects share. At least one of 02–51 is mandatory as well.
+var rootRules = func() (t [100]rule) {
+	t[0] = rule{2, 2, digits, true}
+	t[1] = rule{2, 2, digits, false}
+	fill(t[2:52], rule{1, 99, special, false})
+	t[52] = rule{4, 4, digits, true}
+	t[53] = rule{3, 3, digits, true}
+	t[54] = rule{1, 13, special, false}
+	t[55] = rule{2, 2, digits, false}
+	t[56] = rule{1, 13, special, false}
+	t[57] = rule{1, 5, special, false}
+	t[58] = rule{2, 2, special, true}
+	t[59] = rule{1, 25, special, true}
+	t[60] = rule{1, 15, special, true}
+	t[61] = rule{1, 10, special, false}
+	t[62] = rule{1, 99, open, false} // oddities inside are warnings
+	t[63] = rule{4, 4, special, true}
+	t[64] = rule{1, 99, open, false}
+	fill(t[65:80], rule{1, 99, open, false})
+	fill(t[80:], rule{1, 99, text, false})
+	return t
+}()
+
+// systemRules is the table inside a template that belongs to a payment system: 26–51, 80–99, and 62.50–99.
+var systemRules = func() (t [100]rule) {
+	t[0] = rule{1, 32, special, true}
+	fill(t[1:], rule{1, 99, open, false})
+	return t
+}()
+
+// additionalRules is the table inside 62. Only the lengths are binding.
+var additionalRules = func() (t [100]rule) {
+	t[0] = rule{1, 99, open, false}
+	fill(t[1:9], rule{1, 25, special, false})
+	t[9] = rule{1, 3, special, false}
+	t[10] = rule{1, 20, special, false}
+	t[11] = rule{3, 3, digits, false}
+	fill(t[12:], rule{1, 99, open, false})
+	return t
+}()
+
+// languageRules is the table inside 64.
+var languageRules = func() (t [100]rule) {
+	t[0] = rule{2, 2, special, true}
+	t[1] = rule{1, 25, text, true}
+	t[2] = rule{1, 15, text, false}
+	fill(t[3:], rule{1, 99, open, false})
+	return t
+}()
+
+func fill(rules []rule, r rule) {
+	for i := range rules {
+		rules[i] = r
+	}
+}
+
+// templateRules returns the table for the objects inside the object with the given path, or nil if it is no template.
+func templateRules(path string) *[100]rule {
+	n := number(path)
+	switch {
+	case n == 62:
+		return &additionalRules
+	case n == 64:
+		return &languageRules
+	case 26 <= n && n <= 51, n >= 80:
+		return &systemRules
+	case len(path) == 5 && path[:3] == "62." && path[3] >= '5':
+		return &systemRules
+	}
+	return nil
+}
+
+// reader checks what scanned objects mean, and opens the templates among them.
+type reader struct {
+	code *Code
+}
+
+func (r *reader) read() *Error {
+	c := r.code
+	end := c.Objects[len(c.Objects)-1].Offset // what is missing should have come before the check sum
+	if refusal := r.check(c.Objects, &rootRules, "", end); refusal != nil {
+		return refusal
+	}
+	if len(c.Accounts()) == 0 {
+		return refuse(MissingMandatory, "26", end, "There is no merchant account information; expected at least one of 02 to 51.")
+	}
+	for _, rule := range [...]func(*Code, int) *Error{checkFixed, checkMoney, checkTip, checkLanguage, readJPQR} {
+		if refusal := rule(c, end); refusal != nil {
+			return refusal
+		}
+	}
+	return nil
+}
+
+// check holds objects against a table, and opens the templates among them. parent is the path of the template that
+// holds them; end is the offset of its end.
+func (r *reader) check(objects []Object, rules *[100]rule, parent string, end int) *Error {
+	for i := range objects {
+		if refusal := r.checkOne(&objects[i], &rules[number(objects[i].ID)], parent); refusal != nil {
+			return refusal
+		}
+	}
+	for n, rule := range rules {
+		if id := idText(n); rule.mandatory && find(objects, id) == nil {
+			return refuse(MissingMandatory, join(parent, id), end, "The object is mandatory, but it is not there.")
+		}
+	}
+	return nil
+}
+
+func (r *reader) checkOne(o *Object, rule *rule, parent string) *Error {
+	length := utf8.RuneCountInString(o.Value)
+	if length < rule.min || length > rule.max {
+		if rule.min == rule.max {
+			return refuse(BadLength, join(parent, o.ID), o.Offset+2, "The length is %d; expected %d.", length, rule.max)
+		}
+		return refuse(BadLength, join(parent, o.ID), o.Offset+2, "The length is %d; expected %d to %d.", length, rule.min, rule.max)
+	}
+	if at := rule.class.mismatch(o.Value); at >= 0 {
+		refusal := refuse(BadFormat, join(parent, o.ID), o.Offset+4+at, "Found %q; expected %s.", []rune(o.Value)[at], rule.class)
+		if parent != "62" {
+			return refusal
+		}
+		r.warn(refusal)
+	}
+	if parent == "62" {
+		r.checkAdditional(o)
+	}
+	path := o.ID
+	if parent != "" {
+		if parent != "62" || o.ID < "50" {
+			return nil
+		}
+		path = join(parent, o.ID)
+	}
+	inside := templateRules(path)
+	if inside == nil {
+		return nil
+	}
+	objects, refusal := scan(o.Value, path, o.Offset+4)
+	if refusal != nil {
+		return refusal
+	}
+	o.Value, o.Objects = "", objects
+	return r.check(objects, inside, path, o.Offset+4+length)
+}
+
+// checkAdditional warns of values in 62 outside the sets that the standard gives. They are hints for the app, and
+// widely used codes get them wrong, so they do not make a code unreadable.
+func (r *reader) checkAdditional(o *Object) {
+	switch o.ID {
+	case "00":
+		r.warn(refuse(BadID, "62.00", o.Offset, "Template 62 has no object 00."))
+	case "09":
+		for i := range o.Value {
+			if !strings.Contains("AME", o.Value[i:i+1]) || strings.Contains(o.Value[:i], o.Value[i:i+1]) {
+				r.warn(refuse(BadValue, "62.09", o.Offset+4, "Found %q; expected A, M and E, each at most once.", o.Value))
+				return
+			}
+		}
+	}
+}
+
+func (r *reader) warn(e *Error) {
+	r.code.Warnings = append(r.code.Warnings, Warning{Object: e.Object, Offset: e.Offset, Message: e.Message})
+}
+
+// mismatch returns the index, in characters, of the first character of s that is not in k, or -1.
+func (k class) mismatch(s string) int {
+	if k == open {
+		return -1
+	}
+	n := 0
+	for _, r := range s {
+		ok := true
+		switch k {
+		case digits:
+			ok = '0' <= r && r <= '9'
+		case special:
+			ok = ' ' <= r && r <= '~'
+		case text:
+			ok = !unicode.IsControl(r)
+		}
+		if !ok {
+			return n
+		}
+		n++
+	}
+	return -1
+}
+
+func (k class) String() string {
+	return [...]string{"anything", "digits", "printable ASCII characters", "text without control characters"}[k]
+}
+
+func idText(n int) string { return string([]byte{byte('0' + n/10), byte('0' + n%10)}) }
+
+// checkFixed holds objects against the values that the standard lists.
+func checkFixed(c *Code, _ int) *Error {
+	if o := &c.Objects[0]; o.Value != "01" {
+		return refuse(BadValue, "00", o.Offset+4, "The payload format indicator is %q; expected 01.", o.Value)
+	}
+	if o := find(c.Objects, "01"); o != nil && o.Value != "11" && o.Value != "12" {
+		return refuse(BadValue, "01", o.Offset+4, "The point of initiation is %q; expected 11 (static) or 12 (dynamic).", o.Value)
+	}
+	if o := find(c.Objects, "58"); !isCountry(o.Value) {
+		return refuse(BadValue, "58", o.Offset+4, "%q is no country of ISO 3166-1.", o.Value)
+	}
+	return nil
+}
+
+func checkLanguage(c *Code, _ int) *Error {
+	if o := find(c.Objects, "64.00"); o != nil && (!isLetter(o.Value[0]) || !isLetter(o.Value[1])) {
+		return refuse(BadValue, "64.00", o.Offset+4, "%q is no language of ISO 639-1.", o.Value)
+	}
+	return nil
+}
+
+func isLetter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
+
+// checkMoney reads the currency and the amount.
+func checkMoney(c *Code, _ int) *Error {
+	o := find(c.Objects, "53")
+	currency := c.Currency()
+	if currency == money.None {
+		return refuse(BadValue, "53", o.Offset+4, "%q is no active currency of ISO 4217.", o.Value)
+	}
+	return checkAmount(find(c.Objects, "54"), currency)
+}
