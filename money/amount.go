@@ -3,6 +3,7 @@ package money
 import (
 	"cmp"
 	"fmt"
+	"math/bits"
 )
 
 // Amount is a number of minor units of a currency: 1234 of USD is 12.34 dollars. It is a value: == compares it.
@@ -59,17 +60,22 @@ func (a Amount) Cmp(b Amount) (int, error) {
 }
 
 // Sum returns the sum of parts, all of which are in c; the sum of none is zero. It fails with ErrMixed, and with
-// ErrOverflow if the sum, added from left to right, leaves int64 on the way.
+// ErrOverflow if the whole sum leaves int64, whatever the order of the parts.
 func Sum(c Currency, parts ...Amount) (Amount, error) {
-	sum := Amount{0, c}
+	var hi, lo uint64 // the running sum as a 128-bit integer in two's complement
 	for _, p := range parts {
-		next, err := sum.Add(p)
-		if err != nil {
-			return Amount{}, err
+		if p.Currency != c {
+			return Amount{}, mixed(c, p.Currency)
 		}
-		sum = next
+		var carry uint64
+		lo, carry = bits.Add64(lo, uint64(p.Minor), 0)
+		hi += uint64(p.Minor>>63) + carry
 	}
-	return sum, nil
+	n := int64(lo)
+	if hi != uint64(n>>63) {
+		return Amount{}, ErrOverflow
+	}
+	return Amount{n, c}, nil
 }
 
 func mixed(a, b Currency) error { return fmt.Errorf("%w: %v and %v", ErrMixed, a, b) }

@@ -12,8 +12,7 @@ type row struct {
 // list gives no minor unit ("N.A.": precious metals, the SDR and other units of account, bond units, XTS, XXX) cannot
 // be paid with and is left out, as are the codes moved to List Three (BGN, HRK, SLL, ZWL, ANG, CUC …).
 //
-// Source: ISO 4217:2015, List One of the maintenance agency (SIX Financial Information), up to amendment 180, in
-// force since 2026-01-01.
+// Source: ISO 4217:2015, List One of the maintenance agency (SIX Financial Information) as published on 2026-09-17.
 var listOne = [...]row{
 	{"AED", 784, 2, "UAE Dirham"},
 	{"AFN", 971, 2, "Afghani"},

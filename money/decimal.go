@@ -60,34 +60,19 @@ func ParseDecimal(s string, c Currency) (Amount, error) {
 	case len(fraction) > c.Exponent():
 		return Amount{}, fmt.Errorf("%w: %v has %d decimals, unlike %.24q", ErrDecimal, c, c.Exponent(), s)
 	}
-	n, err := appendDigits(0, whole)
-	if err == nil {
-		n, err = appendDigits(n, fraction)
+	n, fits := int64(0), true
+	for _, digits := range [...]string{whole, fraction, "0000"[:c.Exponent()-len(fraction)]} {
+		for i := 0; i < len(digits); i++ {
+			d := int64(digits[i]) - '0'
+			if d < 0 || d > 9 {
+				return Amount{}, fmt.Errorf("%w: expected digits and at most one point in %.24q", ErrDecimal, s)
+			}
+			fits = fits && n <= (MaxStored-d)/10
+			n = n*10 + d // wraps once it no longer fits, and is then not used
+		}
 	}
-	if err == nil {
-		n, err = appendDigits(n, "0000"[:c.Exponent()-len(fraction)])
-	}
-	if err != nil {
-		return Amount{}, fmt.Errorf("%w: %.24q", err, s)
+	if !fits {
+		return Amount{}, fmt.Errorf("%w: %.24q", ErrOverflow, s)
 	}
 	return Amount{n, c}, nil
-}
-
-// appendDigits returns the number that n becomes with digits written after it.
-func appendDigits(n int64, digits string) (int64, error) {
-	overflow := false
-	for i := 0; i < len(digits); i++ {
-		d := digits[i] - '0'
-		if d > 9 {
-			return 0, ErrDecimal
-		}
-		if n > (MaxStored-int64(d))/10 {
-			overflow, n = true, 0
-		}
-		n = n*10 + int64(d)
-	}
-	if overflow {
-		return 0, ErrOverflow
-	}
-	return n, nil
 }
