@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -38,7 +39,7 @@ type Clock interface {
 	Now() Micros
 	// After returns a channel that receives once d has passed.
 	After(d time.Duration) <-chan time.Time
-	// AfterFunc calls f in a goroutine of its own once d has passed. stop prevents that if it still can.
+	// AfterFunc calls f in a goroutine of its own once d has passed. stop prevents that and reports whether it could.
 	AfterFunc(d time.Duration, f func()) (stop func() bool)
 }
 
@@ -88,7 +89,7 @@ type Manual struct {
 
 type timer struct {
 	at   Micros
-	fire func()
+	fire func() // never blocks
 }
 
 // NewManual returns a clock that stands at now.
@@ -104,7 +105,8 @@ func (c *Manual) Now() Micros {
 // Advance moves the clock by d and fires what has become due, earliest first.
 func (c *Manual) Advance(d time.Duration) { c.Set(c.Now().Add(d)) }
 
-// Set moves the clock to at, if that is later, and fires what has become due, earliest first.
+// Set moves the clock to at, if that is later, and fires what has become due, earliest first; what is due at the same
+// time, in the order it was asked for. While a timer fires, the clock stands where that timer was due.
 func (c *Manual) Set(at Micros) {
 	for {
 		c.mu.Lock()
@@ -122,7 +124,7 @@ func (c *Manual) Set(at Micros) {
 			return
 		}
 		t := c.timers[next]
-		c.timers = append(c.timers[:next], c.timers[next+1:]...)
+		c.timers = slices.Delete(c.timers, next, next+1)
 		if t.at > c.now {
 			c.now = t.at
 		}
@@ -131,28 +133,37 @@ func (c *Manual) Set(at Micros) {
 	}
 }
 
-// After returns a channel that receives once the clock has been moved by d.
+// After returns a channel that receives once the clock has been moved by d: when Set returns, it can be read.
 func (c *Manual) After(d time.Duration) <-chan time.Time {
 	ch := make(chan time.Time, 1)
-	c.AfterFunc(d, func() { ch <- c.Now().Time() })
+	c.schedule(d, func(at Micros) { ch <- at.Time() })
 	return ch
 }
 
 // AfterFunc calls f in a goroutine of its own once the clock has been moved by d.
 func (c *Manual) AfterFunc(d time.Duration, f func()) func() bool {
+	return c.schedule(d, func(Micros) { go f() })
+}
+
+// schedule has fire called with the time it is due, d from now; at once if that is not in the future, as a real timer does.
+func (c *Manual) schedule(d time.Duration, fire func(at Micros)) (stop func() bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &timer{at: c.now.Add(d), fire: func() { go f() }}
+	t := &timer{at: c.now.Add(d)}
+	t.fire = func() { fire(t.at) }
+	if t.at <= c.now {
+		t.fire()
+		return func() bool { return false }
+	}
 	c.timers = append(c.timers, t)
 	return func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		for i, u := range c.timers {
-			if u == t {
-				c.timers = append(c.timers[:i], c.timers[i+1:]...)
-				return true
-			}
+		i := slices.Index(c.timers, t)
+		if i < 0 {
+			return false
 		}
-		return false
+		c.timers = slices.Delete(c.timers, i, i+1)
+		return true
 	}
 }

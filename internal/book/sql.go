@@ -1,0 +1,328 @@
+package book
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/store"
+)
+
+// SQLState keeps the tables of a service's books in its own database. Every table has the columns tenant, volume and
+// id as primary key, then the columns of its Schema, then "due" where it has due times.
+type SQLState struct {
+	db    *store.DB
+	mu    sync.Mutex
+	texts map[string]string
+}
+
+const savedTable = `CREATE TABLE IF NOT EXISTS book_saved (
+	book TEXT NOT NULL PRIMARY KEY,
+	seq BIGINT NOT NULL,
+	hash BYTEA NOT NULL,
+	epoch BIGINT NOT NULL,
+	at BIGINT NOT NULL,
+	newest BIGINT NOT NULL
+)`
+
+// NewSQLState returns the state of the service whose tables stand, migrated, in db.
+func NewSQLState(ctx context.Context, db *store.DB) (*SQLState, error) {
+	err := db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, savedTable)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("book: prepare the state tables: %w", err)
+	}
+	return &SQLState{db: db, texts: make(map[string]string)}, nil
+}
+
+// DB returns the database the tables stand in.
+func (s *SQLState) DB() *store.DB { return s.db }
+
+// Saved implements State.
+func (s *SQLState) Saved(ctx context.Context, book string) (p Position, err error) {
+	err = s.db.Read(ctx, func(tx *sql.Tx) error {
+		p, err = position(ctx, tx, book)
+		return err
+	})
+	return p, err
+}
+
+func position(ctx context.Context, tx *sql.Tx, book string) (Position, error) {
+	p := Position{Head: journal.Head{Book: book}}
+	var hash []byte
+	err := tx.QueryRowContext(ctx, `SELECT seq, hash, epoch, at, newest FROM book_saved WHERE book = $1`, book).
+		Scan(&p.Head.Seq, &hash, &p.Head.Epoch, &p.At, &p.Newest)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, nil
+	}
+	copy(p.Head.Hash[:], hash)
+	return p, err
+}
+
+// maxIn is the most ids in one read.
+const maxIn = 200
+
+// Load implements State.
+func (s *SQLState) Load(ctx context.Context, book string, volume int, wants []Want) (out []any, p Position, err error) {
+	out = make([]any, len(wants))
+	groups := make(map[group][]int)
+	for i, w := range wants {
+		g := group{w.Table, w.Key.Tenant}
+		groups[g] = append(groups[g], i)
+	}
+	err = s.db.Read(ctx, func(tx *sql.Tx) error {
+		if p, err = position(ctx, tx, book); err != nil {
+			return err
+		}
+		for g, at := range groups {
+			for len(at) > 0 {
+				n := min(len(at), maxIn)
+				if err := s.load(ctx, tx, g, volume, wants, at[:n], out); err != nil {
+					return err
+				}
+				at = at[n:]
+			}
+		}
+		return nil
+	})
+	return out, p, err
+}
+
+type group struct {
+	table  Table
+	tenant id.Tenant
+}
+
+func (s *SQLState) load(ctx context.Context, tx *sql.Tx, g group, volume int, wants []Want, at []int, out []any) error {
+	b := g.table.base()
+	args := []any{int64(g.tenant), int64(volume)}
+	byID := make(map[id.ID][]int, len(at))
+	for _, i := range at {
+		k := wants[i].Key.ID
+		if byID[k] == nil {
+			args = append(args, k[:])
+		}
+		byID[k] = append(byID[k], i)
+	}
+	text := s.text("load", b, len(byID), func() string {
+		return "SELECT id, " + strings.Join(b.columns, ", ") + " FROM " + b.table +
+			" WHERE tenant = $1 AND volume = $2 AND id IN (" + params(3, len(byID)) + ")"
+	})
+	rows, err := tx.QueryContext(ctx, text, args...)
+	if err != nil {
+		return fmt.Errorf("book: load %s: %w", b.table, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var raw []byte
+		v, err := g.table.scan(func(dest ...any) error {
+			return rows.Scan(append([]any{&raw}, dest...)...)
+		})
+		if err != nil {
+			return fmt.Errorf("book: load %s: %w", b.table, err)
+		}
+		for _, i := range byID[id.ID(raw)] {
+			out[i] = v
+		}
+	}
+	return rows.Err()
+}
+
+// DueBefore implements State.
+func (s *SQLState) DueBefore(ctx context.Context, volume int, t Table, before clock.Micros, limit int) (out []DueRow, err error) {
+	b := t.base()
+	err = s.db.Read(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, "SELECT tenant, id, due FROM "+b.table+
+			" WHERE volume = $1 AND due > 0 AND due < $2 ORDER BY due LIMIT $3", int64(volume), int64(before), int64(limit))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var d DueRow
+			var raw []byte
+			if err := rows.Scan(&d.Key.Tenant, &raw, &d.At); err != nil {
+				return err
+			}
+			d.Key.ID = id.ID(raw)
+			out = append(out, d)
+		}
+		return rows.Err()
+	})
+	return out, err
+}
+
+// Save implements State. Each book's position is compared and set in the same transaction as its rows; after a lost
+// reply the position already says so, and the retry finds nothing to do.
+func (s *SQLState) Save(ctx context.Context, sets []*SaveSet) (lost []string, err error) {
+	err = s.db.Write(ctx, func(tx *sql.Tx) error {
+		lost = lost[:0]
+		byTable := make(map[string]*merged)
+		var order []string
+		for _, set := range sets {
+			ok, done, err := advance(ctx, tx, set)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				lost = append(lost, set.Book)
+			}
+			if !ok || done {
+				continue
+			}
+			for i := range set.Tables {
+				t := &set.Tables[i]
+				m := byTable[t.Name()]
+				if m == nil {
+					m = &merged{base: t.table}
+					byTable[t.Name()] = m
+					order = append(order, t.Name())
+				}
+				m.add(set.Volume, t)
+			}
+		}
+		for _, name := range order {
+			if err := s.upsert(ctx, tx, byTable[name]); err != nil {
+				return fmt.Errorf("book: save %s: %w", name, err)
+			}
+		}
+		return nil
+	})
+	return lost, err
+}
+
+// advance moves a book's position. ok is false if the tables stand elsewhere than the snapshot started from; done is
+// true if they stand at its end already.
+func advance(ctx context.Context, tx *sql.Tx, set *SaveSet) (ok, done bool, err error) {
+	text := `UPDATE book_saved SET seq = $2, hash = $3, epoch = $4, at = $5, newest = $6
+		WHERE book = $1 AND seq = $7 AND hash = $8`
+	args := []any{set.Book, int64(set.To.Seq), set.To.Hash[:], int64(set.To.Epoch), int64(set.At), int64(set.Newest)}
+	if set.From.Seq == 0 {
+		text = `INSERT INTO book_saved (book, seq, hash, epoch, at, newest) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (book) DO NOTHING`
+	} else {
+		args = append(args, int64(set.From.Seq), set.From.Hash[:])
+	}
+	r, err := tx.ExecContext(ctx, text, args...)
+	if err != nil {
+		return false, false, fmt.Errorf("book: save the position of %s: %w", set.Book, err)
+	}
+	if n, err := r.RowsAffected(); err != nil || n == 1 {
+		return err == nil, false, err
+	}
+	p, err := position(ctx, tx, set.Book)
+	if err != nil {
+		return false, false, err
+	}
+	same := p.Head.Seq == set.To.Seq && p.Head.Hash == set.To.Hash
+	return same, same, nil
+}
+
+// merged is one table's changes over several books.
+type merged struct {
+	base *tableBase
+	rows int
+	args []any
+}
+
+func (m *merged) add(volume int, t *TableSave) {
+	w := t.Width()
+	for i, k := range t.Keys {
+		m.args = append(m.args, int64(k.Tenant), int64(volume), append([]byte(nil), k.ID[:]...))
+		m.args = append(m.args, t.Args[i*w:(i+1)*w]...)
+	}
+	m.rows += len(t.Keys)
+}
+
+// chunks are the numbers of rows per statement: few texts to prepare, few calls.
+var chunks = []int{64, 8, 1}
+
+func (s *SQLState) upsert(ctx context.Context, tx *sql.Tx, m *merged) error {
+	w := m.base.width() + 3
+	args := m.args
+	for _, n := range chunks {
+		if len(args) < n*w {
+			continue
+		}
+		stmt, err := tx.PrepareContext(ctx, s.text("save", m.base, n, func() string { return upsertText(m.base, n) }))
+		if err != nil {
+			return err
+		}
+		for len(args) >= n*w {
+			if _, err := stmt.ExecContext(ctx, args[:n*w]...); err != nil {
+				stmt.Close()
+				return err
+			}
+			args = args[n*w:]
+		}
+		stmt.Close()
+	}
+	return nil
+}
+
+func upsertText(b *tableBase, n int) string {
+	cols := b.columns
+	if b.timed {
+		cols = append(append([]string(nil), cols...), "due")
+	}
+	var t strings.Builder
+	t.WriteString("INSERT INTO " + b.table + " (tenant, volume, id, " + strings.Join(cols, ", ") + ") VALUES ")
+	for i := range n {
+		if i > 0 {
+			t.WriteString(", ")
+		}
+		t.WriteString("(" + params(1+i*(len(cols)+3), len(cols)+3) + ")")
+	}
+	t.WriteString(" ON CONFLICT (tenant, volume, id) DO UPDATE SET ")
+	for i, c := range cols {
+		if i > 0 {
+			t.WriteString(", ")
+		}
+		t.WriteString(c + " = excluded." + c)
+	}
+	return t.String()
+}
+
+func params(from, n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", from+i)
+	}
+	return b.String()
+}
+
+func (s *SQLState) text(verb string, b *tableBase, n int, make func() string) string {
+	key := fmt.Sprintf("%s %s %d", verb, b.table, n)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.texts[key]
+	if !ok {
+		t = make()
+		s.texts[key] = t
+	}
+	return t
+}
+
+// Wipe implements State.
+func (s *SQLState) Wipe(ctx context.Context, book string, volume int, tables []Table) error {
+	return s.db.Write(ctx, func(tx *sql.Tx) error {
+		for _, t := range tables {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+t.base().table+" WHERE volume = $1", int64(volume)); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM book_saved WHERE book = $1`, book)
+		return err
+	})
+}

@@ -1,0 +1,73 @@
+package book
+
+import (
+	"context"
+
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/journal"
+)
+
+// State is where the tables of a service's books are kept. They follow the journal and can be rebuilt from it (rule
+// B10). The one in production is SQLState; the simulator has one in memory.
+type State interface {
+	// Saved returns the block that the tables of a book stand for; the zero position for a new book.
+	Saved(ctx context.Context, book string) (Position, error)
+	// Load fetches rows in one snapshot, one read per table, and the position they stand for. The result has one
+	// entry per want, nil where there is no row.
+	Load(ctx context.Context, book string, volume int, wants []Want) ([]any, Position, error)
+	// DueBefore returns up to limit rows of a table that are due before the given time, earliest first.
+	DueBefore(ctx context.Context, volume int, t Table, before clock.Micros, limit int) ([]DueRow, error)
+	// Save writes the snapshots of several books in one transaction. It returns the books whose tables no longer
+	// stand where the snapshot started from: another writer has saved them.
+	Save(ctx context.Context, sets []*SaveSet) (lost []string, err error)
+	// Wipe empties the tables of a book, to rebuild them.
+	Wipe(ctx context.Context, book string, volume int, tables []Table) error
+}
+
+// Position is a block, and what else has to be known to go on from it.
+type Position struct {
+	Head   journal.Head
+	At     clock.Micros // time of the block
+	Newest clock.Micros // the latest time in the id of any row
+}
+
+// DueRow is a row that is due.
+type DueRow struct {
+	Key Key
+	At  clock.Micros
+}
+
+// SaveSet is what changed in one book's tables between two blocks.
+type SaveSet struct {
+	Book   string
+	Volume int
+	From   journal.Head
+	To     journal.Head
+	At     clock.Micros
+	Newest clock.Micros
+	Tables []TableSave
+}
+
+// TableSave is what changed in one table: Args holds the values of the columns (and the due time, if the table has
+// one) for each key in turn.
+type TableSave struct {
+	table *tableBase
+	Keys  []Key
+	Args  []any
+}
+
+// Name returns the SQL table's name.
+func (t *TableSave) Name() string { return t.table.table }
+
+// Width returns how many values each key has in Args.
+func (t *TableSave) Width() int { return t.table.width() }
+
+func (b *tableBase) width() int {
+	if b.timed {
+		return len(b.columns) + 1
+	}
+	return len(b.columns)
+}
+
+// TableName returns the name of a machine's table.
+func TableName(t Table) string { return t.base().table }
