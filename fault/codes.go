@@ -198,7 +198,7 @@ func (c Code) Status() int {
 	if r, ok := table[c]; ok {
 		return r.HTTP
 	}
-	return 500
+	return c.Kind().status()
 }
 
 // Summary returns what happened, in one sentence.

@@ -24,6 +24,28 @@ const (
 // Error makes a kind usable as a target of errors.Is.
 func (k Kind) Error() string { return string(k) }
 
+// status is what a fault of kind k is answered with unless its code says otherwise.
+func (k Kind) status() int {
+	switch k {
+	case Invalid:
+		return 400
+	case Unauthenticated:
+		return 401
+	case Denied:
+		return 403
+	case NotFound:
+		return 404
+	case Refused:
+		return 422
+	case Conflict:
+		return 409
+	case Busy, Unknown:
+		return 503
+	default:
+		return 500
+	}
+}
+
 // Error is one failure: a code of the closed list, and what a person needs to act on it.
 type Error struct {
 	Code    Code
@@ -48,21 +70,37 @@ func (e *Error) Error() string {
 // Is reports whether target is the same fault, by code: it holds for a fault decoded from the wire as it does for
 // one made in this process.
 func (e *Error) Is(target error) bool {
-	if k, ok := target.(Kind); ok {
-		return e.Kind == k
+	switch t := target.(type) {
+	case Kind:
+		return t == e.Kind
+	case Code:
+		return t == e.Code
+	case *Error:
+		return t.Code == e.Code
 	}
-	t, ok := target.(*Error)
-	return ok && t.Code == e.Code
+	return false
 }
 
-// Unwrap returns the cause, if this fault was made from another error.
-func (e *Error) Unwrap() error { return e.cause }
+// Unwrap returns the cause, unless that is a fault itself: an unknown outcome that came about because somebody refused
+// must not pass for a refusal. Such a cause is for the log only.
+func (e *Error) Unwrap() error {
+	var inner *Error
+	if errors.As(e.cause, &inner) {
+		return nil
+	}
+	return e.cause
+}
 
 // Retryable reports whether sending the same request again, under the same id, can end differently.
 func (e *Error) Retryable() bool { return e.Kind == Busy || e.Kind == Unknown || e.Code == InProgress }
 
-// Status is the HTTP status that the fault is answered with.
-func (e *Error) Status() int { return e.Code.Status() }
+// Status is the HTTP status that the fault is answered with. A code that only a newer peer knows has that of its kind.
+func (e *Error) Status() int {
+	if r, ok := table[e.Code]; ok {
+		return r.HTTP
+	}
+	return e.Kind.status()
+}
 
 // WithParam returns a copy of e that names the request field at fault.
 func (e *Error) WithParam(param string) *Error {
@@ -99,8 +137,9 @@ func KindOf(err error) Kind {
 	return Of(err).Kind
 }
 
-// Decode rebuilds a fault that travelled as code, message and param. A code this process does not know is Unknown,
-// so that a newer peer's refusal is asked about again instead of being taken for something else.
+// Decode rebuilds a fault that travelled as code, kind, message and param. The kind of a code on the list is the list's.
+// A code that only a newer peer knows keeps the kind it came with; a kind that is not known either is Unknown, so that
+// it is asked about again instead of being taken for something else.
 func Decode(code, kind, message, param string) *Error {
 	if info, ok := table[Code(code)]; ok {
 		return &Error{Code: Code(code), Kind: info.Kind, Message: message, Param: param}
