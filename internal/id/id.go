@@ -28,11 +28,11 @@ const epoch = clock.Micros(1577836800) * clock.Second // 2020-01-01T00:00:00Z
 var Nil ID
 
 // Compose returns the id with the given time, slot and random bits; rnd's surplus bits are ignored. A time before 2020 is
-// taken as 2020.
+// taken as 2020, one after 42 bits of milliseconds as the last of them.
 func Compose(at clock.Micros, slot uint16, rnd [9]byte) ID {
 	var ms uint64
 	if at > epoch {
-		ms = uint64((at - epoch) / clock.Millisecond)
+		ms = min(uint64((at-epoch)/clock.Millisecond), 1<<42-1)
 	}
 	hi := ms<<22 | uint64(slot%Slots)<<10 | uint64(rnd[8])<<2&0x3ff
 	var x ID
