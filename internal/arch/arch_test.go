@@ -2,12 +2,12 @@ package arch
 
 import (
 	"fmt"
+	"go/token"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 )
 
 // rules are the shape of the repository. The name is what a fixture's "// want" says.
@@ -31,6 +31,7 @@ var rules = []struct {
 	{"charter", charters},
 	{"comment", comments},
 	{"words", words},
+	{"format", formatted},
 }
 
 // TestRepository holds the repository to every rule.
@@ -80,15 +81,11 @@ func TestRulesFire(t *testing.T) {
 		}
 	}
 	for _, r := range rules {
-		if r.name == "words" {
-			continue // TestWordsFire: its fixture may not stand in the repository
+		if r.name == "words" || r.name == "format" {
+			continue // TestTextRulesFire: their fixtures may not stand in the repository
 		}
 		t.Run(r.name, func(t *testing.T) {
-			var got []string
-			for _, f := range r.check(bad) {
-				got = append(got, fmt.Sprintf("%s:%d", f.file.path, f.line))
-			}
-			same(t, got, marks[r.name])
+			same(t, r.check(bad), marks[r.name])
 		})
 		delete(marks, r.name)
 	}
@@ -97,39 +94,35 @@ func TestRulesFire(t *testing.T) {
 	}
 }
 
-// TestWordsFire holds the words to a fixture in memory, put together from pieces.
-func TestWordsFire(t *testing.T) {
-	bad := fstest.MapFS{}
+// TestTextRulesFire holds the rules on text to fixtures in memory, put together from pieces.
+func TestTextRulesFire(t *testing.T) {
+	bad := &tree{fset: token.NewFileSet()}
 	for name, text := range map[string]string{
-		"path":     "read /wo" + "rk/data",
-		"home":     "see \"/ho" + "me/alice/x\"",
-		"temp":     "out=/tm" + "p/x",
-		"registry": "https://prox" + "y.golang.org",
-		"variable": "GOPROX" + "Y=https://example.com",
-		"debt":     "// TO" + "DO: finish",
-		"soon":     "good enough for" + " now",
+		"path":        "read /wo" + "rk/data",
+		"home":        "see \"/ho" + "me/alice/x\"",
+		"temp":        "out=/tm" + "p/x",
+		"registry":    "https://prox" + "y.golang.org",
+		"packages":    "http://de" + "b.debian.org",
+		"variable":    "GOPROX" + "Y=https://example.com",
+		"debt":        "// TO" + "DO: finish",
+		"soon":        "good enough for" + " now",
+		"good":        "GET /v1/homes/x, a temporary folder, work done, written for nowhere",
+		"crooked.go":  "package  crooked",
+		"straight.go": "package straight",
 	} {
-		bad[name] = &fstest.MapFile{Data: []byte("a line\n" + text + "\n")}
+		bad.add(name, []byte(text+"\n"))
 	}
-	for name, text := range map[string]string{
-		"good": "GET /v1/homes/x, a temporary folder, work done, what is written for nowhere\n",
-	} {
-		bad[name] = &fstest.MapFile{Data: []byte(text)}
-	}
-	tr, err := load(bad)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, f := range words(tr) {
-		got = append(got, fmt.Sprintf("%s:%d", f.file.path, f.line))
-	}
-	same(t, got, []string{"debt:2", "home:2", "path:2", "registry:2", "soon:2", "temp:2", "variable:2"})
+	same(t, words(bad), []string{"debt:1", "home:1", "packages:1", "path:1", "registry:1", "soon:1", "temp:1", "variable:1"})
+	same(t, formatted(bad), []string{"crooked.go:1"})
 }
 
-// same compares two sets of places.
-func same(t *testing.T, got, want []string) {
+// same compares what was found with the places where something is wrong.
+func same(t *testing.T, found []finding, want []string) {
 	t.Helper()
+	var got []string
+	for _, f := range found {
+		got = append(got, fmt.Sprintf("%s:%d", f.file.path, f.line))
+	}
 	if len(want) == 0 {
 		t.Error("the fixture does not break this rule: add a line that does")
 	}

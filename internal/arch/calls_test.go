@@ -14,9 +14,11 @@ var (
 	edges = []string{"gateway", "console", "client", "sandbox", "cmd", "e2e", "internal/app", "internal/rpc", "internal/store", "tcc/tccrpc"}
 )
 
+const clockPkg = module + "/internal/clock"
+
 // clocks: time is an input (rule B7). Tests may wait for something with a deadline, never for time to pass.
 func clocks(t *tree) []finding {
-	sleeping := map[ast.Node]bool{} // time.After of a "<-time.After(…)" that stands alone
+	sleeping := map[ast.Node]bool{} // the callee of a "<-time.After(…)" that stands alone
 	raced := map[ast.Node]bool{}    // the same as a case of a select: a deadline
 	return t.eachNode(func(f *file) bool { return !f.in("internal/clock") || f.test }, func(f *file, n ast.Node) string {
 		switch n := n.(type) {
@@ -35,6 +37,8 @@ func clocks(t *tree) []finding {
 			return "time." + name + " in a test: wait for the thing itself, or move a clock.Manual"
 		case pkg == "time" && !f.test && slices.Contains(wallClock, name):
 			return "time." + name + " outside internal/clock: take a clock.Clock (B7)"
+		case pkg == clockPkg && name == "Pause" && (f.test && sleeping[n] || !f.test && isService(f)):
+			return "clock.Pause is real time: a service waits on its clock.Clock, a test for the thing itself (B7)"
 		case pkg == "context" && !f.test && slices.Contains(deadlines, name) && !f.in(edges...) && f.base != "service.go":
 			return "context." + name + " away from the edge: let the caller's context carry the deadline, or set it in service.go"
 		}

@@ -119,8 +119,8 @@ func pureNodes(t *tree) []finding {
 			return "concurrency in a pure decision: the runner of internal/book does the waiting (B1)"
 		}
 		switch pkg, name := f.sel(n); {
-		case pkg == module+"/internal/clock" && name == "NewSystem", pkg == module+"/internal/id" && name == "NewSource":
-			return "a pure decision makes its own " + name + ": let the value arrive in the command (B1)"
+		case pkg == clockPkg && (name == "NewSystem" || name == "Pause"), pkg == module+"/internal/id" && name == "NewSource":
+			return "a pure decision calls " + name + ": let the value arrive in the command (B1)"
 		}
 		return ""
 	})

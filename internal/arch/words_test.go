@@ -3,6 +3,7 @@ package arch
 import (
 	"bytes"
 	"go/ast"
+	"go/format"
 	"path"
 	"regexp"
 	"strings"
@@ -106,8 +107,18 @@ var banned = []struct {
 	advice  string
 }{
 	{regexp.MustCompile(`(^|[\s"'=(\x60])/(wor[k]|roo[t]|hom[e]/\w+|User[s]/\w+|tm[p])(/|["'\s\x60]|$)`), "a path of one machine: take it from a flag, the environment or t.TempDir()"},
-	{regexp.MustCompile(`prox[y]\.golang\.org|su[m]\.golang\.org|registr[y]\.npmjs|docke[r]\.io|ghc[r]\.io|GOPROX[Y]\s*:?=\s*http`), "a registry's host: whoever builds chooses where modules come from"},
+	{regexp.MustCompile(`prox[y]\.golang\.org|su[m]\.golang\.org|registr[y]\.npmjs|de[b]\.debian\.org|docke[r]\.io|ghc[r]\.io|GOPROX[Y]\s*:?=\s*http`), "a registry's host: whoever builds chooses where modules come from"},
 	{regexp.MustCompile(`\b(TOD[O]|FIXM[E])\b|(?i)\bfor no[w]\b`), "a debt: finish it, or write the limit down as a decision"},
+}
+
+// formatted: nobody argues about white space.
+func formatted(t *tree) (out []finding) {
+	for _, f := range t.code() {
+		if text, err := format.Source(f.text); err == nil && !bytes.Equal(text, f.text) {
+			out = append(out, finding{f, 1, "not formatted: run make fmt"})
+		}
+	}
+	return out
 }
 
 // words: the text of the repository is about Koban, and about no machine it was written on.

@@ -10,6 +10,7 @@ import (
 	"github.com/koban-pay/koban/gateway"                        // want import
 	balancev1 "github.com/koban-pay/koban/gen/koban/balance/v1" // want gen
 	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/rpc" // want rpc
 	"github.com/koban-pay/koban/payment"      // want import
 )
@@ -23,6 +24,7 @@ var _, _, _, _, _, _, _ = sql.ErrNoRows, balancev1.X, gateway.X, rpc.X, book.X, 
 func Try() {
 	started := time.Now() // want clock
 	_ = started
+	<-clock.Pause(time.Second) // want clock
 }
 
 func init() {} // want wiring

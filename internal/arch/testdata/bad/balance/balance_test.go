@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/payment" // want import
 	"github.com/koban-pay/koban/tcc/tcctest"
 )
@@ -20,8 +21,9 @@ func TestSlow(t *testing.T) {
 	if testing.Short() { // want test
 		return
 	}
-	time.Sleep(time.Second)   // want clock
-	<-time.After(time.Second) // want clock
+	time.Sleep(time.Second)    // want clock
+	<-time.After(time.Second)  // want clock
+	<-clock.Pause(time.Second) // want clock
 	select {
 	case <-time.After(time.Second): // a deadline
 	}
