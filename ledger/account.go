@@ -40,12 +40,12 @@ func (a *Account) Incoming() int64 { return *a.pending(a.Normal) }
 func (a *Account) Available() int64 { return a.Posted() - a.Held() }
 
 // CanReceive reports whether amount can be added to a on the given business day: nil, or the reason it cannot. Whoever
-// must not refuse an addition asks first, and diverts the whole amount to a suspense account on any reason.
+// must not refuse an addition asks first, and diverts the whole amount to a suspense account.
 //
 // Errors: invalid_amount, currency_mismatch, account_closed, account_suspended (no-in or full), amount_overflow,
 // limit_exceeded (the cap, or a limit on what comes in).
 func (a *Account) CanReceive(amount money.Amount, day Day) *fault.Error {
-	return a.admit(a.Normal, amount, day)
+	return a.can(a.Normal, amount, day)
 }
 
 // CanTake reports whether amount can be taken from a on the given business day: nil, or the reason it cannot.
@@ -53,22 +53,28 @@ func (a *Account) CanReceive(amount money.Amount, day Day) *fault.Error {
 // Errors: invalid_amount, currency_mismatch, account_closed, account_suspended (no-out or full), amount_overflow,
 // limit_exceeded (a limit on what goes out), insufficient_funds.
 func (a *Account) CanTake(amount money.Amount, day Day) *fault.Error {
-	return a.admit(a.Normal.Opposite(), amount, day)
+	return a.can(a.Normal.Opposite(), amount, day)
 }
 
-// admit reports whether amount may be posted to, or held on, one side of a.
-func (a *Account) admit(side Side, amount money.Amount, day Day) *fault.Error {
+func (a *Account) can(side Side, amount money.Amount, day Day) *fault.Error {
 	if err := checkAmount(amount); err != nil {
 		return err
 	}
-	return a.admitValid(side, amount, day)
+	if err := a.checkCurrency(amount); err != nil {
+		return err
+	}
+	return a.admit(side, amount, day)
 }
 
-// admitValid is admit for an amount that checkAmount has passed.
-func (a *Account) admitValid(side Side, amount money.Amount, day Day) *fault.Error {
+func (a *Account) checkCurrency(amount money.Amount) *fault.Error {
 	if amount.Currency != a.Currency {
 		return fault.CurrencyMismatch.New("the account is kept in %v, not in %v", a.Currency, amount.Currency)
 	}
+	return nil
+}
+
+// admit reports whether a valid amount, in the account's currency, may be posted to, or held on, one side of a.
+func (a *Account) admit(side Side, amount money.Amount, day Day) *fault.Error {
 	receives := side == a.Normal
 	if err := a.Status.admit(receives); err != nil {
 		return err

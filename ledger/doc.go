@@ -28,14 +28,20 @@
 //
 //	invalid_request        no transfer, or more than MaxChain
 //	invalid_amount         zero or less
-//	amount_overflow        an amount, or the sum of an account's side, above money.MaxStored
-//	same_account           both sides are one account
-//	id_reused              the hold exists already (a conflict, never a shortage)
+//	amount_overflow        an amount above money.MaxStored
+//	id_reused              the hold to be made exists already: a conflict, never a shortage
 //	hold_not_found         there is no such hold
 //	hold_ended             nothing of the hold is left
+//	same_account           both sides are one account
 //	account_not_found      there is no such account
 //	currency_mismatch      the amount is not in the account's currency
 //	exceeds_hold           more than is left of the hold
-//	account_closed, account_suspended, amount_overflow, limit_exceeded, insufficient_funds
-//	                       in this order, for the debited account and then for the credited one
+//
+// and then, for the debited account before the credited one,
+//
+//	account_closed         for good
+//	account_suspended      in full, or in the way that the transfer needs
+//	amount_overflow        what was ever debited, or credited, would add up to more than money.MaxStored
+//	limit_exceeded         the cap (of what is received), a limit a day, a limit a month
+//	insufficient_funds     less is available
 package ledger

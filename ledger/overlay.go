@@ -55,6 +55,9 @@ func (o *overlay[R]) ownAccount(ref R) *Account {
 	if a := find(o.accounts, ref); a != nil {
 		return a
 	}
+	if o.accounts == nil {
+		o.accounts = make([]named[R, Account], 0, 4)
+	}
 	o.accounts = append(o.accounts, named[R, Account]{ref, *o.base.Account(ref)})
 	return &o.accounts[len(o.accounts)-1].row
 }

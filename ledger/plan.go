@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"cmp"
+
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/money"
 )
@@ -62,7 +64,7 @@ func (e *Entry[R]) plan(view View[R], chain []Transfer[R]) *fault.Error {
 			return err
 		}
 		e.add(&s)
-		if i < len(chain)-1 {
+		if i < len(chain)-1 { // nothing comes that could see the last
 			o.apply(&s, e.Day)
 		}
 	}
@@ -105,10 +107,13 @@ func (o *overlay[R]) decideMove(t *Transfer[R], day Day, s *step[R]) *fault.Erro
 	if debit == nil || credit == nil {
 		return fault.AccountNotFound.New("")
 	}
-	if err := debit.admitValid(Debit, t.amount, day); err != nil {
+	if err := cmp.Or(debit.checkCurrency(t.amount), credit.checkCurrency(t.amount)); err != nil {
 		return err
 	}
-	if err := credit.admitValid(Credit, t.amount, day); err != nil {
+	if err := debit.admit(Debit, t.amount, day); err != nil {
+		return err
+	}
+	if err := credit.admit(Credit, t.amount, day); err != nil {
 		return err
 	}
 	s.leg(t.account, Debit, t.other, t.amount)
@@ -123,7 +128,10 @@ func (o *overlay[R]) decideHold(t *Transfer[R], day Day, s *step[R]) *fault.Erro
 	if a == nil {
 		return fault.AccountNotFound.New("")
 	}
-	if err := a.admitValid(t.side, t.amount, day); err != nil {
+	if err := a.checkCurrency(t.amount); err != nil {
+		return err
+	}
+	if err := a.admit(t.side, t.amount, day); err != nil {
 		return err
 	}
 	s.holds = true
@@ -142,15 +150,16 @@ func (o *overlay[R]) decidePost(t *Transfer[R], day Day, s *step[R]) *fault.Erro
 		return fault.SameAccount.New("")
 	}
 	other := o.account(t.other)
-	switch {
-	case other == nil:
+	if other == nil {
 		return fault.AccountNotFound.New("")
-	case t.amount.Currency != a.Currency:
-		return fault.CurrencyMismatch.New("the hold is in %v, not in %v", a.Currency, t.amount.Currency)
-	case t.amount.Minor > h.Open():
+	}
+	if err := cmp.Or(a.checkCurrency(t.amount), other.checkCurrency(t.amount)); err != nil {
+		return err
+	}
+	if t.amount.Minor > h.Open() {
 		return fault.ExceedsHold.New("%v is more than is left of the hold", t.amount)
 	}
-	if err := other.admitValid(h.Side.Opposite(), t.amount, day); err != nil {
+	if err := other.admit(h.Side.Opposite(), t.amount, day); err != nil {
 		return err
 	}
 	s.leg(h.Account, h.Side, t.other, t.amount)
