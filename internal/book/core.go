@@ -249,7 +249,7 @@ func (c *Core) Due(now clock.Micros) (cmd any, wants []Want) {
 			}
 			if !t.resident(d.key) {
 				b.due.push(d)
-				return nil, []Want{{t, d.key}}
+				return nil, []Want{{Table: t, Key: d.key}}
 			}
 			if at := t.dueRow(d.key); at == 0 || at > now {
 				continue // an entry that was overtaken: the row is expected at another time, or no more
@@ -337,6 +337,9 @@ func (c *Core) Restore(saved journal.Head, at, newest clock.Micros) {
 		b.newest, b.fresh = newest, 0
 		if newest > 0 {
 			b.fresh = newest + clock.Millisecond
+		}
+		if k, ok := t.(*Keys); ok {
+			k.cold = saved.Seq > 0
 		}
 	}
 }

@@ -1,8 +1,11 @@
 package book
 
 import (
+	"fmt"
+
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/store"
 )
 
 // KeyEntry is what a caller's idempotency key stands for.
@@ -10,4 +13,192 @@ type KeyEntry struct {
 	Target      id.ID        // what the key made
 	Fingerprint [16]byte     // HMAC of the canonical body: another body under the same key is a conflict
 	At          clock.Micros // when; names the day's segment of the index
+}
+
+// Keys is the index of callers' keys. They are random, so the table is cut into segments by day, and a filter per
+// segment in memory tells without a read that a key is new (rule B12; docs/decisions/0001).
+//
+// The SQL table has the columns tenant, volume, day, id (its primary key, in this order), target, fingerprint and at.
+// Entries are written once and never change.
+type Keys struct {
+	tableBase
+	m        map[Key]*keyRow
+	dirty    []*keyRow
+	saving   []*keyRow
+	segments map[Segment]*segment
+	cold     bool // the segments of the store have not been listed yet
+}
+
+// Segment is one tenant's day.
+type Segment struct {
+	Tenant id.Tenant
+	Day    int64
+}
+
+type segment struct {
+	filter *store.Filter
+	cold   bool // keys that the store has are still missing from the filter
+}
+
+type keyRow struct {
+	key    Key
+	e      KeyEntry
+	absent bool
+	hot    bool
+	pinned bool // not saved yet
+}
+
+// NewKeys returns an empty index kept in the named table.
+func NewKeys(table string) *Keys {
+	k := &Keys{m: make(map[Key]*keyRow), segments: make(map[Segment]*segment)}
+	k.table, k.columns, k.segmented = table, []string{"day", "target", "fingerprint", "at"}, true
+	return k
+}
+
+func (k *Keys) base() *tableBase { return &k.tableBase }
+
+func (k *Keys) count() int { return len(k.m) }
+
+func (k *Keys) settle() {}
+
+func (k *Keys) dueRow(Key) clock.Micros { return 0 }
+
+func (k *Keys) resident(key Key) bool {
+	if _, ok := k.m[key]; ok {
+		return true
+	}
+	return !k.cold && len(k.candidates(key)) == 0
+}
+
+// candidates returns the days that may hold the key.
+func (k *Keys) candidates(key Key) (days []int64) {
+	for s, seg := range k.segments {
+		if s.Tenant == key.Tenant && (seg.cold || seg.filter.Has(key.ID)) {
+			days = append(days, s.Day)
+		}
+	}
+	return days
+}
+
+// Touch declares that the key is going to be read or written.
+func (k *Keys) Touch(t *Touch, key Key) {
+	if _, ok := k.m[key]; ok {
+		return
+	}
+	if days := k.candidates(key); k.cold || len(days) > 0 {
+		t.missing = append(t.missing, Want{Table: k, Key: key, Days: days})
+	}
+}
+
+// Get returns what the key stands for, nil if it is new.
+func (k *Keys) Get(key Key) *KeyEntry {
+	w, ok := k.m[key]
+	if !ok {
+		if !k.resident(key) {
+			panic(fmt.Sprintf("book: %s %v was read without being declared in Touch", k.table, key))
+		}
+		return nil
+	}
+	w.hot = true
+	if w.absent {
+		return nil
+	}
+	return &w.e
+}
+
+// Put says what a new key stands for. Only Apply may call it.
+func (k *Keys) Put(key Key, e KeyEntry) {
+	w := &keyRow{key: key, e: e, hot: true, pinned: true}
+	k.m[key] = w
+	k.dirty = append(k.dirty, w)
+	k.segment(Segment{key.Tenant, Day(e.At)}).filter.Add(key.ID)
+}
+
+// Day returns the number of the UTC day that a time falls into, from 1970-01-01.
+func Day(at clock.Micros) int64 { return int64(at / clock.Day) }
+
+func (k *Keys) segment(s Segment) *segment {
+	seg := k.segments[s]
+	if seg == nil {
+		seg = &segment{filter: store.NewFilter()}
+		k.segments[s] = seg
+	}
+	return seg
+}
+
+// list says which segments the store has; their filters are still to be filled.
+func (k *Keys) list(found []Segment) {
+	for _, s := range found {
+		k.segment(s).cold = true
+	}
+	k.cold = false
+}
+
+// fill adds keys of the store to a segment's filter; last says that these were all.
+func (k *Keys) fill(s Segment, ids []id.ID, last bool) {
+	seg := k.segment(s)
+	for _, x := range ids {
+		seg.filter.Add(x)
+	}
+	if last {
+		seg.cold = false
+	}
+}
+
+func (k *Keys) scan(scan func(dest ...any) error) (any, error) {
+	w := &keyRow{}
+	var day int64
+	var target, print []byte
+	if err := scan(&day, &target, &print, &w.e.At); err != nil {
+		return nil, err
+	}
+	copy(w.e.Target[:], target)
+	copy(w.e.Fingerprint[:], print)
+	return w, nil
+}
+
+func (k *Keys) install(key Key, raw any) {
+	if _, ok := k.m[key]; ok {
+		return
+	}
+	w, ok := raw.(*keyRow)
+	if !ok {
+		w = &keyRow{absent: true}
+	}
+	w.key, w.hot = key, true
+	k.m[key] = w
+}
+
+func (k *Keys) snapshot(dst *TableSave) {
+	dst.table = &k.tableBase
+	for _, w := range k.dirty {
+		dst.Keys = append(dst.Keys, w.key)
+		dst.Args = append(dst.Args, Day(w.e.At), w.e.Target[:], w.e.Fingerprint[:], int64(w.e.At))
+	}
+	k.dirty, k.saving = k.saving[:0], k.dirty
+}
+
+func (k *Keys) saved() {
+	for _, w := range k.saving {
+		w.pinned = false
+	}
+	k.saving = k.saving[:0]
+}
+
+func (k *Keys) evict(limit int, _ clock.Micros) {
+	over := len(k.m) - limit
+	for key, w := range k.m {
+		if over <= 0 {
+			return
+		}
+		if w.pinned {
+			continue
+		}
+		if w.hot {
+			w.hot = false
+			continue
+		}
+		delete(k.m, key)
+		over--
+	}
 }

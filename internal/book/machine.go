@@ -73,4 +73,5 @@ type Touch struct{ missing []Want }
 type Want struct {
 	Table Table
 	Key   Key
+	Days  []int64 // of Keys: the segments that may hold it; nil means all
 }

@@ -36,12 +36,13 @@ type Table interface {
 
 // tableBase is what the kernel knows of every table.
 type tableBase struct {
-	table   string
-	columns []string
-	timed   bool
-	fresh   clock.Micros // every row whose id was made at or after this time is in memory (rule B12)
-	newest  clock.Micros // the latest time in any row's id
-	due     dueHeap
+	table     string
+	columns   []string
+	timed     bool
+	segmented bool         // the primary key is (tenant, volume, day, id); "day" is the first of columns
+	fresh     clock.Micros // every row whose id was made at or after this time is in memory (rule B12)
+	newest    clock.Micros // the latest time in any row's id
+	due       dueHeap
 }
 
 // Rows holds the rows of one table: what is hot or not yet saved stays in memory, the rest is fetched when a command
@@ -86,7 +87,7 @@ func (r *Rows[V]) resident(k Key) bool {
 // Touch declares that the row is going to be read or written.
 func (r *Rows[V]) Touch(t *Touch, k Key) {
 	if !r.resident(k) {
-		t.missing = append(t.missing, Want{r, k})
+		t.missing = append(t.missing, Want{Table: r, Key: k})
 	}
 }
 

@@ -112,9 +112,18 @@ func (s *SQLState) load(ctx context.Context, tx *sql.Tx, g group, volume int, wa
 		}
 		byID[k] = append(byID[k], i)
 	}
-	text := s.text("load", b, len(byID), func() string {
-		return "SELECT id, " + strings.Join(b.columns, ", ") + " FROM " + b.table +
-			" WHERE tenant = $1 AND volume = $2 AND id IN (" + params(3, len(byID)) + ")"
+	n := len(byID)
+	days := segmentsOf(wants, at)
+	for _, d := range days {
+		args = append(args, d)
+	}
+	text := s.text(fmt.Sprintf("load %d", len(days)), b, n, func() string {
+		t := "SELECT id, " + strings.Join(b.columns, ", ") + " FROM " + b.table +
+			" WHERE tenant = $1 AND volume = $2 AND id IN (" + params(3, n) + ")"
+		if len(days) > 0 {
+			t += " AND day IN (" + params(3+n, len(days)) + ")"
+		}
+		return t
 	})
 	rows, err := tx.QueryContext(ctx, text, args...)
 	if err != nil {
@@ -134,6 +143,74 @@ func (s *SQLState) load(ctx context.Context, tx *sql.Tx, g group, volume int, wa
 		}
 	}
 	return rows.Err()
+}
+
+// segmentsOf returns the days that wants at the given places may be found in, none if all of them may.
+func segmentsOf(wants []Want, at []int) (days []int64) {
+	seen := make(map[int64]bool)
+	for _, i := range at {
+		if len(wants[i].Days) == 0 {
+			return nil
+		}
+		for _, d := range wants[i].Days {
+			if !seen[d] {
+				seen[d] = true
+				days = append(days, d)
+			}
+		}
+	}
+	return days
+}
+
+// Segments implements State. It hops along the primary key, one seek per tenant and day.
+func (s *SQLState) Segments(ctx context.Context, volume int, k *Keys) (out []Segment, err error) {
+	err = s.db.Read(ctx, func(tx *sql.Tx) error {
+		for tenant := int64(-1); ; {
+			var next sql.NullInt64
+			if err := tx.QueryRowContext(ctx, "SELECT MIN(tenant) FROM "+k.table+" WHERE tenant > $1", tenant).Scan(&next); err != nil {
+				return err
+			}
+			if !next.Valid {
+				return nil
+			}
+			tenant = next.Int64
+			for day := int64(-1); ; {
+				var d sql.NullInt64
+				err := tx.QueryRowContext(ctx, "SELECT MIN(day) FROM "+k.table+" WHERE tenant = $1 AND volume = $2 AND day > $3",
+					tenant, int64(volume), day).Scan(&d)
+				if err != nil {
+					return err
+				}
+				if !d.Valid {
+					break
+				}
+				day = d.Int64
+				out = append(out, Segment{id.Tenant(tenant), day})
+			}
+		}
+	})
+	return out, err
+}
+
+// SegmentKeys implements State.
+func (s *SQLState) SegmentKeys(ctx context.Context, volume int, k *Keys, g Segment, after id.ID, limit int) (out []id.ID, err error) {
+	err = s.db.Read(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, "SELECT id FROM "+k.table+" WHERE tenant = $1 AND volume = $2 AND day = $3 AND id > $4"+
+			" ORDER BY id LIMIT $5", int64(g.Tenant), int64(volume), g.Day, after[:], int64(limit))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var raw []byte
+			if err := rows.Scan(&raw); err != nil {
+				return err
+			}
+			out = append(out, id.ID(raw))
+		}
+		return rows.Err()
+	})
+	return out, err
 }
 
 // DueBefore implements State.
@@ -280,6 +357,10 @@ func upsertText(b *tableBase, n int) string {
 			t.WriteString(", ")
 		}
 		t.WriteString("(" + params(1+i*(len(cols)+3), len(cols)+3) + ")")
+	}
+	if b.segmented {
+		t.WriteString(" ON CONFLICT (tenant, volume, day, id) DO NOTHING")
+		return t.String()
 	}
 	t.WriteString(" ON CONFLICT (tenant, volume, id) DO UPDATE SET ")
 	for i, c := range cols {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
 )
 
@@ -17,6 +18,9 @@ type State interface {
 	Load(ctx context.Context, book string, volume int, wants []Want) ([]any, Position, error)
 	// DueBefore returns up to limit rows of a table that are due before the given time, earliest first.
 	DueBefore(ctx context.Context, volume int, t Table, before clock.Micros, limit int) ([]DueRow, error)
+	// Segments lists the days that an index of keys has, and SegmentKeys reads one of them in the order of its keys.
+	Segments(ctx context.Context, volume int, k *Keys) ([]Segment, error)
+	SegmentKeys(ctx context.Context, volume int, k *Keys, s Segment, after id.ID, limit int) ([]id.ID, error)
 	// Save writes the snapshots of several books in one transaction. It returns the books whose tables no longer
 	// stand where the snapshot started from: another writer has saved them.
 	Save(ctx context.Context, sets []*SaveSet) (lost []string, err error)

@@ -29,6 +29,7 @@ type Writer struct {
 	notes  []noteCall
 	wake   chan struct{}
 	done   chan struct{}
+	life   context.Context // ends when the writer closes
 	cancel context.CancelFunc
 
 	commits atomic.Int64
@@ -56,7 +57,7 @@ func NewWriter(log Log, clk clock.Clock, shared bool, rnd io.Reader, hooks Hooks
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &Writer{log: log, clk: clk, shared: shared, rnd: rnd, hooks: hooks, wake: make(chan struct{}, 1),
-		done: make(chan struct{}), cancel: cancel}
+		done: make(chan struct{}), life: ctx, cancel: cancel}
 	go w.run(ctx)
 	return w
 }
