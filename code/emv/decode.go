@@ -37,11 +37,11 @@ func (d Decoder) decode(payload string) (*Code, *Error) {
 	if refusal := d.checkSum(payload, length, objects); refusal != nil {
 		return nil, refusal
 	}
-	r := reader{code: &Code{Objects: objects}}
-	if refusal := r.read(); refusal != nil {
+	c := &Code{Objects: objects}
+	if refusal := c.read(); refusal != nil {
 		return nil, refusal
 	}
-	return r.code, nil
+	return c, nil
 }
 
 // consumerPresented are the first characters of consumer-presented codes: base 64 of tag 85 with "CPV01" and "JPQR1".
@@ -72,7 +72,7 @@ func measure(payload string) (int, *Error) {
 // the path of the template that holds text, or "" for the root.
 func scan(text, parent string, offset int) ([]Object, *Error) {
 	var (
-		objects = make([]Object, 0, 16)
+		objects = make([]Object, 0, min(16, 1+len(text)/6))
 		seen    [100]bool
 	)
 	for len(text) > 0 {
@@ -83,11 +83,11 @@ func scan(text, parent string, offset int) ([]Object, *Error) {
 		if parent == "" && o.ID == "63" && rest != "" {
 			return nil, refuse(CRCNotLast, "63", offset, "More follows the check sum; expected it to be last.")
 		}
-		if n := number(o.ID); seen[n] {
+		n := number(o.ID)
+		if seen[n] {
 			return nil, refuse(DuplicateID, join(parent, o.ID), offset, "The object is there already.")
-		} else {
-			seen[n] = true
 		}
+		seen[n] = true
 		objects = append(objects, o)
 		offset += 4 + utf8.RuneCountInString(o.Value)
 		text = rest

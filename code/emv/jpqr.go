@@ -76,6 +76,9 @@ func (c *Code) readJPQRAccount(account *Object) *Error {
 		if len(o.Value) != jpqrLevels[n] {
 			return refuse(BadLength, join(account.ID, o.ID), o.Offset+2, "The length is %d; JPQR demands %d.", len(o.Value), jpqrLevels[n])
 		}
+		if at := digits.mismatch(o.Value); at >= 0 {
+			c.warn(refuse(BadFormat, join(account.ID, o.ID), o.Offset+4+at, "Found %q; store ids are made of digits.", o.Value))
+		}
 		levels[n] = o.Value
 	}
 	for n, v := range levels {

@@ -98,21 +98,13 @@ func templateRules(path string) *[100]rule {
 	return nil
 }
 
-// reader checks what scanned objects mean, and opens the templates among them.
-type reader struct {
-	code *Code
-}
-
-func (r *reader) read() *Error {
-	c := r.code
+// read checks what the scanned objects mean, and opens the templates among them.
+func (c *Code) read() *Error {
 	end := c.Objects[len(c.Objects)-1].Offset // what is missing should have come before the check sum
-	if refusal := r.check(c.Objects, &rootRules, "", end); refusal != nil {
+	if refusal := c.check(c.Objects, &rootRules, "", end); refusal != nil {
 		return refusal
 	}
-	if len(c.Accounts()) == 0 {
-		return refuse(MissingMandatory, "26", end, "There is no merchant account information; expected at least one of 02 to 51.")
-	}
-	for _, rule := range [...]func(*Code, int) *Error{checkFixed, checkMoney, checkTip, checkLanguage, readJPQR} {
+	for _, rule := range [...]func(*Code, int) *Error{checkFixed, checkAccounts, checkMoney, checkTip, checkLanguage, readJPQR} {
 		if refusal := rule(c, end); refusal != nil {
 			return refusal
 		}
@@ -122,38 +114,52 @@ func (r *reader) read() *Error {
 
 // check holds objects against a table, and opens the templates among them. parent is the path of the template that
 // holds them; end is the offset of its end.
-func (r *reader) check(objects []Object, rules *[100]rule, parent string, end int) *Error {
+func (c *Code) check(objects []Object, rules *[100]rule, parent string, end int) *Error {
 	for i := range objects {
-		if refusal := r.checkOne(&objects[i], &rules[number(objects[i].ID)], parent); refusal != nil {
+		o := &objects[i]
+		if refusal := c.checkValue(o, &rules[number(o.ID)], parent); refusal != nil {
+			return refusal
+		}
+		if refusal := c.openTemplate(o, parent); refusal != nil {
 			return refusal
 		}
 	}
-	for n, rule := range rules {
-		if id := idText(n); rule.mandatory && find(objects, id) == nil {
+	for n := range rules {
+		if !rules[n].mandatory {
+			continue
+		}
+		if id := idText(n); find(objects, id) == nil {
 			return refuse(MissingMandatory, join(parent, id), end, "The object is mandatory, but it is not there.")
 		}
 	}
 	return nil
 }
 
-func (r *reader) checkOne(o *Object, rule *rule, parent string) *Error {
+// checkValue holds one object against its row.
+func (c *Code) checkValue(o *Object, rule *rule, parent string) *Error {
 	length := utf8.RuneCountInString(o.Value)
 	if length < rule.min || length > rule.max {
-		if rule.min == rule.max {
-			return refuse(BadLength, join(parent, o.ID), o.Offset+2, "The length is %d; expected %d.", length, rule.max)
+		expected := idText(rule.max)
+		if rule.min < rule.max {
+			expected = idText(rule.min) + " to " + expected
 		}
-		return refuse(BadLength, join(parent, o.ID), o.Offset+2, "The length is %d; expected %d to %d.", length, rule.min, rule.max)
+		return refuse(BadLength, join(parent, o.ID), o.Offset+2, "The length is %02d; expected %s.", length, expected)
 	}
 	if at := rule.class.mismatch(o.Value); at >= 0 {
 		refusal := refuse(BadFormat, join(parent, o.ID), o.Offset+4+at, "Found %q; expected %s.", []rune(o.Value)[at], rule.class)
 		if parent != "62" {
 			return refusal
 		}
-		r.warn(refusal)
+		c.warn(refusal)
 	}
 	if parent == "62" {
-		r.checkAdditional(o)
+		c.checkAdditional(o)
 	}
+	return nil
+}
+
+// openTemplate splits the text of a template into objects and checks those. It leaves other objects as they are.
+func (c *Code) openTemplate(o *Object, parent string) *Error {
 	path := o.ID
 	if parent != "" {
 		if parent != "62" || o.ID < "50" {
@@ -161,36 +167,38 @@ func (r *reader) checkOne(o *Object, rule *rule, parent string) *Error {
 		}
 		path = join(parent, o.ID)
 	}
-	inside := templateRules(path)
-	if inside == nil {
+	rules := templateRules(path)
+	if rules == nil {
 		return nil
 	}
-	objects, refusal := scan(o.Value, path, o.Offset+4)
+	start := o.Offset + 4
+	end := start + utf8.RuneCountInString(o.Value)
+	objects, refusal := scan(o.Value, path, start)
 	if refusal != nil {
 		return refusal
 	}
 	o.Value, o.Objects = "", objects
-	return r.check(objects, inside, path, o.Offset+4+length)
+	return c.check(objects, rules, path, end)
 }
 
 // checkAdditional warns of values in 62 outside the sets that the standard gives. They are hints for the app, and
 // widely used codes get them wrong, so they do not make a code unreadable.
-func (r *reader) checkAdditional(o *Object) {
+func (c *Code) checkAdditional(o *Object) {
 	switch o.ID {
 	case "00":
-		r.warn(refuse(BadID, "62.00", o.Offset, "Template 62 has no object 00."))
+		c.warn(refuse(BadID, "62.00", o.Offset, "Template 62 has no object 00."))
 	case "09":
 		for i := range o.Value {
 			if !strings.Contains("AME", o.Value[i:i+1]) || strings.Contains(o.Value[:i], o.Value[i:i+1]) {
-				r.warn(refuse(BadValue, "62.09", o.Offset+4, "Found %q; expected A, M and E, each at most once.", o.Value))
+				c.warn(refuse(BadValue, "62.09", o.Offset+4, "Found %q; expected A, M and E, each at most once.", o.Value))
 				return
 			}
 		}
 	}
 }
 
-func (r *reader) warn(e *Error) {
-	r.code.Warnings = append(r.code.Warnings, Warning{Object: e.Object, Offset: e.Offset, Message: e.Message})
+func (c *Code) warn(e *Error) {
+	c.Warnings = append(c.Warnings, Warning{Object: e.Object, Offset: e.Offset, Message: e.Message})
 }
 
 // mismatch returns the index, in characters, of the first character of s that is not in k, or -1.
@@ -221,7 +229,17 @@ func (k class) String() string {
 	return [...]string{"anything", "digits", "printable ASCII characters", "text without control characters"}[k]
 }
 
-func idText(n int) string { return string([]byte{byte('0' + n/10), byte('0' + n%10)}) }
+// twoDigits is "000102…99", so that idText allocates nothing.
+var twoDigits = func() string {
+	b := make([]byte, 0, 200)
+	for n := range 100 {
+		b = append(b, byte('0'+n/10), byte('0'+n%10))
+	}
+	return string(b)
+}()
+
+// idText returns n, 0–99, as two digits.
+func idText(n int) string { return twoDigits[2*n : 2*n+2] }
 
 // checkFixed holds objects against the values that the standard lists.
 func checkFixed(c *Code, _ int) *Error {
@@ -235,6 +253,16 @@ func checkFixed(c *Code, _ int) *Error {
 		return refuse(BadValue, "58", o.Offset+4, "%q is no country of ISO 3166-1.", o.Value)
 	}
 	return nil
+}
+
+// checkAccounts demands a way to pay the merchant (EMV MPM §4.7.2).
+func checkAccounts(c *Code, end int) *Error {
+	for i := range c.Objects {
+		if id := c.Objects[i].ID; "02" <= id && id <= "51" {
+			return nil
+		}
+	}
+	return refuse(MissingMandatory, "26", end, "There is no merchant account information; expected at least one of 02 to 51.")
 }
 
 func checkLanguage(c *Code, _ int) *Error {
