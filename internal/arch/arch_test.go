@@ -32,6 +32,7 @@ var rules = []struct {
 	{"comment", comments},
 	{"words", words},
 	{"format", formatted},
+	{"proof", proofs},
 }
 
 // TestRepository holds the repository to every rule.
@@ -81,7 +82,7 @@ func TestRulesFire(t *testing.T) {
 		}
 	}
 	for _, r := range rules {
-		if r.name == "words" || r.name == "format" {
+		if slices.Contains([]string{"words", "format", "proof"}, r.name) {
 			continue // TestTextRulesFire: their fixtures may not stand in the repository
 		}
 		t.Run(r.name, func(t *testing.T) {
@@ -96,6 +97,10 @@ func TestRulesFire(t *testing.T) {
 
 // TestTextRulesFire holds the rules on text to fixtures in memory, put together from pieces.
 func TestTextRulesFire(t *testing.T) {
+	rows := "a page\n\n"
+	for n := 4; n <= 15; n++ {
+		rows += fmt.Sprintf("| B%d | not proved yet | | |\n", n)
+	}
 	bad := &tree{fset: token.NewFileSet()}
 	for name, text := range map[string]string{
 		"path":        "read /wo" + "rk/data",
@@ -109,11 +114,14 @@ func TestTextRulesFire(t *testing.T) {
 		"good":        "GET /v1/homes/x, a temporary folder, work done, written for nowhere",
 		"crooked.go":  "package  crooked",
 		"straight.go": "package straight",
+		"a_test.go":   "package a\n\nfunc TestThere() {}",
+		proofPage:     rows + "| B2 | said | `TestThere` | a |\n| B3 | said | `TestGone` | a |",
 	} {
 		bad.add(name, []byte(text+"\n"))
 	}
 	same(t, words(bad), []string{"debt:1", "home:1", "packages:1", "path:1", "registry:1", "soon:1", "temp:1", "variable:1"})
 	same(t, formatted(bad), []string{"crooked.go:1"})
+	same(t, proofs(bad), []string{proofPage + ":1", proofPage + ":16"}) // no row for B1; a test that is gone
 }
 
 // same compares what was found with the places where something is wrong.

@@ -2,6 +2,7 @@ package arch
 
 import (
 	"bytes"
+	"fmt"
 	"go/ast"
 	"go/format"
 	"path"
@@ -109,6 +110,49 @@ var banned = []struct {
 	{regexp.MustCompile(`(^|[\s"'=(\x60])/(wor[k]|roo[t]|hom[e]/\w+|User[s]/\w+|tm[p])(/|["'\s\x60]|$)`), "a path of one machine: take it from a flag, the environment or t.TempDir()"},
 	{regexp.MustCompile(`prox[y]\.golang\.org|su[m]\.golang\.org|registr[y]\.npmjs|de[b]\.debian\.org|docke[r]\.io|ghc[r]\.io|GOPROX[Y]\s*:?=\s*http`), "a registry's host: whoever builds chooses where modules come from"},
 	{regexp.MustCompile(`\b(TOD[O]|FIXM[E])\b|(?i)\bfor no[w]\b`), "a debt: finish it, or write the limit down as a decision"},
+}
+
+const proofPage = "docs/reference/invariants.md"
+
+var (
+	proofRow  = regexp.MustCompile(`^\| (B\d+) \|([^|]*)\|([^|]*)\|`)
+	proofTest = regexp.MustCompile(`\b(?:Test|Fuzz)\w+`)
+)
+
+// proofs: the page that maps the rules of a book to tests has every rule, and names only tests that exist.
+func proofs(t *tree) (out []finding) {
+	declared := map[string]bool{}
+	for _, f := range t.code() {
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && f.test && fn.Recv == nil {
+				declared[fn.Name.Name] = true
+			}
+		}
+	}
+	for _, f := range t.files {
+		if f.path != proofPage {
+			continue
+		}
+		seen := map[string]bool{}
+		for n, line := range strings.Split(string(f.text), "\n") {
+			row := proofRow.FindStringSubmatch(line)
+			if row == nil {
+				continue
+			}
+			seen[row[1]] = true
+			for _, name := range proofTest.FindAllString(row[3], -1) {
+				if !declared[name] {
+					out = append(out, finding{f, n + 1, name + " does not exist: name the test that holds " + row[1]})
+				}
+			}
+		}
+		for n := 1; n <= 15; n++ {
+			if rule := fmt.Sprintf("B%d", n); !seen[rule] {
+				out = append(out, finding{f, 1, rule + " has no row: add one that names its test"})
+			}
+		}
+	}
+	return out
 }
 
 // formatted: nobody argues about white space.
