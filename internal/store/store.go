@@ -3,7 +3,13 @@ package store
 import (
 	"context"
 	"database/sql"
-	"io/fs"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"time"
 
 	"github.com/koban-pay/koban/internal/clock"
 )
@@ -17,6 +23,18 @@ const (
 	Postgres
 )
 
+// String returns the engine's name.
+func (e Engine) String() string {
+	switch e {
+	case SQLite:
+		return "sqlite"
+	case Postgres:
+		return "postgres"
+	default:
+		return "unknown"
+	}
+}
+
 // Durability says what a commit promises.
 type Durability uint8
 
@@ -26,38 +44,205 @@ const (
 	Relaxed                   // the last commits may be lost, in order; what stays is whole
 )
 
-// Config says which database to open, and how. Either Path or URL is set.
+// Config says which database to open, and how. Exactly one of Path and URL is set.
 type Config struct {
 	Path       string // of an SQLite file; it is created with mode 0600 if there is none
 	URL        string // of a PostgreSQL database: postgres://…
-	Schema     string // of PostgreSQL, created if there is none; "" means public
+	Schema     string // of PostgreSQL, created if there is none: a-z 0-9 _; "" means public
 	Durability Durability
 	ReadOnly   bool
-	Readers    int         // connections for reading; 0 means a sensible number
-	Clock      clock.Clock // paces retries; nil means the system's
+	Readers    int         // connections for reading; 0 means twice the number of cores, at least 4
+	Clock      clock.Clock // paces retries and checkpoints; nil means the system's
+
+	// CheckpointEvery is how long SQLite's log collects before it is moved into the file, once something was written.
+	// 0 means a second; below 0 means only when Checkpoint is called.
+	CheckpointEvery time.Duration
+	// Wrap, if set, stands between the pool and the driver: for tests that let statements fail.
+	Wrap func(driver.Connector) driver.Connector
 }
 
 // DB is an open database. It is safe for concurrent use.
-type DB struct{ engine Engine }
+type DB struct {
+	engine   Engine
+	config   Config
+	clock    clock.Clock
+	write    *sql.DB // SQLite: one connection, so that writers queue here and not in the database; nil if read-only
+	read     *sql.DB // PostgreSQL: the same pool as write
+	sweep    *sql.DB // SQLite: one connection, for checkpoints beside commits
+	pin      *pinned // SQLite: the files that were opened
+	maintain *maintainer
+}
 
-// Open opens a database.
-func Open(ctx context.Context, c Config) (*DB, error) { panic("skeleton") }
+// Retries of a transaction that the database asked to have run again.
+const (
+	maxTries     = 20
+	firstBackoff = 2 * time.Millisecond
+	maxBackoff   = 200 * time.Millisecond
+)
+
+// statementTimeout bounds how long a PostgreSQL transaction may wait for the network and for others: a connection whose
+// other end is gone without a word must not hold up its caller for ever.
+const statementTimeout = 10 * time.Second
+
+// Open opens a database. It refuses, with a reason and what to change, what would lose acknowledged commits, what others
+// can read, and what cannot be written.
+func Open(ctx context.Context, c Config) (*DB, error) {
+	if (c.Path == "") == (c.URL == "") {
+		return nil, errors.New("store: give either a path or a URL")
+	}
+	if c.Clock == nil {
+		c.Clock = clock.NewSystem()
+	}
+	if c.Readers == 0 {
+		c.Readers = max(4, 2*runtime.NumCPU())
+	}
+	if c.CheckpointEvery == 0 {
+		c.CheckpointEvery = time.Second
+	}
+	db := &DB{config: c, clock: c.Clock}
+	open := db.openSQLite
+	if c.URL != "" {
+		open = db.openPostgres
+	}
+	if err := open(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
 
 // Engine returns which kind of database it is.
 func (db *DB) Engine() Engine { return db.engine }
 
-// Write runs fn in a transaction and commits it. fn runs again, whole, when the database asks for that (conflict, lock),
-// so it must have no effect but on the transaction. An error of fn rolls back and is returned as it is.
-func (db *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error { panic("skeleton") }
+// Write runs fn in a transaction and commits it. fn runs again, whole, when the database asks for that (a conflict, a
+// lock), so it must have no effect but on the transaction. An error of fn rolls back and is returned as it is. What
+// Classify says of the error tells what is known: after Lost, Full, Broken and Other the commit may have happened.
+func (db *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
+	if db.write == nil {
+		return errors.New("store: the database was opened for reading only")
+	}
+	backoff := firstBackoff
+	for try := 1; ; try++ {
+		err := db.run(ctx, db.write, &sql.TxOptions{Isolation: db.writeIsolation()}, fn)
+		if err == nil {
+			return db.written()
+		}
+		if try == maxTries || Classify(err) != Busy {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-db.clock.After(rand.N(backoff) + time.Millisecond):
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
 
-// Read runs fn in a transaction that reads one snapshot.
-func (db *DB) Read(ctx context.Context, fn func(*sql.Tx) error) error { panic("skeleton") }
+// Read runs fn in a transaction that reads one snapshot. It is not run again: readers wait for nobody.
+func (db *DB) Read(ctx context.Context, fn func(*sql.Tx) error) error {
+	opts := &sql.TxOptions{ReadOnly: true}
+	if db.engine == Postgres {
+		opts.Isolation = sql.LevelRepeatableRead
+	}
+	return db.run(ctx, db.read, opts, fn)
+}
 
-// Migrate brings the schema up to the files NNNN_*.sql in files.
-func (db *DB) Migrate(ctx context.Context, files fs.FS) error { panic("skeleton") }
+// run runs fn in one transaction.
+func (db *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func(*sql.Tx) error) error {
+	if db.engine == Postgres && !opts.ReadOnly {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer db.clock.AfterFunc(statementTimeout, cancel)()
+	}
+	tx, err := pool.BeginTx(ctx, opts)
+	if err != nil {
+		return fmt.Errorf("store: begin: %w", err)
+	}
+	done := false
+	defer func() {
+		if !done { // also when fn panics
+			_ = tx.Rollback()
+		}
+	}()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	done = true
+	if opts.ReadOnly {
+		return tx.Rollback()
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("store: commit: %w", err)
+	}
+	return nil
+}
 
-// Checkpoint moves what is in SQLite's write-ahead log into the database file. For PostgreSQL it does nothing.
-func (db *DB) Checkpoint(ctx context.Context) error { panic("skeleton") }
+// writeIsolation is read committed on PostgreSQL, whatever the server's default: a compare-and-set that has to wait for
+// another's must then see the other's result. SQLite knows only serializable.
+func (db *DB) writeIsolation() sql.IsolationLevel {
+	if db.engine == Postgres {
+		return sql.LevelReadCommitted
+	}
+	return sql.LevelDefault
+}
+
+// written follows a commit.
+func (db *DB) written() error {
+	if db.engine != SQLite {
+		return nil
+	}
+	db.maintain.kick()
+	return db.pin.check()
+}
 
 // Close closes the database.
-func (db *DB) Close() error { panic("skeleton") }
+func (db *DB) Close() error {
+	db.maintain.stop()
+	var errs []error
+	if db.read == db.write {
+		db.read = nil
+	}
+	for _, pool := range []*sql.DB{db.read, db.sweep, db.write} { // the last one empties SQLite's log into the file
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// pinned are the files of an open SQLite database. If one is moved or deleted under us, what we write is lost with it.
+type pinned struct {
+	paths []string
+	files []os.FileInfo
+}
+
+func pin(paths ...string) (*pinned, error) {
+	p := &pinned{paths: paths}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, fmt.Errorf("store: %w", err)
+		}
+		p.files = append(p.files, info)
+	}
+	return p, nil
+}
+
+// check returns a MovedError if the paths do not lead to the opened files any more.
+func (p *pinned) check() error {
+	for i, path := range p.paths {
+		info, err := os.Stat(path)
+		if err != nil || !os.SameFile(info, p.files[i]) {
+			return &MovedError{Path: path}
+		}
+	}
+	return nil
+}
+
+// MovedError says that a database file was moved, deleted or replaced while it was open. Classify calls it Broken.
+type MovedError struct{ Path string }
+
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("store: %s was moved, deleted or replaced while in use; put it back and start again", e.Path)
+}

@@ -1,0 +1,97 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+)
+
+// restartFrames is the length of SQLite's log, in pages of 4 KiB, from which on a checkpoint also makes the next commit
+// start the log over. Short of that the log starts over by itself, whenever a checkpoint finds no commit after it.
+const restartFrames = 16 << 10
+
+// Checkpoint moves what is in SQLite's write-ahead log into the database file. The most of it runs beside commits; only
+// if the log has grown long do commits wait for the rest. The log keeps its length on disk and is written over, which
+// makes later syncs cheaper. For PostgreSQL it does nothing.
+func (db *DB) Checkpoint(ctx context.Context) error {
+	if db.engine != SQLite || db.write == nil {
+		return nil
+	}
+	state, err := db.checkpoint(ctx, db.sweep, "PASSIVE")
+	if err != nil || state.log < restartFrames {
+		return err
+	}
+	_, err = db.checkpoint(ctx, db.write, "RESTART")
+	return err
+}
+
+// emptyLog moves all of the log into the file, syncs it, and cuts the log to nothing.
+func (db *DB) emptyLog(ctx context.Context) error {
+	state, err := db.checkpoint(ctx, db.write, "TRUNCATE")
+	if err == nil && state.busy {
+		return fmt.Errorf("store: %s: a reader in another process holds up the checkpoint: end it", db.config.Path)
+	}
+	return err
+}
+
+type logState struct {
+	busy        bool // a reader or another checkpoint was in the way; not all is moved
+	log, backed int  // pages in the log, and how many of them are in the file too
+}
+
+func (db *DB) checkpoint(ctx context.Context, pool *sql.DB, mode string) (s logState, err error) {
+	err = pool.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&s.busy, &s.log, &s.backed)
+	if err != nil {
+		return s, fmt.Errorf("store: checkpoint: %w", err)
+	}
+	return s, nil
+}
+
+// maintainer checkpoints some time after something was written.
+type maintainer struct {
+	wake chan struct{}
+	quit context.CancelFunc
+	done sync.WaitGroup
+}
+
+func startMaintainer(db *DB) *maintainer {
+	ctx, quit := context.WithCancel(context.Background())
+	m := &maintainer{wake: make(chan struct{}, 1), quit: quit}
+	m.done.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-m.wake:
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-db.clock.After(db.config.CheckpointEvery):
+			}
+			// A checkpoint that fails harms nothing, the log only grows; if the disk is at fault, the next commit says so.
+			_ = db.Checkpoint(ctx)
+		}
+	})
+	return m
+}
+
+// kick tells the maintainer that something was written.
+func (m *maintainer) kick() {
+	if m == nil {
+		return
+	}
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (m *maintainer) stop() {
+	if m == nil {
+		return
+	}
+	m.quit()
+	m.done.Wait()
+}

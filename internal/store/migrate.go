@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+)
+
+// Migrate brings the schema up to the files NNNN_*.sql in files (goose's format, one text for both engines). Files are
+// only ever added: one that changed after it was applied is refused, as is a database that a newer version of the
+// program has been at. Opened for reading only, Migrate changes nothing and requires the newest schema.
+func (db *DB) Migrate(ctx context.Context, files fs.FS) error {
+	if db.engine == Postgres && !db.config.ReadOnly {
+		unlock, err := LockStore(ctx, db.config.URL, "migrate "+db.config.Schema, true)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unlock.Release() }() // it ends with its connection anyway
+	}
+	dialect := goose.DialectSQLite3
+	pool := db.write
+	if db.engine == Postgres {
+		dialect = goose.DialectPostgres
+	}
+	if db.config.ReadOnly {
+		pool = db.read
+	}
+	p, err := goose.NewProvider(dialect, pool, files)
+	if err != nil {
+		return fmt.Errorf("store: migrations: %w", err)
+	}
+	sources := p.ListSources()
+	newest := sources[len(sources)-1].Version
+	applied, err := appliedFiles(ctx, pool)
+	if err != nil {
+		return err
+	}
+	if err := compareFiles(files, sources, applied); err != nil {
+		return err
+	}
+	switch {
+	case len(applied) == len(sources):
+		return nil
+	case db.config.ReadOnly:
+		return fmt.Errorf("store: the schema is older than this version (%d of %d steps): start the platform once", len(applied), newest)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("store: migrate: %w", err)
+	}
+	return db.recordFiles(ctx, files, sources)
+}
+
+// A table beside goose's own holds what each applied file was.
+const createFiles = `CREATE TABLE IF NOT EXISTS schema_files (version BIGINT NOT NULL PRIMARY KEY, sha256 TEXT NOT NULL)`
+
+// appliedFiles returns the hash of each file that was applied, by version.
+func appliedFiles(ctx context.Context, pool *sql.DB) (map[int64]string, error) {
+	out := map[int64]string{}
+	there, err := hasTable(ctx, pool, "schema_files")
+	if err != nil || !there {
+		return out, err
+	}
+	rows, err := pool.QueryContext(ctx, "SELECT version, sha256 FROM schema_files")
+	if err != nil {
+		return nil, fmt.Errorf("store: read schema version: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var version int64
+		var sum string
+		if err := rows.Scan(&version, &sum); err != nil {
+			return nil, fmt.Errorf("store: read schema version: %w", err)
+		}
+		out[version] = sum
+	}
+	return out, rows.Err()
+}
+
+// hasTable asks by using the table: the catalogs differ between engines.
+func hasTable(ctx context.Context, pool *sql.DB, name string) (bool, error) {
+	var n int
+	err := pool.QueryRowContext(ctx, "SELECT 1 FROM "+name+" LIMIT 1").Scan(&n)
+	switch {
+	case err == nil, errors.Is(err, sql.ErrNoRows):
+		return true, nil
+	case isNoTable(err):
+		return false, nil
+	}
+	return false, fmt.Errorf("store: read schema version: %w", err)
+}
+
+func compareFiles(files fs.FS, sources []*goose.Source, applied map[int64]string) error {
+	known := map[int64]bool{}
+	for _, s := range sources {
+		known[s.Version] = true
+		sum, err := fileSum(files, s.Path)
+		if err != nil {
+			return err
+		}
+		if was, ok := applied[s.Version]; ok && was != sum {
+			return fmt.Errorf("store: migration %s is not what was applied to this database: "+
+				"migrations are never changed, only added", s.Path)
+		}
+	}
+	for version := range applied {
+		if !known[version] {
+			return fmt.Errorf("store: the database has schema %d, from a newer version of koban; this one knows %d: "+
+				"run the newer version", version, sources[len(sources)-1].Version)
+		}
+	}
+	return nil
+}
+
+// recordFiles notes the files after they were applied. If the process dies between the two, the next Migrate finds goose
+// with nothing to do and notes them then.
+func (db *DB) recordFiles(ctx context.Context, files fs.FS, sources []*goose.Source) error {
+	return db.Write(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, createFiles); err != nil {
+			return fmt.Errorf("store: note schema version: %w", err)
+		}
+		for _, s := range sources {
+			sum, err := fileSum(files, s.Path)
+			if err != nil {
+				return err
+			}
+			_, err = tx.ExecContext(ctx, `INSERT INTO schema_files (version, sha256) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
+				s.Version, sum)
+			if err != nil {
+				return fmt.Errorf("store: note schema version: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// fileSum hashes a migration, whatever line ends a checkout gave it.
+func fileSum(files fs.FS, path string) (string, error) {
+	text, err := fs.ReadFile(files, path)
+	if err != nil {
+		return "", fmt.Errorf("store: migrations: %w", err)
+	}
+	sum := sha256.Sum256([]byte(strings.ReplaceAll(string(text), "\r\n", "\n")))
+	return hex.EncodeToString(sum[:]), nil
+}
