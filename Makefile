@@ -43,9 +43,9 @@ test: postgres
 test-race: postgres
 	CGO_ENABLED=1 $(WITH_POSTGRES) $(GO) test -race -timeout 60m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG)
 
-## postgres: install PostgreSQL from Debian's packages, unless it is there
+## postgres: install PostgreSQL from Debian's packages, unless it is there or KOBAN_TEST_PG names a server
 postgres:
-	@if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+	@if [ -z "$$KOBAN_TEST_PG" ] && ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
 		echo "PostgreSQL is missing: installing the package postgresql"; \
 		sudo=; if [ "$$(id -u)" != 0 ]; then \
 			command -v sudo >/dev/null || { echo "Install the package postgresql, as root, and run this again."; exit 1; }; \
