@@ -82,10 +82,11 @@ func Open(ctx context.Context, c Config) (*Book, error) {
 	}
 	b := &Book{name: Name(c.Service, c.Volume), volume: c.Volume, machine: c.Machine, state: c.State, log: c.Log,
 		clk: c.Clock, writer: c.Writer, limits: c.Limits, onPublic: c.OnPublic, onExpiry: c.OnExpiry}
-	b.core = NewCore(b.name, c.Volume, c.Machine)
-	if err := recoverCore(ctx, b.core, c.Log, c.State, c.Volume); err != nil {
+	core, err := Recover(ctx, b.name, c.Volume, c.Machine, c.Log, c.State)
+	if err != nil {
 		return nil, err
 	}
+	b.core = core
 	if ahead := b.core.at - c.Clock.Now(); ahead > maxAhead {
 		return nil, fault.DataDamaged.New("book %s was last written %s in the future; set the machine's clock right", b.name,
 			b.core.at.Sub(c.Clock.Now()))
@@ -339,7 +340,18 @@ func (b *Book) Stats() Stats {
 		Fenced: b.core.Fenced()}
 }
 
-// recoverCore brings a new core to the head of its journal: load, then replay.
+// Recover returns a core that stands at the head of its journal: load, then replay; tables that do not fit the journal
+// are rebuilt. It does not take the book over.
+//
+// Errors: fault.DataDamaged if the journal cannot be followed; fault.Unavailable if something cannot be read.
+func Recover(ctx context.Context, name string, volume int, m Machine, log Log, state State) (*Core, error) {
+	c := NewCore(name, volume, m)
+	if err := recoverCore(ctx, c, log, state, volume); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
 func recoverCore(ctx context.Context, c *Core, log Log, state State, volume int) error {
 	at, err := state.Saved(ctx, c.name)
 	if err != nil {
@@ -409,6 +421,27 @@ func replay(ctx context.Context, c *Core, log Log, state State, volume int) erro
 		}
 	}
 }
+
+// SaveNow saves what is not in the tables yet, if the whole state is durable right now.
+func SaveNow(ctx context.Context, c *Core, state State) error { return saveNow(ctx, c, state) }
+
+// Commit seals what is open and writes it, on one thread: for tests, tools and the simulator.
+func Commit(ctx context.Context, c *Core, log Log) error {
+	block := c.Seal([16]byte{}, false)
+	fate, err := log.Write(ctx, journal.Batch{Blocks: []*journal.Block{block}})
+	if err != nil {
+		return err
+	}
+	if fate.Fenced[0] {
+		c.Fence()
+		return nil
+	}
+	c.Landed()
+	return nil
+}
+
+// Timed reports whether the rows of t have due times.
+func Timed(t Table) bool { return t.base().timed }
 
 func saveNow(ctx context.Context, c *Core, state State) error {
 	set := c.Snapshot()

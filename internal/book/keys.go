@@ -120,7 +120,7 @@ func Day(at clock.Micros) int64 { return int64(at / clock.Day) }
 func (k *Keys) segment(s Segment) *segment {
 	seg := k.segments[s]
 	if seg == nil {
-		seg = &segment{filter: store.NewFilter()}
+		seg = &segment{filter: store.NewFilter(0)}
 		k.segments[s] = seg
 	}
 	return seg

@@ -41,6 +41,7 @@ func NewSaver(state State) *Saver {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Saver{state: state, wake: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
 	go s.run(ctx)
+	go s.keep(ctx)
 	return s
 }
 

@@ -1,0 +1,251 @@
+package book
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sort"
+	"sync"
+
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/journal"
+)
+
+// MemState keeps the tables of books in memory: for the simulator, for tests of machines, and to rebuild tables beside
+// the real ones.
+type MemState struct {
+	mu     sync.Mutex
+	at     map[string]Position
+	tables map[string]map[memKey][]any
+}
+
+type memKey struct {
+	volume int
+	key    Key
+}
+
+// NewMemState returns empty tables.
+func NewMemState() *MemState {
+	return &MemState{at: make(map[string]Position), tables: make(map[string]map[memKey][]any)}
+}
+
+// Saved implements State.
+func (m *MemState) Saved(_ context.Context, book string) (Position, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.position(book), nil
+}
+
+func (m *MemState) position(book string) Position {
+	p := m.at[book]
+	p.Head.Book = book
+	return p
+}
+
+// Load implements State.
+func (m *MemState) Load(_ context.Context, book string, volume int, wants []Want) ([]any, Position, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]any, len(wants))
+	for i, w := range wants {
+		args, ok := m.tables[TableName(w.Table)][memKey{volume, w.Key}]
+		if !ok {
+			continue
+		}
+		raw, err := w.Table.scan(func(dest ...any) error { return assign(dest, args) })
+		if err != nil {
+			return nil, Position{}, err
+		}
+		out[i] = raw
+	}
+	return out, m.position(book), nil
+}
+
+// assign copies stored values into the destinations of a scan, as database/sql would.
+func assign(dest, args []any) error {
+	for i, d := range dest {
+		if args[i] == nil {
+			continue
+		}
+		to, from := reflect.ValueOf(d).Elem(), reflect.ValueOf(args[i])
+		if !from.CanConvert(to.Type()) {
+			return fmt.Errorf("book: column %d: %s does not fit %s", i, from.Type(), to.Type())
+		}
+		to.Set(from.Convert(to.Type()))
+	}
+	return nil
+}
+
+// DueBefore implements State.
+func (m *MemState) DueBefore(_ context.Context, volume int, t Table, before clock.Micros, limit int) (out []DueRow, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k, args := range m.tables[TableName(t)] {
+		if at := clock.Micros(args[len(args)-1].(int64)); k.volume == volume && at > 0 && at < before {
+			out = append(out, DueRow{k.key, at})
+		}
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].At != out[j].At {
+			return out[i].At < out[j].At
+		}
+		return out[i].Key.ID.Compare(out[j].Key.ID) < 0
+	})
+	return out[:min(len(out), limit)], nil
+}
+
+// Segments implements State.
+func (m *MemState) Segments(_ context.Context, volume int, k *Keys) ([]Segment, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	seen := make(map[Segment]bool)
+	for key, args := range m.tables[k.table] {
+		if key.volume == volume {
+			seen[Segment{key.key.Tenant, args[0].(int64)}] = true
+		}
+	}
+	out := make([]Segment, 0, len(seen))
+	for s := range seen {
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// SegmentKeys implements State.
+func (m *MemState) SegmentKeys(_ context.Context, volume int, k *Keys, g Segment, after id.ID, limit int) (out []id.ID, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key, args := range m.tables[k.table] {
+		if key.volume == volume && key.key.Tenant == g.Tenant && args[0].(int64) == g.Day && key.key.ID.Compare(after) > 0 {
+			out = append(out, key.key.ID)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Compare(out[j]) < 0 })
+	return out[:min(len(out), limit)], nil
+}
+
+// Save implements State.
+func (m *MemState) Save(_ context.Context, sets []*SaveSet) (lost []string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, set := range sets {
+		p := m.at[set.Book]
+		if p.Head.Seq == set.To.Seq && p.Head.Hash == set.To.Hash {
+			continue
+		}
+		if p.Head.Seq != set.From.Seq || p.Head.Hash != set.From.Hash {
+			lost = append(lost, set.Book)
+			continue
+		}
+		m.at[set.Book] = Position{Head: set.To, At: set.At, Newest: set.Newest}
+		for i := range set.Tables {
+			m.put(set.Volume, &set.Tables[i])
+		}
+	}
+	return lost, nil
+}
+
+func (m *MemState) put(volume int, t *TableSave) {
+	rows := m.tables[t.Name()]
+	if rows == nil {
+		rows = make(map[memKey][]any)
+		m.tables[t.Name()] = rows
+	}
+	w := t.Width()
+	for i, k := range t.Keys {
+		args := make([]any, w)
+		for j, a := range t.Args[i*w : (i+1)*w] {
+			if b, ok := a.([]byte); ok {
+				a = append([]byte(nil), b...)
+			}
+			args[j] = a
+		}
+		rows[memKey{volume, k}] = args
+	}
+}
+
+// Wipe implements State.
+func (m *MemState) Wipe(_ context.Context, book string, volume int, tables []Table) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.at, book)
+	for _, t := range tables {
+		for k := range m.tables[TableName(t)] {
+			if k.volume == volume {
+				delete(m.tables[TableName(t)], k)
+			}
+		}
+	}
+	return nil
+}
+
+// Dump returns every row as a line of text, in order, to compare two states.
+func (m *MemState) Dump() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []string
+	for name, rows := range m.tables {
+		for k, args := range rows {
+			out = append(out, fmt.Sprintf("%s %02d %v %x", name, k.volume, k.key, fmt.Sprint(args...)))
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+// MemLog is a journal in memory, for the simulator and for tests of machines.
+type MemLog struct {
+	mu    sync.Mutex
+	books map[string][]*journal.Block
+}
+
+// NewMemLog returns an empty journal.
+func NewMemLog() *MemLog { return &MemLog{books: make(map[string][]*journal.Block)} }
+
+// Write implements Log, with the same compare-and-set as the real journal.
+func (m *MemLog) Write(_ context.Context, w journal.Batch) (journal.Fate, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fate := journal.Fate{Fenced: make([]bool, len(w.Blocks)), Stale: make([]bool, len(w.Check))}
+	for i, b := range w.Blocks {
+		h := m.head(b.Book)
+		switch {
+		case h.Seq == b.Seq && h.Hash == b.Hash: // offered again after a lost reply
+		case h.Seq+1 == b.Seq && h.Hash == b.Prev:
+			m.books[b.Book] = append(m.books[b.Book], b)
+		default:
+			fate.Fenced[i] = true
+		}
+	}
+	for i, c := range w.Check {
+		fate.Stale[i] = m.head(c.Book) != c
+	}
+	return fate, nil
+}
+
+func (m *MemLog) head(book string) journal.Head {
+	if list := m.books[book]; len(list) > 0 {
+		return list[len(list)-1].Head()
+	}
+	return journal.Head{Book: book}
+}
+
+// Head implements Log.
+func (m *MemLog) Head(_ context.Context, book string) (journal.Head, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.head(book), nil
+}
+
+// Read implements Log.
+func (m *MemLog) Read(_ context.Context, book string, from uint64, limit int) ([]*journal.Block, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := m.books[book]
+	if from < 1 || from > uint64(len(list)) {
+		return nil, nil
+	}
+	list = list[from-1:]
+	return append([]*journal.Block(nil), list[:min(len(list), limit)]...), nil
+}
