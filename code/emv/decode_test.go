@@ -259,6 +259,7 @@ func TestRefused(t *testing.T) {
 		{"language missing", plain.with("64", "0101x").String(), MissingMandatory, "64.00", end + 9},
 		{"language of three", plain.with("64", "0003JPN0101x").String(), BadLength, "64.00", end + 6},
 		{"language of digits", plain.with("64", "0002J10101x").String(), BadValue, "64.00", end + 8},
+		{"language starting in a digit", plain.with("64", "00021A0101x").String(), BadValue, "64.00", end + 8},
 		{"language not ASCII", plain.with("64", "0002日本0101x").String(), BadFormat, "64.00", end + 8},
 		{"language without name", plain.with("64", "0002JA").String(), MissingMandatory, "64.01", end + 10},
 		{"language name of 26", plain.with("64", "0002JA0126"+strings.Repeat("京", 26)).String(), BadLength, "64.01", end + 12},
@@ -374,6 +375,25 @@ func TestAbsentIsNil(t *testing.T) {
 	}
 	if c.Amount() != nil || c.Tip() != nil || c.AdditionalData() != nil || c.Language() != nil || c.JPQR != nil || c.PointOfInitiation() != "" {
 		t.Errorf("%+v", c)
+	}
+}
+
+// A store id counts where the payer's app looks for accounts, and nowhere else.
+func TestStoreIDOutsideTheAccountsIsNoJPQR(t *testing.T) {
+	c, err := Decode(plain.with("80", store[1][1]).String())
+	if err != nil || c.Profile != "" || c.JPQR != nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	for payload, want := range map[string]string{
+		"foo":                          "BAD_ID at 0: Found 'f' in an identifier; expected two digits.",
+		plain.with("52", "1").String(): "BAD_LENGTH in 52 at 27: The length is 01; expected 04.",
+	} {
+		if got := refusal(t, payload).Error(); got != want {
+			t.Errorf("%q; expected %q", got, want)
+		}
 	}
 }
 
