@@ -10,8 +10,9 @@ FUZZTIME ?= 15s
 # The version control stamp needs a clone that belongs to the user; nothing but a release needs the stamp.
 export GOFLAGS ?= -buildvcs=false
 
-# One PostgreSQL for all packages: started in a temporary folder, named to the tests, gone afterwards.
-WITH_POSTGRES = $(GO) run ./internal/store/storetest/pgcluster --
+# One PostgreSQL for all packages: started in a temporary folder, named to the tests, gone afterwards. Unless
+# KOBAN_TEST_PG names a server that runs already.
+WITH_POSTGRES = $(if $(KOBAN_TEST_PG),,$(GO) run ./internal/store/storetest/pgcluster --)
 GOLANGCI      = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 
 .DEFAULT_GOAL := help
