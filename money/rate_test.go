@@ -51,6 +51,8 @@ func TestRatesThatAreRefused(t *testing.T) {
 		{money.Rate{Num: 1, Den: 1}, 1, money.Ceiling + 1, money.ErrRate},
 		{money.Rate{Num: 2, Den: 1}, math.MaxInt64, money.Down, money.ErrOverflow},
 		{money.Rate{Num: math.MaxInt64, Den: 1}, math.MinInt64, money.Down, money.ErrOverflow},
+		{money.Rate{Num: 4, Den: 1}, 1 << 62, money.Down, money.ErrOverflow},            // exactly 2^64
+		{money.Rate{Num: 1190112520884487201, Den: 2}, 31, money.Up, money.ErrOverflow}, // 2^64 - 1/2
 		{money.Rate{Num: math.MaxInt64, Den: math.MaxInt64 - 1}, math.MaxInt64, money.Down, money.ErrOverflow},
 	} {
 		if got, err := x.rate.Of(money.Yen(x.minor), x.rounding); !errors.Is(err, x.err) || got != (money.Amount{}) {

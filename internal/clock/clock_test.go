@@ -146,7 +146,7 @@ func TestManualWakesAtOnceWhatIsDue(t *testing.T) {
 	c := NewManual(noon)
 	for _, d := range []time.Duration{0, -time.Hour} {
 		if at, ok := receives(c.After(d)); !ok || at != noon.Add(d) {
-			t.Errorf("after %v: woke %v, at %v", d, ok, at)
+			t.Fatalf("after %v: woke %v, at %v", d, ok, at)
 		}
 		done := make(chan struct{})
 		stop := c.AfterFunc(d, func() { close(done) })
