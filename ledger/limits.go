@@ -6,22 +6,21 @@ import (
 )
 
 // Day is a business day: days since 1970-01-01 in the calendar that the tenant does business in. The caller says which
-// day it is.
+// day it is. What is said to be before that date counts on it.
 type Day int32
 
-// month returns a number for d's month in the Gregorian calendar, higher for later months.
-// It counts in years that begin in March, so that a leap day is the last of its year.
-func (d Day) month() int32 {
-	const cycle = 146097 // days in 400 years
-	z := int32(d) + 719468
-	era := z / cycle
-	if z < 0 {
-		era = (z - cycle + 1) / cycle
-	}
-	day := z - era*cycle
+// month returns a number for the month of d ≥ 0 in the Gregorian calendar, higher for later months. It counts in years
+// that begin in March, so that a leap day is the last of its year.
+func (d Day) month() int64 {
+	const (
+		marchOfYear0 = 719468 // days from then to 1970-01-01
+		cycle        = 146097 // days in 400 years
+	)
+	day := (int64(d) + marchOfYear0) % cycle
+	cycles := (int64(d) + marchOfYear0) / cycle
 	year := (day - day/1460 + day/36524 - day/146096) / 365
 	inYear := day - (365*year + year/4 - year/100)
-	return (era*400+year)*12 + (5*inYear+2)/153
+	return (cycles*400+year)*12 + (5*inYear+2)/153
 }
 
 // Limits bound what an account takes in and gives out in a business day and in a month, in minor units. A limit of 0 is
@@ -77,7 +76,7 @@ func (u *Usage) uncount(receives bool, minor int64, counted Day) {
 }
 
 func (u *Usage) sane() bool {
-	return u.DayIn >= 0 && u.DayOut >= 0 && u.MonthIn >= u.DayIn && u.MonthOut >= u.DayOut
+	return u.Day >= 0 && u.DayIn >= 0 && u.DayOut >= 0 && u.MonthIn >= u.DayIn && u.MonthOut >= u.DayOut
 }
 
 func (l Limits) admit(u Usage, receives bool, amount money.Amount) *fault.Error {
