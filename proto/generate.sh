@@ -35,14 +35,14 @@ buf build --path proto/koban --as-file-descriptor-set -o "$out/koban.binpb"
 
 if [ "${1:-}" = check ]; then
 	diff -r "$out/gen" gen
-	go run ./gateway/openapi "$out/koban.binpb" | diff - gateway/openapi.yaml
+	go run ./proto/openapi "$out/koban.binpb" | diff - gateway/openapi.yaml
 	exit
 fi
 # Only what changed is written, so that builds under way are not disturbed.
 sync() { cmp -s "$1" "$2" || { mkdir -p "$(dirname "$2")" && cp "$1" "$2"; }; }
 (cd "$out" && find gen -type f) | while read -r f; do sync "$out/$f" "$f"; done
 find gen -type f | while read -r f; do [ -e "$out/$f" ] || rm "$f"; done
-if [ -d gateway/openapi ]; then
-	go run ./gateway/openapi "$out/koban.binpb" >"$out/openapi.yaml"
+if [ -d proto/openapi ]; then
+	go run ./proto/openapi "$out/koban.binpb" >"$out/openapi.yaml"
 	sync "$out/openapi.yaml" gateway/openapi.yaml
 fi

@@ -488,7 +488,7 @@ var File_koban_balance_v1_account_proto protoreflect.FileDescriptor
 
 const file_koban_balance_v1_account_proto_rawDesc = "" +
 	"\n" +
-	"\x1ekoban/balance/v1/account.proto\x12\x10koban.balance.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xe2\x01\n" +
+	"\x1ekoban/balance/v1/account.proto\x12\x10koban.balance.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xea\x01\n" +
 	"\aAccount\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
@@ -496,8 +496,8 @@ const file_koban_balance_v1_account_proto_rawDesc = "" +
 	"\bcurrency\x18\x04 \x01(\tR\bcurrency\x12\x16\n" +
 	"\x06posted\x18\x05 \x01(\x03R\x06posted\x12\x12\n" +
 	"\x04held\x18\x06 \x01(\x03R\x04held\x12\x1c\n" +
-	"\tavailable\x18\a \x01(\x03R\tavailable\x127\n" +
-	"\x06status\x18\b \x01(\x0e2\x1f.koban.balance.v1.AccountStatusR\x06status\"+\n" +
+	"\tavailable\x18\a \x01(\x03R\tavailable\x12?\n" +
+	"\x06status\x18\b \x01(\x0e2\x1f.koban.balance.v1.AccountStatusB\x06\x8a\xb5\x18\x02\b\x01R\x06status\"+\n" +
 	"\x11GetAccountRequest\x12\x16\n" +
 	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\"5\n" +
 	"\x1bListCustomerAccountsRequest\x12\x16\n" +
@@ -509,7 +509,7 @@ const file_koban_balance_v1_account_proto_rawDesc = "" +
 	"\f_next_cursor\"d\n" +
 	"\x14CreditAccountRequest\x12\x16\n" +
 	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\x124\n" +
-	"\x06amount\x18\x02 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\x06amount\"\x89\x02\n" +
+	"\x06amount\x18\x02 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\x06amount\"\x91\x02\n" +
 	"\fAccountEvent\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
@@ -518,8 +518,8 @@ const file_koban_balance_v1_account_proto_rawDesc = "" +
 	"\x06amount\x18\x05 \x01(\x03R\x06amount\x12\x16\n" +
 	"\x06posted\x18\x06 \x01(\x03R\x06posted\x12\x12\n" +
 	"\x04held\x18\a \x01(\x03R\x04held\x12\x1c\n" +
-	"\tavailable\x18\b \x01(\x03R\tavailable\x127\n" +
-	"\x06status\x18\t \x01(\x0e2\x1f.koban.balance.v1.AccountStatusR\x06status*\x83\x01\n" +
+	"\tavailable\x18\b \x01(\x03R\tavailable\x12?\n" +
+	"\x06status\x18\t \x01(\x0e2\x1f.koban.balance.v1.AccountStatusB\x06\x8a\xb5\x18\x02\b\x01R\x06status*\x83\x01\n" +
 	"\rAccountStatus\x12\x1e\n" +
 	"\x1aACCOUNT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ACCOUNT_STATUS_ACTIVE\x10\x01\x12\x1c\n" +

@@ -403,15 +403,15 @@ var File_koban_code_v1_session_proto protoreflect.FileDescriptor
 
 const file_koban_code_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x1bkoban/code/v1/session.proto\x12\rkoban.code.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xe9\x01\n" +
+	"\x1bkoban/code/v1/session.proto\x12\rkoban.code.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xf9\x01\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
-	"\bcustomer\x18\x02 \x01(\tR\bcustomer\x12/\n" +
-	"\bmerchant\x18\x03 \x01(\v2\x13.koban.code.v1.ShopR\bmerchant\x12,\n" +
+	"\bcustomer\x18\x02 \x01(\tR\bcustomer\x127\n" +
+	"\bmerchant\x18\x03 \x01(\v2\x13.koban.code.v1.ShopB\x06\x8a\xb5\x18\x02\b\x01R\bmerchant\x12,\n" +
 	"\x06amount\x18\x04 \x01(\v2\x14.koban.type.v1.MoneyR\x06amount\x12\x1d\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\x03R\texpiresAt\x124\n" +
-	"\x06status\x18\x06 \x01(\x0e2\x1c.koban.code.v1.SessionStatusR\x06status\"*\n" +
+	"expires_at\x18\x05 \x01(\x03R\texpiresAt\x12<\n" +
+	"\x06status\x18\x06 \x01(\x0e2\x1c.koban.code.v1.SessionStatusB\x06\x8a\xb5\x18\x02\b\x01R\x06status\"*\n" +
 	"\x04Shop\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"a\n" +
@@ -419,12 +419,12 @@ const file_koban_code_v1_session_proto_rawDesc = "" +
 	"\apayload\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\b\x01(\x80\x10R\apayload\x12$\n" +
 	"\bcustomer\x18\x02 \x01(\tB\b\x8a\xb5\x18\x04\b\x01(@R\bcustomer\"+\n" +
 	"\x11GetSessionRequest\x12\x16\n" +
-	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\"\xd9\x01\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\"\xe1\x01\n" +
 	"\fSessionEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bcustomer\x18\x02 \x01(\tR\bcustomer\x12\x1a\n" +
-	"\bmerchant\x18\x03 \x01(\tR\bmerchant\x124\n" +
-	"\x06status\x18\x04 \x01(\x0e2\x1c.koban.code.v1.SessionStatusR\x06status\x12,\n" +
+	"\bmerchant\x18\x03 \x01(\tR\bmerchant\x12<\n" +
+	"\x06status\x18\x04 \x01(\x0e2\x1c.koban.code.v1.SessionStatusB\x06\x8a\xb5\x18\x02\b\x01R\x06status\x12,\n" +
 	"\x06amount\x18\x05 \x01(\v2\x14.koban.type.v1.MoneyR\x06amount\x12\x1d\n" +
 	"\n" +
 	"expires_at\x18\x06 \x01(\x03R\texpiresAt*}\n" +

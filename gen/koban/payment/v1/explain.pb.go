@@ -920,9 +920,9 @@ var File_koban_payment_v1_explain_proto protoreflect.FileDescriptor
 
 const file_koban_payment_v1_explain_proto_rawDesc = "" +
 	"\n" +
-	"\x1ekoban/payment/v1/explain.proto\x12\x10koban.payment.v1\x1a\x1ekoban/payment/v1/payment.proto\x1a\x19koban/type/v1/error.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\x86\x04\n" +
-	"\vExplanation\x123\n" +
-	"\apayment\x18\x01 \x01(\v2\x19.koban.payment.v1.PaymentR\apayment\x12\x14\n" +
+	"\x1ekoban/payment/v1/explain.proto\x12\x10koban.payment.v1\x1a\x1ekoban/payment/v1/payment.proto\x1a\x19koban/type/v1/error.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\x8e\x04\n" +
+	"\vExplanation\x12;\n" +
+	"\apayment\x18\x01 \x01(\v2\x19.koban.payment.v1.PaymentB\x06\x8a\xb5\x18\x02\b\x01R\apayment\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12%\n" +
 	"\x0erollback_phase\x18\x03 \x01(\tR\rrollbackPhase\x12\x1f\n" +
 	"\bdecision\x18\x04 \x01(\tH\x00R\bdecision\x88\x01\x01\x12,\n" +
@@ -934,37 +934,37 @@ const file_koban_payment_v1_explain_proto_rawDesc = "" +
 	"\x06events\x18\n" +
 	" \x03(\v2\x1e.koban.payment.v1.AnnouncementR\x06events\x123\n" +
 	"\arefunds\x18\v \x03(\v2\x19.koban.payment.v1.PaymentR\arefundsB\v\n" +
-	"\t_decision\"\xf7\x02\n" +
+	"\t_decision\"\x8f\x03\n" +
 	"\x04Step\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x14\n" +
-	"\x05event\x18\x02 \x01(\tR\x05event\x127\n" +
-	"\x06status\x18\x03 \x01(\x0e2\x1f.koban.payment.v1.PaymentStatusR\x06status\x12I\n" +
-	"\x0fresource_status\x18\x04 \x01(\x0e2 .koban.payment.v1.ResourceStatusR\x0eresourceStatus\x12\x14\n" +
+	"\x05event\x18\x02 \x01(\tR\x05event\x12?\n" +
+	"\x06status\x18\x03 \x01(\x0e2\x1f.koban.payment.v1.PaymentStatusB\x06\x8a\xb5\x18\x02\b\x01R\x06status\x12Q\n" +
+	"\x0fresource_status\x18\x04 \x01(\x0e2 .koban.payment.v1.ResourceStatusB\x06\x8a\xb5\x18\x02\b\x01R\x0eresourceStatus\x12\x14\n" +
 	"\x05phase\x18\x05 \x01(\tR\x05phase\x12%\n" +
 	"\x0erollback_phase\x18\x06 \x01(\tR\rrollbackPhase\x12\x1a\n" +
 	"\battempts\x18\a \x01(\x03R\battempts\x12\x17\n" +
 	"\x04code\x18\b \x01(\tH\x00R\x04code\x88\x01\x01\x12\x18\n" +
-	"\amessage\x18\t \x01(\tR\amessage\x120\n" +
+	"\amessage\x18\t \x01(\tR\amessage\x128\n" +
 	"\x05block\x18\n" +
-	" \x01(\v2\x1a.koban.payment.v1.BlockRefR\x05blockB\a\n" +
-	"\x05_code\"\x80\x02\n" +
+	" \x01(\v2\x1a.koban.payment.v1.BlockRefB\x06\x8a\xb5\x18\x02\b\x01R\x05blockB\a\n" +
+	"\x05_code\"\x88\x02\n" +
 	"\x04Duty\x12\x12\n" +
 	"\x04verb\x18\x01 \x01(\tR\x04verb\x12 \n" +
 	"\vparticipant\x18\x02 \x01(\tR\vparticipant\x12\x1d\n" +
-	"\aaccount\x18\x03 \x01(\tH\x00R\aaccount\x88\x01\x01\x12,\n" +
-	"\x06amount\x18\x04 \x01(\v2\x14.koban.type.v1.MoneyR\x06amount\x12\x15\n" +
+	"\aaccount\x18\x03 \x01(\tH\x00R\aaccount\x88\x01\x01\x124\n" +
+	"\x06amount\x18\x04 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\x06amount\x12\x15\n" +
 	"\x06due_at\x18\x05 \x01(\x03R\x05dueAt\x12\x1a\n" +
 	"\battempts\x18\x06 \x01(\x03R\battempts\x12\x17\n" +
 	"\x04code\x18\a \x01(\tH\x01R\x04code\x88\x01\x01\x12\x14\n" +
 	"\x05layer\x18\b \x01(\tR\x05layerB\n" +
 	"\n" +
 	"\b_accountB\a\n" +
-	"\x05_code\"\xd2\x01\n" +
+	"\x05_code\"\xda\x01\n" +
 	"\x04Part\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12 \n" +
 	"\vparticipant\x18\x02 \x01(\tR\vparticipant\x12\x18\n" +
-	"\aaccount\x18\x03 \x01(\tR\aaccount\x12,\n" +
-	"\x06amount\x18\x04 \x01(\v2\x14.koban.type.v1.MoneyR\x06amount\x12\x14\n" +
+	"\aaccount\x18\x03 \x01(\tR\aaccount\x124\n" +
+	"\x06amount\x18\x04 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\x06amount\x12\x14\n" +
 	"\x05state\x18\x05 \x01(\tR\x05state\x122\n" +
 	"\aanswers\x18\x06 \x03(\v2\x18.koban.payment.v1.AnswerR\aanswers\"\xce\x01\n" +
 	"\x06Answer\x12\x12\n" +
@@ -973,12 +973,12 @@ const file_koban_payment_v1_explain_proto_rawDesc = "" +
 	"\battempts\x18\x03 \x01(\x03R\battempts\x12\x0e\n" +
 	"\x02at\x18\x04 \x01(\x03R\x02at\x128\n" +
 	"\afailure\x18\x05 \x01(\v2\x16.koban.type.v1.FailureB\x06\x8a\xb5\x18\x02\x10\x01R\afailure\x120\n" +
-	"\x05block\x18\x06 \x01(\v2\x1a.koban.payment.v1.BlockRefR\x05block\"\x88\x01\n" +
+	"\x05block\x18\x06 \x01(\v2\x1a.koban.payment.v1.BlockRefR\x05block\"\x90\x01\n" +
 	"\x05Entry\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12)\n" +
-	"\x04legs\x18\x03 \x03(\v2\x15.koban.payment.v1.LegR\x04legs\x120\n" +
-	"\x05block\x18\x04 \x01(\v2\x1a.koban.payment.v1.BlockRefR\x05block\"\x8a\x01\n" +
+	"\x04legs\x18\x03 \x03(\v2\x15.koban.payment.v1.LegR\x04legs\x128\n" +
+	"\x05block\x18\x04 \x01(\v2\x1a.koban.payment.v1.BlockRefB\x06\x8a\xb5\x18\x02\b\x01R\x05block\"\x8a\x01\n" +
 	"\x03Leg\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12!\n" +
 	"\faccount_kind\x18\x02 \x01(\tR\vaccountKind\x12\x16\n" +

@@ -713,15 +713,15 @@ var File_koban_payment_v1_payment_proto protoreflect.FileDescriptor
 
 const file_koban_payment_v1_payment_proto_rawDesc = "" +
 	"\n" +
-	"\x1ekoban/payment/v1/payment.proto\x12\x10koban.payment.v1\x1a\x19koban/type/v1/error.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xff\x06\n" +
+	"\x1ekoban/payment/v1/payment.proto\x12\x10koban.payment.v1\x1a\x19koban/type/v1/error.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xaf\a\n" +
 	"\aPayment\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x121\n" +
-	"\x04kind\x18\x02 \x01(\x0e2\x1d.koban.payment.v1.PaymentKindR\x04kind\x127\n" +
-	"\x06status\x18\x03 \x01(\x0e2\x1f.koban.payment.v1.PaymentStatusR\x06status\x12I\n" +
-	"\x0fresource_status\x18\x04 \x01(\x0e2 .koban.payment.v1.ResourceStatusR\x0eresourceStatus\x12,\n" +
-	"\x06amount\x18\x05 \x01(\v2\x14.koban.type.v1.MoneyR\x06amount\x120\n" +
-	"\bcaptured\x18\x06 \x01(\v2\x14.koban.type.v1.MoneyR\bcaptured\x120\n" +
-	"\brefunded\x18\a \x01(\v2\x14.koban.type.v1.MoneyR\brefunded\x12\x1a\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x129\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x1d.koban.payment.v1.PaymentKindB\x06\x8a\xb5\x18\x02\b\x01R\x04kind\x12?\n" +
+	"\x06status\x18\x03 \x01(\x0e2\x1f.koban.payment.v1.PaymentStatusB\x06\x8a\xb5\x18\x02\b\x01R\x06status\x12Q\n" +
+	"\x0fresource_status\x18\x04 \x01(\x0e2 .koban.payment.v1.ResourceStatusB\x06\x8a\xb5\x18\x02\b\x01R\x0eresourceStatus\x124\n" +
+	"\x06amount\x18\x05 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\x06amount\x128\n" +
+	"\bcaptured\x18\x06 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\bcaptured\x128\n" +
+	"\brefunded\x18\a \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\brefunded\x12\x1a\n" +
 	"\bcustomer\x18\b \x01(\tR\bcustomer\x12\x1a\n" +
 	"\bmerchant\x18\t \x01(\tR\bmerchant\x12\x1d\n" +
 	"\asession\x18\n" +
@@ -745,21 +745,21 @@ const file_koban_payment_v1_payment_proto_rawDesc = "" +
 	"\n" +
 	"_referenceB\t\n" +
 	"\a_parentB\r\n" +
-	"\v_expires_at\"\xe6\x01\n" +
-	"\x06Source\x120\n" +
-	"\x04type\x18\x01 \x01(\x0e2\x1c.koban.payment.v1.SourceTypeR\x04type\x12\x18\n" +
-	"\aaccount\x18\x02 \x01(\tR\aaccount\x12,\n" +
-	"\x06amount\x18\x03 \x01(\v2\x14.koban.type.v1.MoneyR\x06amount\x120\n" +
-	"\bcaptured\x18\x04 \x01(\v2\x14.koban.type.v1.MoneyR\bcaptured\x120\n" +
-	"\brefunded\x18\x05 \x01(\v2\x14.koban.type.v1.MoneyR\brefunded\"\xac\x04\n" +
+	"\v_expires_at\"\x86\x02\n" +
+	"\x06Source\x128\n" +
+	"\x04type\x18\x01 \x01(\x0e2\x1c.koban.payment.v1.SourceTypeB\x06\x8a\xb5\x18\x02\b\x01R\x04type\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x124\n" +
+	"\x06amount\x18\x03 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\x06amount\x128\n" +
+	"\bcaptured\x18\x04 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\bcaptured\x128\n" +
+	"\brefunded\x18\x05 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\brefunded\"\xdc\x04\n" +
 	"\fPaymentEvent\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x121\n" +
-	"\x04kind\x18\x02 \x01(\x0e2\x1d.koban.payment.v1.PaymentKindR\x04kind\x127\n" +
-	"\x06status\x18\x03 \x01(\x0e2\x1f.koban.payment.v1.PaymentStatusR\x06status\x12I\n" +
-	"\x0fresource_status\x18\x04 \x01(\x0e2 .koban.payment.v1.ResourceStatusR\x0eresourceStatus\x12,\n" +
-	"\x06amount\x18\x05 \x01(\v2\x14.koban.type.v1.MoneyR\x06amount\x120\n" +
-	"\bcaptured\x18\x06 \x01(\v2\x14.koban.type.v1.MoneyR\bcaptured\x120\n" +
-	"\brefunded\x18\a \x01(\v2\x14.koban.type.v1.MoneyR\brefunded\x12\x1a\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x129\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x1d.koban.payment.v1.PaymentKindB\x06\x8a\xb5\x18\x02\b\x01R\x04kind\x12?\n" +
+	"\x06status\x18\x03 \x01(\x0e2\x1f.koban.payment.v1.PaymentStatusB\x06\x8a\xb5\x18\x02\b\x01R\x06status\x12Q\n" +
+	"\x0fresource_status\x18\x04 \x01(\x0e2 .koban.payment.v1.ResourceStatusB\x06\x8a\xb5\x18\x02\b\x01R\x0eresourceStatus\x124\n" +
+	"\x06amount\x18\x05 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\x06amount\x128\n" +
+	"\bcaptured\x18\x06 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\bcaptured\x128\n" +
+	"\brefunded\x18\a \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\brefunded\x12\x1a\n" +
 	"\bcustomer\x18\b \x01(\tR\bcustomer\x12\x1a\n" +
 	"\bmerchant\x18\t \x01(\tR\bmerchant\x12\x1d\n" +
 	"\asession\x18\n" +

@@ -287,11 +287,11 @@ const file_koban_platform_v1_platform_proto_rawDesc = "" +
 	" koban/platform/v1/platform.proto\x12\x11koban.platform.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ekoban/balance/v1/account.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"u\n" +
 	"\x15CreateCustomerRequest\x12.\n" +
 	"\abalance\x18\x01 \x01(\v2\x14.koban.type.v1.MoneyR\abalance\x12,\n" +
-	"\x06points\x18\x02 \x01(\v2\x14.koban.type.v1.MoneyR\x06points\"\xa1\x01\n" +
+	"\x06points\x18\x02 \x01(\v2\x14.koban.type.v1.MoneyR\x06points\"\xb1\x01\n" +
 	"\bCustomer\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
-	"\abalance\x18\x02 \x01(\v2\x19.koban.balance.v1.AccountR\abalance\x121\n" +
-	"\x06points\x18\x03 \x01(\v2\x19.koban.balance.v1.AccountR\x06points\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12;\n" +
+	"\abalance\x18\x02 \x01(\v2\x19.koban.balance.v1.AccountB\x06\x8a\xb5\x18\x02\b\x01R\abalance\x129\n" +
+	"\x06points\x18\x03 \x01(\v2\x19.koban.balance.v1.AccountB\x06\x8a\xb5\x18\x02\b\x01R\x06points\x12\x1d\n" +
 	"\n" +
 	"created_at\x18\x04 \x01(\x03R\tcreatedAt\"5\n" +
 	"\x15CreateMerchantRequest\x12\x1c\n" +

@@ -223,9 +223,9 @@ var File_koban_type_v1_error_proto protoreflect.FileDescriptor
 
 const file_koban_type_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x19koban/type/v1/error.proto\x12\rkoban.type.v1\";\n" +
-	"\rErrorResponse\x12*\n" +
-	"\x05error\x18\x01 \x01(\v2\x14.koban.type.v1.ErrorR\x05error\"\xd6\x01\n" +
+	"\x19koban/type/v1/error.proto\x12\rkoban.type.v1\x1a\x19koban/type/v1/rules.proto\"C\n" +
+	"\rErrorResponse\x122\n" +
+	"\x05error\x18\x01 \x01(\v2\x14.koban.type.v1.ErrorB\x06\x8a\xb5\x18\x02\b\x01R\x05error\"\xd6\x01\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n" +
@@ -274,6 +274,7 @@ func file_koban_type_v1_error_proto_init() {
 	if File_koban_type_v1_error_proto != nil {
 		return
 	}
+	file_koban_type_v1_rules_proto_init()
 	file_koban_type_v1_error_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

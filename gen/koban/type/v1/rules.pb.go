@@ -26,7 +26,8 @@ const (
 // request enters, before any service sees it. The generated OpenAPI document shows the same rules.
 type Rules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The request is refused with missing_field unless the field is there and not empty.
+	// In a request: it is refused with missing_field unless the field is there and not empty. In an answer: the field is
+	// always there.
 	Required bool `protobuf:"varint,1,opt,name=required,proto3" json:"required,omitempty"`
 	// An answer shows null where the field is not set. Without this, a field that is not set is left out.
 	Nullable bool `protobuf:"varint,2,opt,name=nullable,proto3" json:"nullable,omitempty"`

@@ -21,10 +21,139 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Event is one event of a journal of the balance service. Journals are for ever: messages change only by addition, and
+// Purpose says why value moves.
+type Purpose int32
+
+const (
+	Purpose_PURPOSE_UNSPECIFIED Purpose = 0
+	Purpose_PURPOSE_CHARGE      Purpose = 1
+	Purpose_PURPOSE_REFUND      Purpose = 2
+	Purpose_PURPOSE_CREDIT      Purpose = 3
+)
+
+// Enum value maps for Purpose.
+var (
+	Purpose_name = map[int32]string{
+		0: "PURPOSE_UNSPECIFIED",
+		1: "PURPOSE_CHARGE",
+		2: "PURPOSE_REFUND",
+		3: "PURPOSE_CREDIT",
+	}
+	Purpose_value = map[string]int32{
+		"PURPOSE_UNSPECIFIED": 0,
+		"PURPOSE_CHARGE":      1,
+		"PURPOSE_REFUND":      2,
+		"PURPOSE_CREDIT":      3,
+	}
+)
+
+func (x Purpose) Enum() *Purpose {
+	p := new(Purpose)
+	*p = x
+	return p
+}
+
+func (x Purpose) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Purpose) Descriptor() protoreflect.EnumDescriptor {
+	return file_koban_balance_journal_v1_events_proto_enumTypes[0].Descriptor()
+}
+
+func (Purpose) Type() protoreflect.EnumType {
+	return &file_koban_balance_journal_v1_events_proto_enumTypes[0]
+}
+
+func (x Purpose) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Purpose.Descriptor instead.
+func (Purpose) EnumDescriptor() ([]byte, []int) {
+	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{0}
+}
+
+// Status says what may happen on an account.
+type Status int32
+
+const (
+	Status_STATUS_UNSPECIFIED Status = 0
+	Status_STATUS_OPEN        Status = 1
+	Status_STATUS_NO_OUT      Status = 2
+	Status_STATUS_NO_IN       Status = 3
+	Status_STATUS_SUSPENDED   Status = 4
+	Status_STATUS_CLOSED      Status = 5
+)
+
+// Enum value maps for Status.
+var (
+	Status_name = map[int32]string{
+		0: "STATUS_UNSPECIFIED",
+		1: "STATUS_OPEN",
+		2: "STATUS_NO_OUT",
+		3: "STATUS_NO_IN",
+		4: "STATUS_SUSPENDED",
+		5: "STATUS_CLOSED",
+	}
+	Status_value = map[string]int32{
+		"STATUS_UNSPECIFIED": 0,
+		"STATUS_OPEN":        1,
+		"STATUS_NO_OUT":      2,
+		"STATUS_NO_IN":       3,
+		"STATUS_SUSPENDED":   4,
+		"STATUS_CLOSED":      5,
+	}
+)
+
+func (x Status) Enum() *Status {
+	p := new(Status)
+	*p = x
+	return p
+}
+
+func (x Status) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Status) Descriptor() protoreflect.EnumDescriptor {
+	return file_koban_balance_journal_v1_events_proto_enumTypes[1].Descriptor()
+}
+
+func (Status) Type() protoreflect.EnumType {
+	return &file_koban_balance_journal_v1_events_proto_enumTypes[1]
+}
+
+func (x Status) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Status.Descriptor instead.
+func (Status) EnumDescriptor() ([]byte, []int) {
+	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{1}
+}
+
+// Event names every event of a journal of the balance service: an event's type number is its field number here, and
+// its body is the message itself, without this wrapper. Journals are for ever: messages change only by addition, and
 // numbers are never used again (rule B15).
+//
+// In all messages: ids are 16 bytes; currency is the number in ISO 4217; amounts are minor units; times are
+// microseconds since 1970, UTC; a day is a business day, counted from 1970-01-01. What means the same has the same
+// number in every message.
 type Event struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*Event_AccountOpened
+	//	*Event_StatusChanged
+	//	*Event_Credited
+	//	*Event_CreditRefused
+	//	*Event_Held
+	//	*Event_TryRefused
+	//	*Event_Confirmed
+	//	*Event_Cancelled
+	//	*Event_Added
+	Event         isEvent_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -59,12 +188,1553 @@ func (*Event) Descriptor() ([]byte, []int) {
 	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{0}
 }
 
+func (x *Event) GetEvent() isEvent_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *Event) GetAccountOpened() *AccountOpened {
+	if x != nil {
+		if x, ok := x.Event.(*Event_AccountOpened); ok {
+			return x.AccountOpened
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetStatusChanged() *StatusChanged {
+	if x != nil {
+		if x, ok := x.Event.(*Event_StatusChanged); ok {
+			return x.StatusChanged
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetCredited() *Credited {
+	if x != nil {
+		if x, ok := x.Event.(*Event_Credited); ok {
+			return x.Credited
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetCreditRefused() *CreditRefused {
+	if x != nil {
+		if x, ok := x.Event.(*Event_CreditRefused); ok {
+			return x.CreditRefused
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetHeld() *Held {
+	if x != nil {
+		if x, ok := x.Event.(*Event_Held); ok {
+			return x.Held
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTryRefused() *TryRefused {
+	if x != nil {
+		if x, ok := x.Event.(*Event_TryRefused); ok {
+			return x.TryRefused
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetConfirmed() *Confirmed {
+	if x != nil {
+		if x, ok := x.Event.(*Event_Confirmed); ok {
+			return x.Confirmed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetCancelled() *Cancelled {
+	if x != nil {
+		if x, ok := x.Event.(*Event_Cancelled); ok {
+			return x.Cancelled
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAdded() *Added {
+	if x != nil {
+		if x, ok := x.Event.(*Event_Added); ok {
+			return x.Added
+		}
+	}
+	return nil
+}
+
+type isEvent_Event interface {
+	isEvent_Event()
+}
+
+type Event_AccountOpened struct {
+	AccountOpened *AccountOpened `protobuf:"bytes,16,opt,name=account_opened,json=accountOpened,proto3,oneof"`
+}
+
+type Event_StatusChanged struct {
+	StatusChanged *StatusChanged `protobuf:"bytes,17,opt,name=status_changed,json=statusChanged,proto3,oneof"`
+}
+
+type Event_Credited struct {
+	Credited *Credited `protobuf:"bytes,18,opt,name=credited,proto3,oneof"`
+}
+
+type Event_CreditRefused struct {
+	CreditRefused *CreditRefused `protobuf:"bytes,19,opt,name=credit_refused,json=creditRefused,proto3,oneof"`
+}
+
+type Event_Held struct {
+	Held *Held `protobuf:"bytes,20,opt,name=held,proto3,oneof"`
+}
+
+type Event_TryRefused struct {
+	TryRefused *TryRefused `protobuf:"bytes,21,opt,name=try_refused,json=tryRefused,proto3,oneof"`
+}
+
+type Event_Confirmed struct {
+	Confirmed *Confirmed `protobuf:"bytes,22,opt,name=confirmed,proto3,oneof"`
+}
+
+type Event_Cancelled struct {
+	Cancelled *Cancelled `protobuf:"bytes,23,opt,name=cancelled,proto3,oneof"`
+}
+
+type Event_Added struct {
+	Added *Added `protobuf:"bytes,24,opt,name=added,proto3,oneof"`
+}
+
+func (*Event_AccountOpened) isEvent_Event() {}
+
+func (*Event_StatusChanged) isEvent_Event() {}
+
+func (*Event_Credited) isEvent_Event() {}
+
+func (*Event_CreditRefused) isEvent_Event() {}
+
+func (*Event_Held) isEvent_Event() {}
+
+func (*Event_TryRefused) isEvent_Event() {}
+
+func (*Event_Confirmed) isEvent_Event() {}
+
+func (*Event_Cancelled) isEvent_Event() {}
+
+func (*Event_Added) isEvent_Event() {}
+
+// Leg is one line of a journal entry, in the currency of the event: a debit, unless credit is set.
+type Leg struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       []byte                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Credit        bool                   `protobuf:"varint,2,opt,name=credit,proto3" json:"credit,omitempty"`
+	Amount        int64                  `protobuf:"varint,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Leg) Reset() {
+	*x = Leg{}
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Leg) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Leg) ProtoMessage() {}
+
+func (x *Leg) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Leg.ProtoReflect.Descriptor instead.
+func (*Leg) Descriptor() ([]byte, []int) {
+	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Leg) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Leg) GetCredit() bool {
+	if x != nil {
+		return x.Credit
+	}
+	return false
+}
+
+func (x *Leg) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+// AccountOpened: an owner's account exists from here on. With legs, it was opened with an amount out of suspense.
+type AccountOpened struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Account  []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Currency uint32                 `protobuf:"varint,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	// What it was opened with, 0 for nothing.
+	Amount      int64 `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	EffectiveAt int64 `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	Day         int32 `protobuf:"zigzag32,9,opt,name=day,proto3" json:"day,omitempty"`
+	// With key: of the request that named the owner.
+	Fingerprint []byte `protobuf:"bytes,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Legs        []*Leg `protobuf:"bytes,17,rep,name=legs,proto3" json:"legs,omitempty"`
+	// The hashed idempotency key; not there if the account was opened for an owner who exists.
+	Key []byte `protobuf:"bytes,19,opt,name=key,proto3" json:"key,omitempty"`
+	// 0 is no limit.
+	Cap           int64 `protobuf:"varint,20,opt,name=cap,proto3" json:"cap,omitempty"`
+	LimitDayIn    int64 `protobuf:"varint,21,opt,name=limit_day_in,json=limitDayIn,proto3" json:"limit_day_in,omitempty"`
+	LimitDayOut   int64 `protobuf:"varint,22,opt,name=limit_day_out,json=limitDayOut,proto3" json:"limit_day_out,omitempty"`
+	LimitMonthIn  int64 `protobuf:"varint,23,opt,name=limit_month_in,json=limitMonthIn,proto3" json:"limit_month_in,omitempty"`
+	LimitMonthOut int64 `protobuf:"varint,24,opt,name=limit_month_out,json=limitMonthOut,proto3" json:"limit_month_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountOpened) Reset() {
+	*x = AccountOpened{}
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountOpened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountOpened) ProtoMessage() {}
+
+func (x *AccountOpened) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountOpened.ProtoReflect.Descriptor instead.
+func (*AccountOpened) Descriptor() ([]byte, []int) {
+	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AccountOpened) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *AccountOpened) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *AccountOpened) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *AccountOpened) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *AccountOpened) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+func (x *AccountOpened) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *AccountOpened) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *AccountOpened) GetLegs() []*Leg {
+	if x != nil {
+		return x.Legs
+	}
+	return nil
+}
+
+func (x *AccountOpened) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *AccountOpened) GetCap() int64 {
+	if x != nil {
+		return x.Cap
+	}
+	return 0
+}
+
+func (x *AccountOpened) GetLimitDayIn() int64 {
+	if x != nil {
+		return x.LimitDayIn
+	}
+	return 0
+}
+
+func (x *AccountOpened) GetLimitDayOut() int64 {
+	if x != nil {
+		return x.LimitDayOut
+	}
+	return 0
+}
+
+func (x *AccountOpened) GetLimitMonthIn() int64 {
+	if x != nil {
+		return x.LimitMonthIn
+	}
+	return 0
+}
+
+func (x *AccountOpened) GetLimitMonthOut() int64 {
+	if x != nil {
+		return x.LimitMonthOut
+	}
+	return 0
+}
+
+// StatusChanged: an account was suspended, lifted or closed.
+type StatusChanged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Account       []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Currency      uint32                 `protobuf:"varint,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	Status        Status                 `protobuf:"varint,8,opt,name=status,proto3,enum=koban.balance.journal.v1.Status" json:"status,omitempty"`
+	Available     int64                  `protobuf:"varint,11,opt,name=available,proto3" json:"available,omitempty"`
+	Posted        int64                  `protobuf:"varint,25,opt,name=posted,proto3" json:"posted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatusChanged) Reset() {
+	*x = StatusChanged{}
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatusChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatusChanged) ProtoMessage() {}
+
+func (x *StatusChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatusChanged.ProtoReflect.Descriptor instead.
+func (*StatusChanged) Descriptor() ([]byte, []int) {
+	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *StatusChanged) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *StatusChanged) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *StatusChanged) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *StatusChanged) GetStatus() Status {
+	if x != nil {
+		return x.Status
+	}
+	return Status_STATUS_UNSPECIFIED
+}
+
+func (x *StatusChanged) GetAvailable() int64 {
+	if x != nil {
+		return x.Available
+	}
+	return 0
+}
+
+func (x *StatusChanged) GetPosted() int64 {
+	if x != nil {
+		return x.Posted
+	}
+	return 0
+}
+
+// Credited: an operator added to an account out of suspense.
+type Credited struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Tenant      uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Credit      []byte                 `protobuf:"bytes,2,opt,name=credit,proto3" json:"credit,omitempty"`
+	Account     []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Currency    uint32                 `protobuf:"varint,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount      int64                  `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	EffectiveAt int64                  `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	// The account afterwards.
+	Status        Status `protobuf:"varint,8,opt,name=status,proto3,enum=koban.balance.journal.v1.Status" json:"status,omitempty"`
+	Day           int32  `protobuf:"zigzag32,9,opt,name=day,proto3" json:"day,omitempty"`
+	Fingerprint   []byte `protobuf:"bytes,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Available     int64  `protobuf:"varint,11,opt,name=available,proto3" json:"available,omitempty"`
+	Legs          []*Leg `protobuf:"bytes,17,rep,name=legs,proto3" json:"legs,omitempty"`
+	Key           []byte `protobuf:"bytes,19,opt,name=key,proto3" json:"key,omitempty"`
+	Posted        int64  `protobuf:"varint,25,opt,name=posted,proto3" json:"posted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Credited) Reset() {
+	*x = Credited{}
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Credited) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Credited) ProtoMessage() {}
+
+func (x *Credited) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Credited.ProtoReflect.Descriptor instead.
+func (*Credited) Descriptor() ([]byte, []int) {
+	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Credited) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Credited) GetCredit() []byte {
+	if x != nil {
+		return x.Credit
+	}
+	return nil
+}
+
+func (x *Credited) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Credited) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *Credited) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *Credited) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+func (x *Credited) GetStatus() Status {
+	if x != nil {
+		return x.Status
+	}
+	return Status_STATUS_UNSPECIFIED
+}
+
+func (x *Credited) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *Credited) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *Credited) GetAvailable() int64 {
+	if x != nil {
+		return x.Available
+	}
+	return 0
+}
+
+func (x *Credited) GetLegs() []*Leg {
+	if x != nil {
+		return x.Legs
+	}
+	return nil
+}
+
+func (x *Credited) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Credited) GetPosted() int64 {
+	if x != nil {
+		return x.Posted
+	}
+	return 0
+}
+
+// CreditRefused: an operator's credit was refused for good.
+type CreditRefused struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Credit        []byte                 `protobuf:"bytes,2,opt,name=credit,proto3" json:"credit,omitempty"`
+	Account       []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Currency      uint32                 `protobuf:"varint,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount        int64                  `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	Fingerprint   []byte                 `protobuf:"bytes,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Code          string                 `protobuf:"bytes,12,opt,name=code,proto3" json:"code,omitempty"`
+	Message       string                 `protobuf:"bytes,13,opt,name=message,proto3" json:"message,omitempty"`
+	Key           []byte                 `protobuf:"bytes,19,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreditRefused) Reset() {
+	*x = CreditRefused{}
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreditRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreditRefused) ProtoMessage() {}
+
+func (x *CreditRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreditRefused.ProtoReflect.Descriptor instead.
+func (*CreditRefused) Descriptor() ([]byte, []int) {
+	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CreditRefused) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *CreditRefused) GetCredit() []byte {
+	if x != nil {
+		return x.Credit
+	}
+	return nil
+}
+
+func (x *CreditRefused) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *CreditRefused) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *CreditRefused) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *CreditRefused) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+func (x *CreditRefused) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *CreditRefused) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *CreditRefused) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *CreditRefused) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+// Held: a Try set the amount aside.
+type Held struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Tenant      uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch      []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Account     []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Currency    uint32                 `protobuf:"varint,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount      int64                  `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	Purpose     Purpose                `protobuf:"varint,6,opt,name=purpose,proto3,enum=koban.balance.journal.v1.Purpose" json:"purpose,omitempty"`
+	EffectiveAt int64                  `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	Day         int32                  `protobuf:"zigzag32,9,opt,name=day,proto3" json:"day,omitempty"`
+	Fingerprint []byte                 `protobuf:"bytes,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Available   int64                  `protobuf:"varint,11,opt,name=available,proto3" json:"available,omitempty"`
+	NotAfter    int64                  `protobuf:"varint,14,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// The day on which it counts against the account's limits.
+	HeldOn        int32 `protobuf:"zigzag32,15,opt,name=held_on,json=heldOn,proto3" json:"held_on,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Held) Reset() {
+	*x = Held{}
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Held) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Held) ProtoMessage() {}
+
+func (x *Held) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Held.ProtoReflect.Descriptor instead.
+func (*Held) Descriptor() ([]byte, []int) {
+	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Held) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Held) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Held) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Held) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *Held) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *Held) GetPurpose() Purpose {
+	if x != nil {
+		return x.Purpose
+	}
+	return Purpose_PURPOSE_UNSPECIFIED
+}
+
+func (x *Held) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+func (x *Held) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *Held) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *Held) GetAvailable() int64 {
+	if x != nil {
+		return x.Available
+	}
+	return 0
+}
+
+func (x *Held) GetNotAfter() int64 {
+	if x != nil {
+		return x.NotAfter
+	}
+	return 0
+}
+
+func (x *Held) GetHeldOn() int32 {
+	if x != nil {
+		return x.HeldOn
+	}
+	return 0
+}
+
+// TryRefused: a Try was refused for good.
+type TryRefused struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Account       []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Currency      uint32                 `protobuf:"varint,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount        int64                  `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	Purpose       Purpose                `protobuf:"varint,6,opt,name=purpose,proto3,enum=koban.balance.journal.v1.Purpose" json:"purpose,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	Fingerprint   []byte                 `protobuf:"bytes,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Code          string                 `protobuf:"bytes,12,opt,name=code,proto3" json:"code,omitempty"`
+	Message       string                 `protobuf:"bytes,13,opt,name=message,proto3" json:"message,omitempty"`
+	NotAfter      int64                  `protobuf:"varint,14,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TryRefused) Reset() {
+	*x = TryRefused{}
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TryRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TryRefused) ProtoMessage() {}
+
+func (x *TryRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TryRefused.ProtoReflect.Descriptor instead.
+func (*TryRefused) Descriptor() ([]byte, []int) {
+	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *TryRefused) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *TryRefused) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *TryRefused) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *TryRefused) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *TryRefused) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *TryRefused) GetPurpose() Purpose {
+	if x != nil {
+		return x.Purpose
+	}
+	return Purpose_PURPOSE_UNSPECIFIED
+}
+
+func (x *TryRefused) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+func (x *TryRefused) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *TryRefused) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *TryRefused) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *TryRefused) GetNotAfter() int64 {
+	if x != nil {
+		return x.NotAfter
+	}
+	return 0
+}
+
+// Confirmed: a capture took of what was held.
+type Confirmed struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Tenant      uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch      []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Account     []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Currency    uint32                 `protobuf:"varint,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount      int64                  `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	Purpose     Purpose                `protobuf:"varint,6,opt,name=purpose,proto3,enum=koban.balance.journal.v1.Purpose" json:"purpose,omitempty"`
+	EffectiveAt int64                  `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	Day         int32                  `protobuf:"zigzag32,9,opt,name=day,proto3" json:"day,omitempty"`
+	Fingerprint []byte                 `protobuf:"bytes,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Available   int64                  `protobuf:"varint,11,opt,name=available,proto3" json:"available,omitempty"`
+	HeldOn      int32                  `protobuf:"zigzag32,15,opt,name=held_on,json=heldOn,proto3" json:"held_on,omitempty"`
+	Capture     uint32                 `protobuf:"varint,16,opt,name=capture,proto3" json:"capture,omitempty"`
+	Legs        []*Leg                 `protobuf:"bytes,17,rep,name=legs,proto3" json:"legs,omitempty"`
+	// What the last capture left and let go.
+	Released      int64 `protobuf:"varint,18,opt,name=released,proto3" json:"released,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Confirmed) Reset() {
+	*x = Confirmed{}
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Confirmed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Confirmed) ProtoMessage() {}
+
+func (x *Confirmed) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Confirmed.ProtoReflect.Descriptor instead.
+func (*Confirmed) Descriptor() ([]byte, []int) {
+	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Confirmed) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Confirmed) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Confirmed) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Confirmed) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *Confirmed) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *Confirmed) GetPurpose() Purpose {
+	if x != nil {
+		return x.Purpose
+	}
+	return Purpose_PURPOSE_UNSPECIFIED
+}
+
+func (x *Confirmed) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+func (x *Confirmed) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *Confirmed) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *Confirmed) GetAvailable() int64 {
+	if x != nil {
+		return x.Available
+	}
+	return 0
+}
+
+func (x *Confirmed) GetHeldOn() int32 {
+	if x != nil {
+		return x.HeldOn
+	}
+	return 0
+}
+
+func (x *Confirmed) GetCapture() uint32 {
+	if x != nil {
+		return x.Capture
+	}
+	return 0
+}
+
+func (x *Confirmed) GetLegs() []*Leg {
+	if x != nil {
+		return x.Legs
+	}
+	return nil
+}
+
+func (x *Confirmed) GetReleased() int64 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
+}
+
+// Cancelled: what was held was let go; or, if nothing was released, no Try had come and none will be let in.
+type Cancelled struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Account       []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Currency      uint32                 `protobuf:"varint,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	Purpose       Purpose                `protobuf:"varint,6,opt,name=purpose,proto3,enum=koban.balance.journal.v1.Purpose" json:"purpose,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	Day           int32                  `protobuf:"zigzag32,9,opt,name=day,proto3" json:"day,omitempty"`
+	Available     int64                  `protobuf:"varint,11,opt,name=available,proto3" json:"available,omitempty"`
+	NotAfter      int64                  `protobuf:"varint,14,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	HeldOn        int32                  `protobuf:"zigzag32,15,opt,name=held_on,json=heldOn,proto3" json:"held_on,omitempty"`
+	Released      int64                  `protobuf:"varint,18,opt,name=released,proto3" json:"released,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cancelled) Reset() {
+	*x = Cancelled{}
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cancelled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cancelled) ProtoMessage() {}
+
+func (x *Cancelled) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
+func (*Cancelled) Descriptor() ([]byte, []int) {
+	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Cancelled) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Cancelled) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Cancelled) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Cancelled) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *Cancelled) GetPurpose() Purpose {
+	if x != nil {
+		return x.Purpose
+	}
+	return Purpose_PURPOSE_UNSPECIFIED
+}
+
+func (x *Cancelled) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+func (x *Cancelled) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *Cancelled) GetAvailable() int64 {
+	if x != nil {
+		return x.Available
+	}
+	return 0
+}
+
+func (x *Cancelled) GetNotAfter() int64 {
+	if x != nil {
+		return x.NotAfter
+	}
+	return 0
+}
+
+func (x *Cancelled) GetHeldOn() int32 {
+	if x != nil {
+		return x.HeldOn
+	}
+	return 0
+}
+
+func (x *Cancelled) GetReleased() int64 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
+}
+
+// Added: an amount came in, from one or several of the volume's own accounts. If the account could not receive it, it
+// stands in suspense, and code and message say why.
+type Added struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	// The account it was meant for; legs say where it went.
+	Account     []byte  `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Currency    uint32  `protobuf:"varint,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount      int64   `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	Purpose     Purpose `protobuf:"varint,6,opt,name=purpose,proto3,enum=koban.balance.journal.v1.Purpose" json:"purpose,omitempty"`
+	EffectiveAt int64   `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	Day         int32   `protobuf:"zigzag32,9,opt,name=day,proto3" json:"day,omitempty"`
+	Fingerprint []byte  `protobuf:"bytes,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Available   int64   `protobuf:"varint,11,opt,name=available,proto3" json:"available,omitempty"`
+	Code        string  `protobuf:"bytes,12,opt,name=code,proto3" json:"code,omitempty"`
+	Message     string  `protobuf:"bytes,13,opt,name=message,proto3" json:"message,omitempty"`
+	// None, if it came from suspense and stayed there.
+	Legs []*Leg `protobuf:"bytes,17,rep,name=legs,proto3" json:"legs,omitempty"`
+	// Of a refund: the branch that took the value.
+	Origin        []byte `protobuf:"bytes,26,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Added) Reset() {
+	*x = Added{}
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Added) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Added) ProtoMessage() {}
+
+func (x *Added) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_balance_journal_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Added.ProtoReflect.Descriptor instead.
+func (*Added) Descriptor() ([]byte, []int) {
+	return file_koban_balance_journal_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Added) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Added) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Added) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Added) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *Added) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *Added) GetPurpose() Purpose {
+	if x != nil {
+		return x.Purpose
+	}
+	return Purpose_PURPOSE_UNSPECIFIED
+}
+
+func (x *Added) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+func (x *Added) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *Added) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *Added) GetAvailable() int64 {
+	if x != nil {
+		return x.Available
+	}
+	return 0
+}
+
+func (x *Added) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Added) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Added) GetLegs() []*Leg {
+	if x != nil {
+		return x.Legs
+	}
+	return nil
+}
+
+func (x *Added) GetOrigin() []byte {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
 var File_koban_balance_journal_v1_events_proto protoreflect.FileDescriptor
 
 const file_koban_balance_journal_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"%koban/balance/journal/v1/events.proto\x12\x18koban.balance.journal.v1\"\a\n" +
-	"\x05EventBJZHgithub.com/koban-pay/koban/gen/koban/balance/journal/v1;balancejournalv1b\x06proto3"
+	"%koban/balance/journal/v1/events.proto\x12\x18koban.balance.journal.v1\"\x90\x05\n" +
+	"\x05Event\x12P\n" +
+	"\x0eaccount_opened\x18\x10 \x01(\v2'.koban.balance.journal.v1.AccountOpenedH\x00R\raccountOpened\x12P\n" +
+	"\x0estatus_changed\x18\x11 \x01(\v2'.koban.balance.journal.v1.StatusChangedH\x00R\rstatusChanged\x12@\n" +
+	"\bcredited\x18\x12 \x01(\v2\".koban.balance.journal.v1.CreditedH\x00R\bcredited\x12P\n" +
+	"\x0ecredit_refused\x18\x13 \x01(\v2'.koban.balance.journal.v1.CreditRefusedH\x00R\rcreditRefused\x124\n" +
+	"\x04held\x18\x14 \x01(\v2\x1e.koban.balance.journal.v1.HeldH\x00R\x04held\x12G\n" +
+	"\vtry_refused\x18\x15 \x01(\v2$.koban.balance.journal.v1.TryRefusedH\x00R\n" +
+	"tryRefused\x12C\n" +
+	"\tconfirmed\x18\x16 \x01(\v2#.koban.balance.journal.v1.ConfirmedH\x00R\tconfirmed\x12C\n" +
+	"\tcancelled\x18\x17 \x01(\v2#.koban.balance.journal.v1.CancelledH\x00R\tcancelled\x127\n" +
+	"\x05added\x18\x18 \x01(\v2\x1f.koban.balance.journal.v1.AddedH\x00R\x05addedB\a\n" +
+	"\x05eventJ\x04\b\x01\x10\x10\"O\n" +
+	"\x03Leg\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\fR\aaccount\x12\x16\n" +
+	"\x06credit\x18\x02 \x01(\bR\x06credit\x12\x16\n" +
+	"\x06amount\x18\x03 \x01(\x03R\x06amount\"\xb7\x03\n" +
+	"\rAccountOpened\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x1a\n" +
+	"\bcurrency\x18\x04 \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\x05 \x01(\x03R\x06amount\x12!\n" +
+	"\feffective_at\x18\a \x01(\x03R\veffectiveAt\x12\x10\n" +
+	"\x03day\x18\t \x01(\x11R\x03day\x12 \n" +
+	"\vfingerprint\x18\n" +
+	" \x01(\fR\vfingerprint\x121\n" +
+	"\x04legs\x18\x11 \x03(\v2\x1d.koban.balance.journal.v1.LegR\x04legs\x12\x10\n" +
+	"\x03key\x18\x13 \x01(\fR\x03key\x12\x10\n" +
+	"\x03cap\x18\x14 \x01(\x03R\x03cap\x12 \n" +
+	"\flimit_day_in\x18\x15 \x01(\x03R\n" +
+	"limitDayIn\x12\"\n" +
+	"\rlimit_day_out\x18\x16 \x01(\x03R\vlimitDayOut\x12$\n" +
+	"\x0elimit_month_in\x18\x17 \x01(\x03R\flimitMonthIn\x12&\n" +
+	"\x0flimit_month_out\x18\x18 \x01(\x03R\rlimitMonthOut\"\xcd\x01\n" +
+	"\rStatusChanged\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x1a\n" +
+	"\bcurrency\x18\x04 \x01(\rR\bcurrency\x128\n" +
+	"\x06status\x18\b \x01(\x0e2 .koban.balance.journal.v1.StatusR\x06status\x12\x1c\n" +
+	"\tavailable\x18\v \x01(\x03R\tavailable\x12\x16\n" +
+	"\x06posted\x18\x19 \x01(\x03R\x06posted\"\x94\x03\n" +
+	"\bCredited\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06credit\x18\x02 \x01(\fR\x06credit\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x1a\n" +
+	"\bcurrency\x18\x04 \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\x05 \x01(\x03R\x06amount\x12!\n" +
+	"\feffective_at\x18\a \x01(\x03R\veffectiveAt\x128\n" +
+	"\x06status\x18\b \x01(\x0e2 .koban.balance.journal.v1.StatusR\x06status\x12\x10\n" +
+	"\x03day\x18\t \x01(\x11R\x03day\x12 \n" +
+	"\vfingerprint\x18\n" +
+	" \x01(\fR\vfingerprint\x12\x1c\n" +
+	"\tavailable\x18\v \x01(\x03R\tavailable\x121\n" +
+	"\x04legs\x18\x11 \x03(\v2\x1d.koban.balance.journal.v1.LegR\x04legs\x12\x10\n" +
+	"\x03key\x18\x13 \x01(\fR\x03key\x12\x16\n" +
+	"\x06posted\x18\x19 \x01(\x03R\x06posted\"\x92\x02\n" +
+	"\rCreditRefused\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06credit\x18\x02 \x01(\fR\x06credit\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x1a\n" +
+	"\bcurrency\x18\x04 \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\x05 \x01(\x03R\x06amount\x12!\n" +
+	"\feffective_at\x18\a \x01(\x03R\veffectiveAt\x12 \n" +
+	"\vfingerprint\x18\n" +
+	" \x01(\fR\vfingerprint\x12\x12\n" +
+	"\x04code\x18\f \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\r \x01(\tR\amessage\x12\x10\n" +
+	"\x03key\x18\x13 \x01(\fR\x03key\"\xec\x02\n" +
+	"\x04Held\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x1a\n" +
+	"\bcurrency\x18\x04 \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\x05 \x01(\x03R\x06amount\x12;\n" +
+	"\apurpose\x18\x06 \x01(\x0e2!.koban.balance.journal.v1.PurposeR\apurpose\x12!\n" +
+	"\feffective_at\x18\a \x01(\x03R\veffectiveAt\x12\x10\n" +
+	"\x03day\x18\t \x01(\x11R\x03day\x12 \n" +
+	"\vfingerprint\x18\n" +
+	" \x01(\fR\vfingerprint\x12\x1c\n" +
+	"\tavailable\x18\v \x01(\x03R\tavailable\x12\x1b\n" +
+	"\tnot_after\x18\x0e \x01(\x03R\bnotAfter\x12\x17\n" +
+	"\aheld_on\x18\x0f \x01(\x11R\x06heldOn\"\xd7\x02\n" +
+	"\n" +
+	"TryRefused\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x1a\n" +
+	"\bcurrency\x18\x04 \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\x05 \x01(\x03R\x06amount\x12;\n" +
+	"\apurpose\x18\x06 \x01(\x0e2!.koban.balance.journal.v1.PurposeR\apurpose\x12!\n" +
+	"\feffective_at\x18\a \x01(\x03R\veffectiveAt\x12 \n" +
+	"\vfingerprint\x18\n" +
+	" \x01(\fR\vfingerprint\x12\x12\n" +
+	"\x04code\x18\f \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\r \x01(\tR\amessage\x12\x1b\n" +
+	"\tnot_after\x18\x0e \x01(\x03R\bnotAfter\"\xbd\x03\n" +
+	"\tConfirmed\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x1a\n" +
+	"\bcurrency\x18\x04 \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\x05 \x01(\x03R\x06amount\x12;\n" +
+	"\apurpose\x18\x06 \x01(\x0e2!.koban.balance.journal.v1.PurposeR\apurpose\x12!\n" +
+	"\feffective_at\x18\a \x01(\x03R\veffectiveAt\x12\x10\n" +
+	"\x03day\x18\t \x01(\x11R\x03day\x12 \n" +
+	"\vfingerprint\x18\n" +
+	" \x01(\fR\vfingerprint\x12\x1c\n" +
+	"\tavailable\x18\v \x01(\x03R\tavailable\x12\x17\n" +
+	"\aheld_on\x18\x0f \x01(\x11R\x06heldOn\x12\x18\n" +
+	"\acapture\x18\x10 \x01(\rR\acapture\x121\n" +
+	"\x04legs\x18\x11 \x03(\v2\x1d.koban.balance.journal.v1.LegR\x04legs\x12\x1a\n" +
+	"\breleased\x18\x12 \x01(\x03R\breleased\"\xd3\x02\n" +
+	"\tCancelled\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x1a\n" +
+	"\bcurrency\x18\x04 \x01(\rR\bcurrency\x12;\n" +
+	"\apurpose\x18\x06 \x01(\x0e2!.koban.balance.journal.v1.PurposeR\apurpose\x12!\n" +
+	"\feffective_at\x18\a \x01(\x03R\veffectiveAt\x12\x10\n" +
+	"\x03day\x18\t \x01(\x11R\x03day\x12\x1c\n" +
+	"\tavailable\x18\v \x01(\x03R\tavailable\x12\x1b\n" +
+	"\tnot_after\x18\x0e \x01(\x03R\bnotAfter\x12\x17\n" +
+	"\aheld_on\x18\x0f \x01(\x11R\x06heldOn\x12\x1a\n" +
+	"\breleased\x18\x12 \x01(\x03R\breleased\"\xb0\x03\n" +
+	"\x05Added\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x1a\n" +
+	"\bcurrency\x18\x04 \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\x05 \x01(\x03R\x06amount\x12;\n" +
+	"\apurpose\x18\x06 \x01(\x0e2!.koban.balance.journal.v1.PurposeR\apurpose\x12!\n" +
+	"\feffective_at\x18\a \x01(\x03R\veffectiveAt\x12\x10\n" +
+	"\x03day\x18\t \x01(\x11R\x03day\x12 \n" +
+	"\vfingerprint\x18\n" +
+	" \x01(\fR\vfingerprint\x12\x1c\n" +
+	"\tavailable\x18\v \x01(\x03R\tavailable\x12\x12\n" +
+	"\x04code\x18\f \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\r \x01(\tR\amessage\x121\n" +
+	"\x04legs\x18\x11 \x03(\v2\x1d.koban.balance.journal.v1.LegR\x04legs\x12\x16\n" +
+	"\x06origin\x18\x1a \x01(\fR\x06origin*^\n" +
+	"\aPurpose\x12\x17\n" +
+	"\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0ePURPOSE_CHARGE\x10\x01\x12\x12\n" +
+	"\x0ePURPOSE_REFUND\x10\x02\x12\x12\n" +
+	"\x0ePURPOSE_CREDIT\x10\x03*\x7f\n" +
+	"\x06Status\x12\x16\n" +
+	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vSTATUS_OPEN\x10\x01\x12\x11\n" +
+	"\rSTATUS_NO_OUT\x10\x02\x12\x10\n" +
+	"\fSTATUS_NO_IN\x10\x03\x12\x14\n" +
+	"\x10STATUS_SUSPENDED\x10\x04\x12\x11\n" +
+	"\rSTATUS_CLOSED\x10\x05BJZHgithub.com/koban-pay/koban/gen/koban/balance/journal/v1;balancejournalv1b\x06proto3"
 
 var (
 	file_koban_balance_journal_v1_events_proto_rawDescOnce sync.Once
@@ -78,16 +1748,49 @@ func file_koban_balance_journal_v1_events_proto_rawDescGZIP() []byte {
 	return file_koban_balance_journal_v1_events_proto_rawDescData
 }
 
-var file_koban_balance_journal_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_koban_balance_journal_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_koban_balance_journal_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_koban_balance_journal_v1_events_proto_goTypes = []any{
-	(*Event)(nil), // 0: koban.balance.journal.v1.Event
+	(Purpose)(0),          // 0: koban.balance.journal.v1.Purpose
+	(Status)(0),           // 1: koban.balance.journal.v1.Status
+	(*Event)(nil),         // 2: koban.balance.journal.v1.Event
+	(*Leg)(nil),           // 3: koban.balance.journal.v1.Leg
+	(*AccountOpened)(nil), // 4: koban.balance.journal.v1.AccountOpened
+	(*StatusChanged)(nil), // 5: koban.balance.journal.v1.StatusChanged
+	(*Credited)(nil),      // 6: koban.balance.journal.v1.Credited
+	(*CreditRefused)(nil), // 7: koban.balance.journal.v1.CreditRefused
+	(*Held)(nil),          // 8: koban.balance.journal.v1.Held
+	(*TryRefused)(nil),    // 9: koban.balance.journal.v1.TryRefused
+	(*Confirmed)(nil),     // 10: koban.balance.journal.v1.Confirmed
+	(*Cancelled)(nil),     // 11: koban.balance.journal.v1.Cancelled
+	(*Added)(nil),         // 12: koban.balance.journal.v1.Added
 }
 var file_koban_balance_journal_v1_events_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	4,  // 0: koban.balance.journal.v1.Event.account_opened:type_name -> koban.balance.journal.v1.AccountOpened
+	5,  // 1: koban.balance.journal.v1.Event.status_changed:type_name -> koban.balance.journal.v1.StatusChanged
+	6,  // 2: koban.balance.journal.v1.Event.credited:type_name -> koban.balance.journal.v1.Credited
+	7,  // 3: koban.balance.journal.v1.Event.credit_refused:type_name -> koban.balance.journal.v1.CreditRefused
+	8,  // 4: koban.balance.journal.v1.Event.held:type_name -> koban.balance.journal.v1.Held
+	9,  // 5: koban.balance.journal.v1.Event.try_refused:type_name -> koban.balance.journal.v1.TryRefused
+	10, // 6: koban.balance.journal.v1.Event.confirmed:type_name -> koban.balance.journal.v1.Confirmed
+	11, // 7: koban.balance.journal.v1.Event.cancelled:type_name -> koban.balance.journal.v1.Cancelled
+	12, // 8: koban.balance.journal.v1.Event.added:type_name -> koban.balance.journal.v1.Added
+	3,  // 9: koban.balance.journal.v1.AccountOpened.legs:type_name -> koban.balance.journal.v1.Leg
+	1,  // 10: koban.balance.journal.v1.StatusChanged.status:type_name -> koban.balance.journal.v1.Status
+	1,  // 11: koban.balance.journal.v1.Credited.status:type_name -> koban.balance.journal.v1.Status
+	3,  // 12: koban.balance.journal.v1.Credited.legs:type_name -> koban.balance.journal.v1.Leg
+	0,  // 13: koban.balance.journal.v1.Held.purpose:type_name -> koban.balance.journal.v1.Purpose
+	0,  // 14: koban.balance.journal.v1.TryRefused.purpose:type_name -> koban.balance.journal.v1.Purpose
+	0,  // 15: koban.balance.journal.v1.Confirmed.purpose:type_name -> koban.balance.journal.v1.Purpose
+	3,  // 16: koban.balance.journal.v1.Confirmed.legs:type_name -> koban.balance.journal.v1.Leg
+	0,  // 17: koban.balance.journal.v1.Cancelled.purpose:type_name -> koban.balance.journal.v1.Purpose
+	0,  // 18: koban.balance.journal.v1.Added.purpose:type_name -> koban.balance.journal.v1.Purpose
+	3,  // 19: koban.balance.journal.v1.Added.legs:type_name -> koban.balance.journal.v1.Leg
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_koban_balance_journal_v1_events_proto_init() }
@@ -95,18 +1798,30 @@ func file_koban_balance_journal_v1_events_proto_init() {
 	if File_koban_balance_journal_v1_events_proto != nil {
 		return
 	}
+	file_koban_balance_journal_v1_events_proto_msgTypes[0].OneofWrappers = []any{
+		(*Event_AccountOpened)(nil),
+		(*Event_StatusChanged)(nil),
+		(*Event_Credited)(nil),
+		(*Event_CreditRefused)(nil),
+		(*Event_Held)(nil),
+		(*Event_TryRefused)(nil),
+		(*Event_Confirmed)(nil),
+		(*Event_Cancelled)(nil),
+		(*Event_Added)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_koban_balance_journal_v1_events_proto_rawDesc), len(file_koban_balance_journal_v1_events_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   1,
+			NumEnums:      2,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_koban_balance_journal_v1_events_proto_goTypes,
 		DependencyIndexes: file_koban_balance_journal_v1_events_proto_depIdxs,
+		EnumInfos:         file_koban_balance_journal_v1_events_proto_enumTypes,
 		MessageInfos:      file_koban_balance_journal_v1_events_proto_msgTypes,
 	}.Build()
 	File_koban_balance_journal_v1_events_proto = out.File

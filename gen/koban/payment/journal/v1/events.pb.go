@@ -21,28 +21,48 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Event is one event of a journal of the payment service. Journals are for ever: messages change only by addition, and
-// numbers are never used again (rule B15).
-type Event struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+// Started (type 16): a payment or refund was accepted, with everything that it will do.
+type Started struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id     []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// HMAC of the caller's idempotency key in its scope, and of the request's canonical body.
+	Key         []byte `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	Fingerprint []byte `protobuf:"bytes,4,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Kind        uint32 `protobuf:"varint,5,opt,name=kind,proto3" json:"kind,omitempty"`
+	Capture     uint32 `protobuf:"varint,6,opt,name=capture,proto3" json:"capture,omitempty"`
+	// ISO 4217 numeric.
+	Currency    uint32    `protobuf:"varint,7,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount      int64     `protobuf:"varint,8,opt,name=amount,proto3" json:"amount,omitempty"`
+	Customer    []byte    `protobuf:"bytes,9,opt,name=customer,proto3" json:"customer,omitempty"`
+	Merchant    []byte    `protobuf:"bytes,10,opt,name=merchant,proto3" json:"merchant,omitempty"`
+	Session     []byte    `protobuf:"bytes,11,opt,name=session,proto3" json:"session,omitempty"`
+	Parent      []byte    `protobuf:"bytes,12,opt,name=parent,proto3" json:"parent,omitempty"`
+	Sources     []*Source `protobuf:"bytes,13,rep,name=sources,proto3" json:"sources,omitempty"`
+	Parts       []*Part   `protobuf:"bytes,14,rep,name=parts,proto3" json:"parts,omitempty"`
+	EffectiveAt int64     `protobuf:"varint,15,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	GiveUpAt    int64     `protobuf:"varint,16,opt,name=give_up_at,json=giveUpAt,proto3" json:"give_up_at,omitempty"`
+	ExpiresAt   int64     `protobuf:"varint,17,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// The caller's reference or metadata stands in the note of this payment.
+	Noted         bool `protobuf:"varint,18,opt,name=noted,proto3" json:"noted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Event) Reset() {
-	*x = Event{}
+func (x *Started) Reset() {
+	*x = Started{}
 	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Event) String() string {
+func (x *Started) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Event) ProtoMessage() {}
+func (*Started) ProtoMessage() {}
 
-func (x *Event) ProtoReflect() protoreflect.Message {
+func (x *Started) ProtoReflect() protoreflect.Message {
 	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -54,17 +74,1240 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Event.ProtoReflect.Descriptor instead.
-func (*Event) Descriptor() ([]byte, []int) {
+// Deprecated: Use Started.ProtoReflect.Descriptor instead.
+func (*Started) Descriptor() ([]byte, []int) {
 	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Started) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Started) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Started) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Started) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *Started) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *Started) GetCapture() uint32 {
+	if x != nil {
+		return x.Capture
+	}
+	return 0
+}
+
+func (x *Started) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *Started) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *Started) GetCustomer() []byte {
+	if x != nil {
+		return x.Customer
+	}
+	return nil
+}
+
+func (x *Started) GetMerchant() []byte {
+	if x != nil {
+		return x.Merchant
+	}
+	return nil
+}
+
+func (x *Started) GetSession() []byte {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *Started) GetParent() []byte {
+	if x != nil {
+		return x.Parent
+	}
+	return nil
+}
+
+func (x *Started) GetSources() []*Source {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *Started) GetParts() []*Part {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *Started) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+func (x *Started) GetGiveUpAt() int64 {
+	if x != nil {
+		return x.GiveUpAt
+	}
+	return 0
+}
+
+func (x *Started) GetExpiresAt() int64 {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return 0
+}
+
+func (x *Started) GetNoted() bool {
+	if x != nil {
+		return x.Noted
+	}
+	return false
+}
+
+// Source is one account that a payment is paid from.
+type Source struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Type     uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	Account  []byte                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Amount   int64                  `protobuf:"varint,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	Captured int64                  `protobuf:"varint,4,opt,name=captured,proto3" json:"captured,omitempty"`
+	Refunded int64                  `protobuf:"varint,5,opt,name=refunded,proto3" json:"refunded,omitempty"`
+	// Of a charge: what refunds under way will give back.
+	Refunding     int64 `protobuf:"varint,6,opt,name=refunding,proto3" json:"refunding,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Source) Reset() {
+	*x = Source{}
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Source) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Source) ProtoMessage() {}
+
+func (x *Source) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Source.ProtoReflect.Descriptor instead.
+func (*Source) Descriptor() ([]byte, []int) {
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Source) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *Source) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Source) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *Source) GetCaptured() int64 {
+	if x != nil {
+		return x.Captured
+	}
+	return 0
+}
+
+func (x *Source) GetRefunded() int64 {
+	if x != nil {
+		return x.Refunded
+	}
+	return 0
+}
+
+func (x *Source) GetRefunding() int64 {
+	if x != nil {
+		return x.Refunding
+	}
+	return 0
+}
+
+// Part is one participant's part.
+type Part struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Number      uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Participant uint32                 `protobuf:"varint,2,opt,name=participant,proto3" json:"participant,omitempty"`
+	Role        uint32                 `protobuf:"varint,3,opt,name=role,proto3" json:"role,omitempty"`
+	Account     []byte                 `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	Currency    uint32                 `protobuf:"varint,5,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount      int64                  `protobuf:"varint,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	Funding     []*Funding             `protobuf:"bytes,7,rep,name=funding,proto3" json:"funding,omitempty"`
+	// Of a refund of points: the branch of the charge that took them.
+	Origin []byte `protobuf:"bytes,8,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Which source of the payment (or of the parent) the part moves, from 1; 0 for none.
+	Source uint32 `protobuf:"varint,9,opt,name=source,proto3" json:"source,omitempty"`
+	// State, kept in the tables only.
+	State         uint32    `protobuf:"varint,10,opt,name=state,proto3" json:"state,omitempty"`
+	Code          string    `protobuf:"bytes,11,opt,name=code,proto3" json:"code,omitempty"`
+	Answers       []*Answer `protobuf:"bytes,12,rep,name=answers,proto3" json:"answers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Part) Reset() {
+	*x = Part{}
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Part) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Part) ProtoMessage() {}
+
+func (x *Part) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Part.ProtoReflect.Descriptor instead.
+func (*Part) Descriptor() ([]byte, []int) {
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Part) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Part) GetParticipant() uint32 {
+	if x != nil {
+		return x.Participant
+	}
+	return 0
+}
+
+func (x *Part) GetRole() uint32 {
+	if x != nil {
+		return x.Role
+	}
+	return 0
+}
+
+func (x *Part) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Part) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *Part) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *Part) GetFunding() []*Funding {
+	if x != nil {
+		return x.Funding
+	}
+	return nil
+}
+
+func (x *Part) GetOrigin() []byte {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+func (x *Part) GetSource() uint32 {
+	if x != nil {
+		return x.Source
+	}
+	return 0
+}
+
+func (x *Part) GetState() uint32 {
+	if x != nil {
+		return x.State
+	}
+	return 0
+}
+
+func (x *Part) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Part) GetAnswers() []*Answer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+// Funding names one account of a volume and what comes from or goes to it.
+type Funding struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Currency      uint32                 `protobuf:"varint,2,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount        int64                  `protobuf:"varint,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Funding) Reset() {
+	*x = Funding{}
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Funding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Funding) ProtoMessage() {}
+
+func (x *Funding) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Funding.ProtoReflect.Descriptor instead.
+func (*Funding) Descriptor() ([]byte, []int) {
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Funding) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Funding) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *Funding) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+// Answer is what a participant said to one verb.
+type Answer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Verb          uint32                 `protobuf:"varint,2,opt,name=verb,proto3" json:"verb,omitempty"`
+	Outcome       uint32                 `protobuf:"varint,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Code          string                 `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
+	Attempts      uint32                 `protobuf:"varint,5,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	At            int64                  `protobuf:"varint,6,opt,name=at,proto3" json:"at,omitempty"`
+	Book          string                 `protobuf:"bytes,7,opt,name=book,proto3" json:"book,omitempty"`
+	Seq           uint64                 `protobuf:"varint,8,opt,name=seq,proto3" json:"seq,omitempty"`
+	Suspense      bool                   `protobuf:"varint,9,opt,name=suspense,proto3" json:"suspense,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Answer) Reset() {
+	*x = Answer{}
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Answer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Answer) ProtoMessage() {}
+
+func (x *Answer) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Answer.ProtoReflect.Descriptor instead.
+func (*Answer) Descriptor() ([]byte, []int) {
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Answer) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Answer) GetVerb() uint32 {
+	if x != nil {
+		return x.Verb
+	}
+	return 0
+}
+
+func (x *Answer) GetOutcome() uint32 {
+	if x != nil {
+		return x.Outcome
+	}
+	return 0
+}
+
+func (x *Answer) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Answer) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *Answer) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Answer) GetBook() string {
+	if x != nil {
+		return x.Book
+	}
+	return ""
+}
+
+func (x *Answer) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Answer) GetSuspense() bool {
+	if x != nil {
+		return x.Suspense
+	}
+	return false
+}
+
+// Advanced (type 17): participants answered, and what follows from that.
+type Advanced struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id            []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Parent        []byte                 `protobuf:"bytes,3,opt,name=parent,proto3" json:"parent,omitempty"`
+	Answers       []*Answer              `protobuf:"bytes,4,rep,name=answers,proto3" json:"answers,omitempty"`
+	Standing      *Standing              `protobuf:"bytes,5,opt,name=standing,proto3" json:"standing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Advanced) Reset() {
+	*x = Advanced{}
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Advanced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Advanced) ProtoMessage() {}
+
+func (x *Advanced) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Advanced.ProtoReflect.Descriptor instead.
+func (*Advanced) Descriptor() ([]byte, []int) {
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Advanced) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Advanced) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Advanced) GetParent() []byte {
+	if x != nil {
+		return x.Parent
+	}
+	return nil
+}
+
+func (x *Advanced) GetAnswers() []*Answer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+func (x *Advanced) GetStanding() *Standing {
+	if x != nil {
+		return x.Standing
+	}
+	return nil
+}
+
+// Standing is where a payment stands.
+type Standing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        uint32                 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	Resource      uint32                 `protobuf:"varint,2,opt,name=resource,proto3" json:"resource,omitempty"`
+	Phase         uint32                 `protobuf:"varint,3,opt,name=phase,proto3" json:"phase,omitempty"`
+	Rollback      uint32                 `protobuf:"varint,4,opt,name=rollback,proto3" json:"rollback,omitempty"`
+	Decision      uint32                 `protobuf:"varint,5,opt,name=decision,proto3" json:"decision,omitempty"`
+	Failure       string                 `protobuf:"bytes,6,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Standing) Reset() {
+	*x = Standing{}
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Standing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Standing) ProtoMessage() {}
+
+func (x *Standing) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Standing.ProtoReflect.Descriptor instead.
+func (*Standing) Descriptor() ([]byte, []int) {
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Standing) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *Standing) GetResource() uint32 {
+	if x != nil {
+		return x.Resource
+	}
+	return 0
+}
+
+func (x *Standing) GetPhase() uint32 {
+	if x != nil {
+		return x.Phase
+	}
+	return 0
+}
+
+func (x *Standing) GetRollback() uint32 {
+	if x != nil {
+		return x.Rollback
+	}
+	return 0
+}
+
+func (x *Standing) GetDecision() uint32 {
+	if x != nil {
+		return x.Decision
+	}
+	return 0
+}
+
+func (x *Standing) GetFailure() string {
+	if x != nil {
+		return x.Failure
+	}
+	return ""
+}
+
+// Deferred (type 18): the payment goes back to the queue.
+type Deferred struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id            []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Due           int64                  `protobuf:"varint,3,opt,name=due,proto3" json:"due,omitempty"`
+	Attempts      uint32                 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	Code          string                 `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Deferred) Reset() {
+	*x = Deferred{}
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Deferred) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Deferred) ProtoMessage() {}
+
+func (x *Deferred) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Deferred.ProtoReflect.Descriptor instead.
+func (*Deferred) Descriptor() ([]byte, []int) {
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Deferred) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Deferred) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Deferred) GetDue() int64 {
+	if x != nil {
+		return x.Due
+	}
+	return 0
+}
+
+func (x *Deferred) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *Deferred) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+// Decided (type 19): a capture, a void, a deadline or an expiry decided what happens next.
+type Decided struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id     []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Parent []byte                 `protobuf:"bytes,3,opt,name=parent,proto3" json:"parent,omitempty"`
+	Cause  uint32                 `protobuf:"varint,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	// Of a capture or void: the operation, and the caller's key.
+	Operation     []byte    `protobuf:"bytes,5,opt,name=operation,proto3" json:"operation,omitempty"`
+	Key           []byte    `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`
+	Fingerprint   []byte    `protobuf:"bytes,7,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Standing      *Standing `protobuf:"bytes,8,opt,name=standing,proto3" json:"standing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Decided) Reset() {
+	*x = Decided{}
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Decided) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Decided) ProtoMessage() {}
+
+func (x *Decided) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Decided.ProtoReflect.Descriptor instead.
+func (*Decided) Descriptor() ([]byte, []int) {
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Decided) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Decided) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Decided) GetParent() []byte {
+	if x != nil {
+		return x.Parent
+	}
+	return nil
+}
+
+func (x *Decided) GetCause() uint32 {
+	if x != nil {
+		return x.Cause
+	}
+	return 0
+}
+
+func (x *Decided) GetOperation() []byte {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+func (x *Decided) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Decided) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *Decided) GetStanding() *Standing {
+	if x != nil {
+		return x.Standing
+	}
+	return nil
+}
+
+// Declined (type 20): an operation on a payment was refused; its key is bound to that.
+type Declined struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id            []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Operation     []byte                 `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
+	Cause         uint32                 `protobuf:"varint,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	Key           []byte                 `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`
+	Fingerprint   []byte                 `protobuf:"bytes,6,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Code          string                 `protobuf:"bytes,7,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Declined) Reset() {
+	*x = Declined{}
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Declined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Declined) ProtoMessage() {}
+
+func (x *Declined) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Declined.ProtoReflect.Descriptor instead.
+func (*Declined) Descriptor() ([]byte, []int) {
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Declined) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Declined) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Declined) GetOperation() []byte {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+func (x *Declined) GetCause() uint32 {
+	if x != nil {
+		return x.Cause
+	}
+	return 0
+}
+
+func (x *Declined) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Declined) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *Declined) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+// State is what the tables keep of a payment beside the columns that people query.
+type State struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Capture       uint32                 `protobuf:"varint,1,opt,name=capture,proto3" json:"capture,omitempty"`
+	Sources       []*Source              `protobuf:"bytes,2,rep,name=sources,proto3" json:"sources,omitempty"`
+	Parts         []*Part                `protobuf:"bytes,3,rep,name=parts,proto3" json:"parts,omitempty"`
+	Standing      *Standing              `protobuf:"bytes,4,opt,name=standing,proto3" json:"standing,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,5,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	GiveUpAt      int64                  `protobuf:"varint,6,opt,name=give_up_at,json=giveUpAt,proto3" json:"give_up_at,omitempty"`
+	ExpiresAt     int64                  `protobuf:"varint,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	Noted         bool                   `protobuf:"varint,8,opt,name=noted,proto3" json:"noted,omitempty"`
+	DeferredUntil int64                  `protobuf:"varint,9,opt,name=deferred_until,json=deferredUntil,proto3" json:"deferred_until,omitempty"`
+	Attempts      uint32                 `protobuf:"varint,10,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	DeferredCode  string                 `protobuf:"bytes,11,opt,name=deferred_code,json=deferredCode,proto3" json:"deferred_code,omitempty"`
+	// When and as what the payment was first stable: the answer to its request, for ever.
+	SettledAt     int64  `protobuf:"varint,12,opt,name=settled_at,json=settledAt,proto3" json:"settled_at,omitempty"`
+	SettledStatus uint32 `protobuf:"varint,13,opt,name=settled_status,json=settledStatus,proto3" json:"settled_status,omitempty"`
+	Operation     []byte `protobuf:"bytes,14,opt,name=operation,proto3" json:"operation,omitempty"`
+	// Numbers of the blocks of the payment's book that hold its events.
+	Blocks        []uint64 `protobuf:"varint,15,rep,packed,name=blocks,proto3" json:"blocks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *State) Reset() {
+	*x = State{}
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *State) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*State) ProtoMessage() {}
+
+func (x *State) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use State.ProtoReflect.Descriptor instead.
+func (*State) Descriptor() ([]byte, []int) {
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *State) GetCapture() uint32 {
+	if x != nil {
+		return x.Capture
+	}
+	return 0
+}
+
+func (x *State) GetSources() []*Source {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *State) GetParts() []*Part {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *State) GetStanding() *Standing {
+	if x != nil {
+		return x.Standing
+	}
+	return nil
+}
+
+func (x *State) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+func (x *State) GetGiveUpAt() int64 {
+	if x != nil {
+		return x.GiveUpAt
+	}
+	return 0
+}
+
+func (x *State) GetExpiresAt() int64 {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return 0
+}
+
+func (x *State) GetNoted() bool {
+	if x != nil {
+		return x.Noted
+	}
+	return false
+}
+
+func (x *State) GetDeferredUntil() int64 {
+	if x != nil {
+		return x.DeferredUntil
+	}
+	return 0
+}
+
+func (x *State) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *State) GetDeferredCode() string {
+	if x != nil {
+		return x.DeferredCode
+	}
+	return ""
+}
+
+func (x *State) GetSettledAt() int64 {
+	if x != nil {
+		return x.SettledAt
+	}
+	return 0
+}
+
+func (x *State) GetSettledStatus() uint32 {
+	if x != nil {
+		return x.SettledStatus
+	}
+	return 0
+}
+
+func (x *State) GetOperation() []byte {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+func (x *State) GetBlocks() []uint64 {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
 }
 
 var File_koban_payment_journal_v1_events_proto protoreflect.FileDescriptor
 
 const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"%koban/payment/journal/v1/events.proto\x12\x18koban.payment.journal.v1\"\a\n" +
-	"\x05EventBJZHgithub.com/koban-pay/koban/gen/koban/payment/journal/v1;paymentjournalv1b\x06proto3"
+	"%koban/payment/journal/v1/events.proto\x12\x18koban.payment.journal.v1\"\x99\x04\n" +
+	"\aStarted\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\fR\x02id\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\x12 \n" +
+	"\vfingerprint\x18\x04 \x01(\fR\vfingerprint\x12\x12\n" +
+	"\x04kind\x18\x05 \x01(\rR\x04kind\x12\x18\n" +
+	"\acapture\x18\x06 \x01(\rR\acapture\x12\x1a\n" +
+	"\bcurrency\x18\a \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\b \x01(\x03R\x06amount\x12\x1a\n" +
+	"\bcustomer\x18\t \x01(\fR\bcustomer\x12\x1a\n" +
+	"\bmerchant\x18\n" +
+	" \x01(\fR\bmerchant\x12\x18\n" +
+	"\asession\x18\v \x01(\fR\asession\x12\x16\n" +
+	"\x06parent\x18\f \x01(\fR\x06parent\x12:\n" +
+	"\asources\x18\r \x03(\v2 .koban.payment.journal.v1.SourceR\asources\x124\n" +
+	"\x05parts\x18\x0e \x03(\v2\x1e.koban.payment.journal.v1.PartR\x05parts\x12!\n" +
+	"\feffective_at\x18\x0f \x01(\x03R\veffectiveAt\x12\x1c\n" +
+	"\n" +
+	"give_up_at\x18\x10 \x01(\x03R\bgiveUpAt\x12\x1d\n" +
+	"\n" +
+	"expires_at\x18\x11 \x01(\x03R\texpiresAt\x12\x14\n" +
+	"\x05noted\x18\x12 \x01(\bR\x05noted\"\xa4\x01\n" +
+	"\x06Source\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\fR\aaccount\x12\x16\n" +
+	"\x06amount\x18\x03 \x01(\x03R\x06amount\x12\x1a\n" +
+	"\bcaptured\x18\x04 \x01(\x03R\bcaptured\x12\x1a\n" +
+	"\brefunded\x18\x05 \x01(\x03R\brefunded\x12\x1c\n" +
+	"\trefunding\x18\x06 \x01(\x03R\trefunding\"\xf5\x02\n" +
+	"\x04Part\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12 \n" +
+	"\vparticipant\x18\x02 \x01(\rR\vparticipant\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\rR\x04role\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\fR\aaccount\x12\x1a\n" +
+	"\bcurrency\x18\x05 \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\x06 \x01(\x03R\x06amount\x12;\n" +
+	"\afunding\x18\a \x03(\v2!.koban.payment.journal.v1.FundingR\afunding\x12\x16\n" +
+	"\x06origin\x18\b \x01(\fR\x06origin\x12\x16\n" +
+	"\x06source\x18\t \x01(\rR\x06source\x12\x14\n" +
+	"\x05state\x18\n" +
+	" \x01(\rR\x05state\x12\x12\n" +
+	"\x04code\x18\v \x01(\tR\x04code\x12:\n" +
+	"\aanswers\x18\f \x03(\v2 .koban.payment.journal.v1.AnswerR\aanswers\"W\n" +
+	"\aFunding\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1a\n" +
+	"\bcurrency\x18\x02 \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\x03 \x01(\x03R\x06amount\"\xd0\x01\n" +
+	"\x06Answer\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12\x12\n" +
+	"\x04verb\x18\x02 \x01(\rR\x04verb\x12\x18\n" +
+	"\aoutcome\x18\x03 \x01(\rR\aoutcome\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\x12\x1a\n" +
+	"\battempts\x18\x05 \x01(\rR\battempts\x12\x0e\n" +
+	"\x02at\x18\x06 \x01(\x03R\x02at\x12\x12\n" +
+	"\x04book\x18\a \x01(\tR\x04book\x12\x10\n" +
+	"\x03seq\x18\b \x01(\x04R\x03seq\x12\x1a\n" +
+	"\bsuspense\x18\t \x01(\bR\bsuspense\"\xc6\x01\n" +
+	"\bAdvanced\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\fR\x02id\x12\x16\n" +
+	"\x06parent\x18\x03 \x01(\fR\x06parent\x12:\n" +
+	"\aanswers\x18\x04 \x03(\v2 .koban.payment.journal.v1.AnswerR\aanswers\x12>\n" +
+	"\bstanding\x18\x05 \x01(\v2\".koban.payment.journal.v1.StandingR\bstanding\"\xa6\x01\n" +
+	"\bStanding\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\rR\x06status\x12\x1a\n" +
+	"\bresource\x18\x02 \x01(\rR\bresource\x12\x14\n" +
+	"\x05phase\x18\x03 \x01(\rR\x05phase\x12\x1a\n" +
+	"\brollback\x18\x04 \x01(\rR\brollback\x12\x1a\n" +
+	"\bdecision\x18\x05 \x01(\rR\bdecision\x12\x18\n" +
+	"\afailure\x18\x06 \x01(\tR\afailure\"t\n" +
+	"\bDeferred\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\fR\x02id\x12\x10\n" +
+	"\x03due\x18\x03 \x01(\x03R\x03due\x12\x1a\n" +
+	"\battempts\x18\x04 \x01(\rR\battempts\x12\x12\n" +
+	"\x04code\x18\x05 \x01(\tR\x04code\"\xf1\x01\n" +
+	"\aDecided\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\fR\x02id\x12\x16\n" +
+	"\x06parent\x18\x03 \x01(\fR\x06parent\x12\x14\n" +
+	"\x05cause\x18\x04 \x01(\rR\x05cause\x12\x1c\n" +
+	"\toperation\x18\x05 \x01(\fR\toperation\x12\x10\n" +
+	"\x03key\x18\x06 \x01(\fR\x03key\x12 \n" +
+	"\vfingerprint\x18\a \x01(\fR\vfingerprint\x12>\n" +
+	"\bstanding\x18\b \x01(\v2\".koban.payment.journal.v1.StandingR\bstanding\"\xae\x01\n" +
+	"\bDeclined\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\fR\x02id\x12\x1c\n" +
+	"\toperation\x18\x03 \x01(\fR\toperation\x12\x14\n" +
+	"\x05cause\x18\x04 \x01(\rR\x05cause\x12\x10\n" +
+	"\x03key\x18\x05 \x01(\fR\x03key\x12 \n" +
+	"\vfingerprint\x18\x06 \x01(\fR\vfingerprint\x12\x12\n" +
+	"\x04code\x18\a \x01(\tR\x04code\"\xad\x04\n" +
+	"\x05State\x12\x18\n" +
+	"\acapture\x18\x01 \x01(\rR\acapture\x12:\n" +
+	"\asources\x18\x02 \x03(\v2 .koban.payment.journal.v1.SourceR\asources\x124\n" +
+	"\x05parts\x18\x03 \x03(\v2\x1e.koban.payment.journal.v1.PartR\x05parts\x12>\n" +
+	"\bstanding\x18\x04 \x01(\v2\".koban.payment.journal.v1.StandingR\bstanding\x12!\n" +
+	"\feffective_at\x18\x05 \x01(\x03R\veffectiveAt\x12\x1c\n" +
+	"\n" +
+	"give_up_at\x18\x06 \x01(\x03R\bgiveUpAt\x12\x1d\n" +
+	"\n" +
+	"expires_at\x18\a \x01(\x03R\texpiresAt\x12\x14\n" +
+	"\x05noted\x18\b \x01(\bR\x05noted\x12%\n" +
+	"\x0edeferred_until\x18\t \x01(\x03R\rdeferredUntil\x12\x1a\n" +
+	"\battempts\x18\n" +
+	" \x01(\rR\battempts\x12#\n" +
+	"\rdeferred_code\x18\v \x01(\tR\fdeferredCode\x12\x1d\n" +
+	"\n" +
+	"settled_at\x18\f \x01(\x03R\tsettledAt\x12%\n" +
+	"\x0esettled_status\x18\r \x01(\rR\rsettledStatus\x12\x1c\n" +
+	"\toperation\x18\x0e \x01(\fR\toperation\x12\x16\n" +
+	"\x06blocks\x18\x0f \x03(\x04R\x06blocksBJZHgithub.com/koban-pay/koban/gen/koban/payment/journal/v1;paymentjournalv1b\x06proto3"
 
 var (
 	file_koban_payment_journal_v1_events_proto_rawDescOnce sync.Once
@@ -78,16 +1321,36 @@ func file_koban_payment_journal_v1_events_proto_rawDescGZIP() []byte {
 	return file_koban_payment_journal_v1_events_proto_rawDescData
 }
 
-var file_koban_payment_journal_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_koban_payment_journal_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_koban_payment_journal_v1_events_proto_goTypes = []any{
-	(*Event)(nil), // 0: koban.payment.journal.v1.Event
+	(*Started)(nil),  // 0: koban.payment.journal.v1.Started
+	(*Source)(nil),   // 1: koban.payment.journal.v1.Source
+	(*Part)(nil),     // 2: koban.payment.journal.v1.Part
+	(*Funding)(nil),  // 3: koban.payment.journal.v1.Funding
+	(*Answer)(nil),   // 4: koban.payment.journal.v1.Answer
+	(*Advanced)(nil), // 5: koban.payment.journal.v1.Advanced
+	(*Standing)(nil), // 6: koban.payment.journal.v1.Standing
+	(*Deferred)(nil), // 7: koban.payment.journal.v1.Deferred
+	(*Decided)(nil),  // 8: koban.payment.journal.v1.Decided
+	(*Declined)(nil), // 9: koban.payment.journal.v1.Declined
+	(*State)(nil),    // 10: koban.payment.journal.v1.State
 }
 var file_koban_payment_journal_v1_events_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1,  // 0: koban.payment.journal.v1.Started.sources:type_name -> koban.payment.journal.v1.Source
+	2,  // 1: koban.payment.journal.v1.Started.parts:type_name -> koban.payment.journal.v1.Part
+	3,  // 2: koban.payment.journal.v1.Part.funding:type_name -> koban.payment.journal.v1.Funding
+	4,  // 3: koban.payment.journal.v1.Part.answers:type_name -> koban.payment.journal.v1.Answer
+	4,  // 4: koban.payment.journal.v1.Advanced.answers:type_name -> koban.payment.journal.v1.Answer
+	6,  // 5: koban.payment.journal.v1.Advanced.standing:type_name -> koban.payment.journal.v1.Standing
+	6,  // 6: koban.payment.journal.v1.Decided.standing:type_name -> koban.payment.journal.v1.Standing
+	1,  // 7: koban.payment.journal.v1.State.sources:type_name -> koban.payment.journal.v1.Source
+	2,  // 8: koban.payment.journal.v1.State.parts:type_name -> koban.payment.journal.v1.Part
+	6,  // 9: koban.payment.journal.v1.State.standing:type_name -> koban.payment.journal.v1.Standing
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_koban_payment_journal_v1_events_proto_init() }
@@ -101,7 +1364,7 @@ func file_koban_payment_journal_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_koban_payment_journal_v1_events_proto_rawDesc), len(file_koban_payment_journal_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/rpc"
+)
+
+// serveCall answers a call of a service. What is checked first is what costs least: the address, the caller, the
+// caller's role and rate, the key, the request.
+func (g *Gateway) serveCall(x *exchange) error {
+	path := x.r.URL.EscapedPath()
+	rt, allowed := find(g.table, x.r.Method, path)
+	if rt == nil {
+		if len(allowed) == 0 {
+			return fault.RouteNotFound.New("")
+		}
+		x.w.Header().Set("Allow", strings.Join(allowed, ", "))
+		return fault.MethodNotAllowed.New("")
+	}
+	x.route, x.label = rt, rt.label
+	if err := g.admit(x); err != nil {
+		return err
+	}
+	req := rt.handler.fresh()
+	call, err := g.read(x, path, req)
+	if err != nil {
+		return err
+	}
+	return g.run(x, call, req)
+}
+
+// admit says who is asking, and whether they may ask this, now.
+func (g *Gateway) admit(x *exchange) error {
+	key, err := bearer(x.r.Header)
+	if err != nil {
+		return err
+	}
+	p, authErr := g.cfg.Authenticator.Authenticate(key)
+	if authErr != nil {
+		return authErr
+	}
+	x.principal = p
+	if !x.route.Policy.admits(p.Role) {
+		return fault.NotAllowed.New("")
+	}
+	if wait := g.limits.take(p, x.start); wait > 0 {
+		x.retryAfter = wait
+		return fault.RateLimited.New("")
+	}
+	return nil
+}
+
+func (p *Policy) admits(r rpc.Role) bool {
+	for _, role := range p.Roles {
+		if role == r {
+			return true
+		}
+	}
+	return false
+}
+
+// bearer returns the one key of the Authorization header (RFC 6750 §2.1).
+func bearer(h http.Header) (string, *fault.Error) {
+	values := h["Authorization"]
+	if len(values) == 0 {
+		return "", fault.NoCredentials.New("")
+	}
+	scheme, key, _ := strings.Cut(values[0], " ")
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || key == "" {
+		return "", fault.BadCredentials.New("expected one header Authorization: Bearer KEY")
+	}
+	return key, nil
+}
+
+// read reads the request into req, and makes the call that travels with it.
+func (g *Gateway) read(x *exchange, path string, req proto.Message) (rpc.Call, error) {
+	call := rpc.Call{Principal: x.principal, RequestID: x.id}
+	m := req.ProtoReflect()
+	if x.route.Verb == http.MethodGet {
+		if err := x.route.decodePath(path, m); err != nil {
+			return call, err
+		}
+		if err := decodeQuery(x.route.input, x.r.URL.RawQuery, m); err != nil {
+			return call, err
+		}
+		return call, nil
+	}
+	key, ferr := idempotencyKey(x.r.Header)
+	if ferr != nil {
+		return call, ferr
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	body, err := x.body((*buf)[:0])
+	*buf = body
+	if err != nil {
+		return call, err
+	}
+	if err := decode(x.route.input, body, m); err != nil {
+		return call, err
+	}
+	operation := x.route.Verb + " " + path
+	canonical := append(body[:0], operation...) // the texts in req are copies
+	canonical = append(canonical, '\n')
+	canonical = appendCanonical(canonical, x.route.input, m, "async")
+	*buf = canonical
+	call.Key = g.bind.scope(x.principal, operation, key)
+	call.Fingerprint = g.bind.fingerprint(canonical)
+	if err := x.route.decodePath(path, m); err != nil {
+		return call, err
+	}
+	return call, nil
+}
+
+// body appends the body to b. What is too large is refused before it is read, where its length is announced.
+func (x *exchange) body(b []byte) ([]byte, error) {
+	if x.r.URL.RawQuery != "" {
+		return b, fault.InvalidRequest.New("a POST takes no query; put the members into the body")
+	}
+	if e := x.r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return b, fault.InvalidRequest.New("the body is encoded; send it as plain JSON")
+	}
+	if x.r.ContentLength > maxBody {
+		x.w.Header().Set("Connection", "close")
+		return b, fault.RequestTooLarge.New("the body has %d bytes; at most %d are taken", x.r.ContentLength, maxBody)
+	}
+	src := http.MaxBytesReader(x.w, x.r.Body, maxBody)
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := src.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return b, fault.RequestTooLarge.New("the body has more than %d bytes", maxBody)
+		}
+		if err != nil {
+			return b, fault.InvalidRequest.New("the body did not arrive whole").Because(err)
+		}
+	}
+}
+
+// buffers hold bodies and answers while they are worked on.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+// run calls the handler and writes its answer.
+func (g *Gateway) run(x *exchange, call rpc.Call, req proto.Message) error {
+	slots := g.inFlight
+	if x.route.Policy.Waits {
+		slots = g.waiting
+	}
+	select {
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	default:
+		return fault.Overloaded.New("")
+	}
+	timeout := orElse(x.route.Policy.Timeout, g.cfg.Timeout)
+	call.Deadline = x.start + clock.Micros(timeout/time.Microsecond)
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	defer cancel(nil)
+	defer g.cfg.Clock.AfterFunc(timeout, func() { cancel(errTimeout) })()
+	if x.route.Policy.Waits {
+		defer context.AfterFunc(g.draining, func() { cancel(nil) })()
+	}
+	ctx, reply := rpc.With(ctx, call)
+	resp, err := x.route.handler.call(ctx, req)
+	x.retryAfter = reply.RetryAfter
+	if err != nil {
+		var known *fault.Error
+		if !errors.As(err, &known) && context.Cause(ctx) == errTimeout {
+			return fault.Timeout.New("").Because(err)
+		}
+		return err
+	}
+	g.answer(x, reply, resp)
+	return nil
+}
+
+func (g *Gateway) answer(x *exchange, reply *rpc.Reply, resp proto.Message) {
+	status := reply.Status
+	switch {
+	case status != 0:
+	case x.route.Verb == http.MethodPost:
+		status = http.StatusCreated
+	default:
+		status = http.StatusOK
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	b := appendMessage((*buf)[:0], x.route.output, resp.ProtoReflect())
+	b = append(b, '\n')
+	*buf = b
+	if x.retryAfter > 0 {
+		x.setRetryAfter()
+	}
+	x.write(status, jsonType, b)
+}

@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/koban-pay/koban/internal/rpc"
+)
+
+// Policy says who may call a method. A method without one fails to start (New) and fails a test.
+type Policy struct {
+	Roles   []rpc.Role
+	Object  Object
+	Timeout time.Duration // how long a call may take; 0 means Config.Timeout
+	Waits   bool          // a call may wait for events; it does not count against Config.MaxInFlight but MaxWaiting
+}
+
+// Object says which of the tenant's objects a caller may meet through a method. The gateway enforces the role; the
+// handler, which alone knows whose the object is, enforces this with the principal. What a caller may not see is
+// answered as if it did not exist.
+type Object uint8
+
+// The rules about objects. Whatever they say, an object of another tenant does not exist.
+const (
+	AnyObject   Object = iota // every object of the tenant
+	OwnMerchant               // the role merchant: what is its own; a list shows nothing else. Other roles: every object
+	OfCustomers               // the role customer_app: what belongs to customers. The operator: every object
+)
+
+var (
+	operator         = []rpc.Role{rpc.Operator}
+	operatorApp      = []rpc.Role{rpc.Operator, rpc.CustomerApp}
+	operatorMerchant = []rpc.Role{rpc.Operator, rpc.Merchant}
+	everyone         = []rpc.Role{rpc.Operator, rpc.CustomerApp, rpc.Merchant}
+	feedWait         = 30 * time.Second
+	policies         = map[string]Policy{
+		"koban.payment.v1.PaymentService.CreatePayment":  {Roles: operatorApp},
+		"koban.payment.v1.PaymentService.GetPayment":     {Roles: everyone, Object: OwnMerchant},
+		"koban.payment.v1.PaymentService.ListPayments":   {Roles: everyone, Object: OwnMerchant},
+		"koban.payment.v1.PaymentService.CapturePayment": {Roles: operatorApp},
+		"koban.payment.v1.PaymentService.VoidPayment":    {Roles: operatorApp},
+		"koban.payment.v1.PaymentService.CreateRefund":   {Roles: operatorMerchant, Object: OwnMerchant},
+		"koban.payment.v1.PaymentService.ExplainPayment": {Roles: operator},
+
+		"koban.balance.v1.AccountService.GetAccount":           {Roles: operatorApp, Object: OfCustomers},
+		"koban.balance.v1.AccountService.ListCustomerAccounts": {Roles: operatorApp},
+		"koban.balance.v1.AccountService.CreditAccount":        {Roles: operator},
+
+		"koban.platform.v1.PlatformService.CreateCustomer": {Roles: operator},
+		"koban.platform.v1.PlatformService.CreateMerchant": {Roles: operator},
+
+		"koban.code.v1.SessionService.CreateSession": {Roles: operatorApp},
+		"koban.code.v1.SessionService.GetSession":    {Roles: operatorApp},
+
+		"koban.feed.v1.FeedService.ReadFeed": {Roles: operator, Timeout: feedWait + 10*time.Second, Waits: true},
+	}
+)
