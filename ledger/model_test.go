@@ -4,6 +4,7 @@ import (
 	"math/big"
 
 	"github.com/koban-pay/koban/ledger"
+	"github.com/koban-pay/koban/money"
 )
 
 // model is a second ledger, written to be obviously right and not to be fast: it keeps every flow that ever was, in
@@ -43,6 +44,7 @@ type modelStep struct {
 	hold           int
 	side           ledger.Side
 	amount         int64
+	currency       money.Currency
 	final          bool
 }
 
@@ -94,7 +96,7 @@ func (m *model) step(day int, s modelStep, touched map[int]bool) string {
 			return "same_account"
 		}
 		debit, credit := m.accounts[s.account], m.accounts[s.other]
-		if debit.terms.Currency != credit.terms.Currency {
+		if debit.terms.Currency != s.currency || credit.terms.Currency != s.currency {
 			return "currency_mismatch"
 		}
 		if code := debit.admit(ledger.Debit, amount, day); code != "ok" {
@@ -111,6 +113,9 @@ func (m *model) step(day int, s modelStep, touched map[int]bool) string {
 			return "id_reused"
 		}
 		a := m.accounts[s.account]
+		if a.terms.Currency != s.currency {
+			return "currency_mismatch"
+		}
 		if code := a.admit(s.side, amount, day); code != "ok" {
 			return code
 		}
@@ -139,7 +144,7 @@ func (m *model) end(day int, s modelStep, amount *big.Int, touched map[int]bool)
 		switch {
 		case h.account == s.other:
 			return "same_account"
-		case other.terms.Currency != a.terms.Currency:
+		case other.terms.Currency != s.currency || a.terms.Currency != s.currency:
 			return "currency_mismatch"
 		case amount.Cmp(h.open) > 0:
 			return "exceeds_hold"
