@@ -1,14 +1,213 @@
 package journal
 
-// Batch is what one commit writes: at most one block per book, heads to be checked, and notes.
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/koban-pay/koban/internal/store"
+)
+
+// Batch is what one commit writes: at most one sealed block per book, heads to be checked, and notes.
 type Batch struct {
 	Blocks []*Block
-	Check  []Head
+	Check  []Head // what is answered without an event must still be the head (rule B4)
 	Notes  []Note
 }
 
 // Fate says what became of a batch. Notes are durable.
 type Fate struct {
-	Fenced []bool // for each block: another writer's block stands in its place
+	Fenced []bool // for each block: another writer's block stands in its place. Otherwise it is durable
 	Stale  []bool // for each checked head: it is not the book's head any more
+}
+
+// How soon a batch whose commit failed is offered again.
+const (
+	firstOffer = time.Millisecond
+	lastOffer  = time.Second
+)
+
+// Write appends a batch in one transaction and says what became of each part. While nobody knows what became of it, for
+// the database is out of reach, full or read-only, it keeps offering the same bytes (rule B3); Trouble says so meanwhile.
+//
+// Errors: the context's, and then the batch is unknown; fault.DataDamaged, or an error that store.Classify calls Broken
+// or Other (an fsync that failed, a file that was moved, a table that is gone), and then the process has to stop: nothing
+// may be built on this journal until it was opened anew.
+func (j *Journal) Write(ctx context.Context, w Batch) (Fate, error) {
+	if err := w.check(); err != nil {
+		return Fate{}, err
+	}
+	for pause := firstOffer; ; pause = min(2*pause, lastOffer) {
+		fate, err := j.offer(ctx, w)
+		if err == nil {
+			j.stats.count(w, fate)
+			j.trouble.Store(nil)
+			return fate, nil
+		}
+		switch store.Classify(err) {
+		case store.Busy, store.Lost, store.DiskFull, store.ReadOnly:
+		case store.Unique:
+			return Fate{}, damaged(w.Blocks[0].Book, w.Blocks[0].Seq, "it, or one of its commit, stands beyond the head: %v", err)
+		default:
+			return Fate{}, err
+		}
+		j.trouble.Store(&err)
+		select {
+		case <-ctx.Done():
+			return Fate{}, errors.Join(ctx.Err(), err)
+		case <-j.clock.After(pause/2 + rand.N(pause)):
+		}
+	}
+}
+
+// Trouble returns why the batch that is being written could not be written so far; nil if nothing is wrong.
+func (j *Journal) Trouble() error {
+	if err := j.trouble.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// check refuses what only a mistake of the caller's can bring about.
+func (w Batch) check() error {
+	for i, b := range w.Blocks {
+		switch {
+		case b.body == nil:
+			return errors.New("journal: a block of " + b.Book + " is not sealed")
+		case i > 0 && w.Blocks[i-1].Book == b.Book:
+			return errors.New("journal: a batch has two blocks of " + b.Book)
+		case i > 0 && w.Blocks[i-1].Book > b.Book:
+			return errors.New("journal: the blocks of a batch are not in the order of their books")
+		}
+	}
+	return nil
+}
+
+// errRaced says that not all heads were where the blocks expected them.
+var errRaced = errors.New("journal: a head has moved")
+
+// offer tries once. The usual case, every head as expected, takes two statements.
+func (j *Journal) offer(ctx context.Context, w Batch) (Fate, error) {
+	fate := Fate{Fenced: make([]bool, len(w.Blocks)), Stale: make([]bool, len(w.Check))}
+	if len(w.Blocks) == 0 && len(w.Notes) == 0 {
+		return fate, j.db.Read(ctx, func(tx *sql.Tx) error { return checkHeads(ctx, tx, w.Check, fate.Stale) })
+	}
+	err := j.db.Write(ctx, func(tx *sql.Tx) error {
+		for part := range slices.Chunk(w.Blocks, maxRows) {
+			if err := j.texts.begin(ctx, tx, part); err != nil {
+				return err
+			}
+			n, err := j.texts.raise(ctx, tx, part)
+			if err != nil {
+				return err
+			}
+			if n != int64(len(part)) {
+				return errRaced
+			}
+			if err := j.texts.insert(ctx, tx, part); err != nil {
+				return err
+			}
+		}
+		return j.rest(ctx, tx, w, fate)
+	})
+	if errors.Is(err, errRaced) {
+		return j.sortOut(ctx, w, fate)
+	}
+	return fate, err
+}
+
+// sortOut tries once, book by book: a block that stands already is durable, one whose place is taken is fenced, and its
+// neighbours are written all the same.
+func (j *Journal) sortOut(ctx context.Context, w Batch, fate Fate) (Fate, error) {
+	err := j.db.Write(ctx, func(tx *sql.Tx) error {
+		for i := range w.Blocks {
+			one := w.Blocks[i : i+1]
+			if err := j.texts.begin(ctx, tx, one); err != nil {
+				return err
+			}
+			n, err := j.texts.raise(ctx, tx, one)
+			if err != nil {
+				return err
+			}
+			if n == 1 {
+				fate.Fenced[i] = false
+				if err := j.texts.insert(ctx, tx, one); err != nil {
+					return err
+				}
+				continue
+			}
+			head, err := headOf(ctx, tx, one[0].Book)
+			if err != nil {
+				return err
+			}
+			fate.Fenced[i] = head != one[0].Head()
+		}
+		return j.rest(ctx, tx, w, fate)
+	})
+	return fate, err
+}
+
+// rest is what a batch holds besides blocks.
+func (j *Journal) rest(ctx context.Context, tx *sql.Tx, w Batch, fate Fate) error {
+	if err := j.texts.putNotes(ctx, tx, w.Notes); err != nil {
+		return err
+	}
+	return checkHeads(ctx, tx, w.Check, fate.Stale)
+}
+
+func checkHeads(ctx context.Context, tx *sql.Tx, heads []Head, stale []bool) error {
+	if len(heads) == 0 {
+		return nil
+	}
+	all, err := allHeads(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for i, h := range heads {
+		at, ok := slices.BinarySearchFunc(all, h, func(a, b Head) int { return strings.Compare(a.Book, b.Book) })
+		stale[i] = !ok && h.Seq > 0 || ok && all[at] != h
+	}
+	return nil
+}
+
+// Stats are figures since the journal was opened.
+type Stats struct {
+	Commits, Blocks, Events, Bytes, Notes, Fenced int64
+	MaxBlocks                                     int64 // the most blocks in one commit
+}
+
+type stats struct {
+	commits, blocks, events, bytes, notes, fenced, maxBlocks atomic.Int64
+}
+
+func (s *stats) count(w Batch, f Fate) {
+	if len(w.Blocks)+len(w.Notes) == 0 {
+		return
+	}
+	s.commits.Add(1)
+	s.blocks.Add(int64(len(w.Blocks)))
+	s.notes.Add(int64(len(w.Notes)))
+	if n := int64(len(w.Blocks)); n > s.maxBlocks.Load() {
+		s.maxBlocks.Store(n) // one writer
+	}
+	for i, b := range w.Blocks {
+		if f.Fenced[i] {
+			s.fenced.Add(1)
+			continue
+		}
+		s.events.Add(int64(len(b.Events)))
+		s.bytes.Add(int64(len(b.body)))
+	}
+}
+
+// Stats returns the figures.
+func (j *Journal) Stats() Stats {
+	s := &j.stats
+	return Stats{Commits: s.commits.Load(), Blocks: s.blocks.Load(), Events: s.events.Load(), Bytes: s.bytes.Load(),
+		Notes: s.notes.Load(), Fenced: s.fenced.Load(), MaxBlocks: s.maxBlocks.Load()}
 }

@@ -26,11 +26,20 @@ func (db *DB) Checkpoint(ctx context.Context) error {
 	return err
 }
 
+// Scrub moves all of SQLite's log into the file and cuts it to nothing, so that what was deleted is in neither any more.
+// Commits wait meanwhile. For PostgreSQL it does nothing.
+func (db *DB) Scrub(ctx context.Context) error {
+	if db.engine != SQLite || db.write == nil {
+		return nil
+	}
+	return db.emptyLog(ctx)
+}
+
 // emptyLog moves all of the log into the file, syncs it, and cuts the log to nothing.
 func (db *DB) emptyLog(ctx context.Context) error {
 	state, err := db.checkpoint(ctx, db.write, "TRUNCATE")
 	if err == nil && state.busy {
-		return fmt.Errorf("store: %s: a reader in another process holds up the checkpoint: end it", db.config.Path)
+		return fmt.Errorf("store: %s: a long reader holds up the checkpoint: end it, or try again", db.config.Path)
 	}
 	return err
 }

@@ -113,6 +113,12 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 // Engine returns which kind of database it is.
 func (db *DB) Engine() Engine { return db.engine }
 
+// Clock returns what paces the database's retries.
+func (db *DB) Clock() clock.Clock { return db.clock }
+
+// ReadOnly says whether the database was opened for reading only.
+func (db *DB) ReadOnly() bool { return db.config.ReadOnly }
+
 // Write runs fn in a transaction and commits it. fn runs again, whole, when the database asks for that (a conflict, a
 // lock), so it must have no effect but on the transaction. An error of fn rolls back and is returned as it is. What
 // Classify says of the error tells what is known: after Lost, Full, Broken and Other the commit may have happened.

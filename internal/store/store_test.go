@@ -174,7 +174,9 @@ func TestWriteRunsAgainWhenAsked(t *testing.T) {
 			}
 		}
 		var total int
-		err := db.Read(bg, func(tx *sql.Tx) error { return tx.QueryRow("SELECT CAST(SUM(value) AS BIGINT) FROM things").Scan(&total) })
+		err := db.Read(bg, func(tx *sql.Tx) error {
+			return tx.QueryRow("SELECT CAST(SUM(value) AS BIGINT) FROM things").Scan(&total)
+		})
 		if err != nil || total != 2*writers*rounds {
 			t.Errorf("sum is %d (%v), want %d: an update was lost or done twice", total, err, 2*writers*rounds)
 		}
