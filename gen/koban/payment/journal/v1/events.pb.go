@@ -676,13 +676,15 @@ func (x *Advanced) GetStanding() *Standing {
 
 // Standing is where a payment stands.
 type Standing struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Status        uint32                 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
-	Resource      uint32                 `protobuf:"varint,2,opt,name=resource,proto3" json:"resource,omitempty"`
-	Phase         uint32                 `protobuf:"varint,3,opt,name=phase,proto3" json:"phase,omitempty"`
-	Rollback      uint32                 `protobuf:"varint,4,opt,name=rollback,proto3" json:"rollback,omitempty"`
-	Decision      uint32                 `protobuf:"varint,5,opt,name=decision,proto3" json:"decision,omitempty"`
-	Failure       string                 `protobuf:"bytes,6,opt,name=failure,proto3" json:"failure,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Status   uint32                 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	Resource uint32                 `protobuf:"varint,2,opt,name=resource,proto3" json:"resource,omitempty"`
+	Phase    uint32                 `protobuf:"varint,3,opt,name=phase,proto3" json:"phase,omitempty"`
+	Rollback uint32                 `protobuf:"varint,4,opt,name=rollback,proto3" json:"rollback,omitempty"`
+	Decision uint32                 `protobuf:"varint,5,opt,name=decision,proto3" json:"decision,omitempty"`
+	Failure  string                 `protobuf:"bytes,6,opt,name=failure,proto3" json:"failure,omitempty"`
+	// What a decided cancel ends in.
+	Aim           uint32 `protobuf:"varint,7,opt,name=aim,proto3" json:"aim,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -757,6 +759,13 @@ func (x *Standing) GetFailure() string {
 		return x.Failure
 	}
 	return ""
+}
+
+func (x *Standing) GetAim() uint32 {
+	if x != nil {
+		return x.Aim
+	}
+	return 0
 }
 
 // Deferred (type 18): the payment goes back to the queue.
@@ -1257,14 +1266,15 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x16\n" +
 	"\x06parent\x18\x03 \x01(\fR\x06parent\x12:\n" +
 	"\aanswers\x18\x04 \x03(\v2 .koban.payment.journal.v1.AnswerR\aanswers\x12>\n" +
-	"\bstanding\x18\x05 \x01(\v2\".koban.payment.journal.v1.StandingR\bstanding\"\xa6\x01\n" +
+	"\bstanding\x18\x05 \x01(\v2\".koban.payment.journal.v1.StandingR\bstanding\"\xb8\x01\n" +
 	"\bStanding\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x12\x1a\n" +
 	"\bresource\x18\x02 \x01(\rR\bresource\x12\x14\n" +
 	"\x05phase\x18\x03 \x01(\rR\x05phase\x12\x1a\n" +
 	"\brollback\x18\x04 \x01(\rR\brollback\x12\x1a\n" +
 	"\bdecision\x18\x05 \x01(\rR\bdecision\x12\x18\n" +
-	"\afailure\x18\x06 \x01(\tR\afailure\"t\n" +
+	"\afailure\x18\x06 \x01(\tR\afailure\x12\x10\n" +
+	"\x03aim\x18\a \x01(\rR\x03aim\"t\n" +
 	"\bDeferred\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x10\n" +
