@@ -106,6 +106,14 @@ func (k *Keys) Get(key Key) *KeyEntry {
 	return &w.e
 }
 
+// Peek returns what the key stands for if that is in memory; a Touch uses it to declare what the key leads to.
+func (k *Keys) Peek(key Key) *KeyEntry {
+	if w, ok := k.m[key]; ok && !w.absent {
+		return &w.e
+	}
+	return nil
+}
+
 // Put says what a new key stands for. Only Apply may call it.
 func (k *Keys) Put(key Key, e KeyEntry) {
 	w := &keyRow{key: key, e: e, hot: true, pinned: true}

@@ -599,12 +599,14 @@ func (x *Answer) GetSuspense() bool {
 
 // Advanced (type 17): participants answered, and what follows from that.
 type Advanced struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Id            []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	Parent        []byte                 `protobuf:"bytes,3,opt,name=parent,proto3" json:"parent,omitempty"`
-	Answers       []*Answer              `protobuf:"bytes,4,rep,name=answers,proto3" json:"answers,omitempty"`
-	Standing      *Standing              `protobuf:"bytes,5,opt,name=standing,proto3" json:"standing,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id       []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Parent   []byte                 `protobuf:"bytes,3,opt,name=parent,proto3" json:"parent,omitempty"`
+	Answers  []*Answer              `protobuf:"bytes,4,rep,name=answers,proto3" json:"answers,omitempty"`
+	Standing *Standing              `protobuf:"bytes,5,opt,name=standing,proto3" json:"standing,omitempty"`
+	// The capture or void under way.
+	Operation     []byte `protobuf:"bytes,6,opt,name=operation,proto3" json:"operation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -670,6 +672,13 @@ func (x *Advanced) GetAnswers() []*Answer {
 func (x *Advanced) GetStanding() *Standing {
 	if x != nil {
 		return x.Standing
+	}
+	return nil
+}
+
+func (x *Advanced) GetOperation() []byte {
+	if x != nil {
+		return x.Operation
 	}
 	return nil
 }
@@ -1060,6 +1069,8 @@ type State struct {
 	Operation     []byte `protobuf:"bytes,14,opt,name=operation,proto3" json:"operation,omitempty"`
 	// Numbers of the blocks of the payment's book that hold its events.
 	Blocks        []uint64 `protobuf:"varint,15,rep,packed,name=blocks,proto3" json:"blocks,omitempty"`
+	Tenant        uint32   `protobuf:"varint,16,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id            []byte   `protobuf:"bytes,17,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1199,6 +1210,20 @@ func (x *State) GetBlocks() []uint64 {
 	return nil
 }
 
+func (x *State) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *State) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
 var File_koban_payment_journal_v1_events_proto protoreflect.FileDescriptor
 
 const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
@@ -1260,13 +1285,14 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\x02at\x18\x06 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04book\x18\a \x01(\tR\x04book\x12\x10\n" +
 	"\x03seq\x18\b \x01(\x04R\x03seq\x12\x1a\n" +
-	"\bsuspense\x18\t \x01(\bR\bsuspense\"\xc6\x01\n" +
+	"\bsuspense\x18\t \x01(\bR\bsuspense\"\xe4\x01\n" +
 	"\bAdvanced\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x16\n" +
 	"\x06parent\x18\x03 \x01(\fR\x06parent\x12:\n" +
 	"\aanswers\x18\x04 \x03(\v2 .koban.payment.journal.v1.AnswerR\aanswers\x12>\n" +
-	"\bstanding\x18\x05 \x01(\v2\".koban.payment.journal.v1.StandingR\bstanding\"\xb8\x01\n" +
+	"\bstanding\x18\x05 \x01(\v2\".koban.payment.journal.v1.StandingR\bstanding\x12\x1c\n" +
+	"\toperation\x18\x06 \x01(\fR\toperation\"\xb8\x01\n" +
 	"\bStanding\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x12\x1a\n" +
 	"\bresource\x18\x02 \x01(\rR\bresource\x12\x14\n" +
@@ -1297,7 +1323,7 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\x05cause\x18\x04 \x01(\rR\x05cause\x12\x10\n" +
 	"\x03key\x18\x05 \x01(\fR\x03key\x12 \n" +
 	"\vfingerprint\x18\x06 \x01(\fR\vfingerprint\x12\x12\n" +
-	"\x04code\x18\a \x01(\tR\x04code\"\xad\x04\n" +
+	"\x04code\x18\a \x01(\tR\x04code\"\xd5\x04\n" +
 	"\x05State\x12\x18\n" +
 	"\acapture\x18\x01 \x01(\rR\acapture\x12:\n" +
 	"\asources\x18\x02 \x03(\v2 .koban.payment.journal.v1.SourceR\asources\x124\n" +
@@ -1317,7 +1343,9 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"settled_at\x18\f \x01(\x03R\tsettledAt\x12%\n" +
 	"\x0esettled_status\x18\r \x01(\rR\rsettledStatus\x12\x1c\n" +
 	"\toperation\x18\x0e \x01(\fR\toperation\x12\x16\n" +
-	"\x06blocks\x18\x0f \x03(\x04R\x06blocksBJZHgithub.com/koban-pay/koban/gen/koban/payment/journal/v1;paymentjournalv1b\x06proto3"
+	"\x06blocks\x18\x0f \x03(\x04R\x06blocks\x12\x16\n" +
+	"\x06tenant\x18\x10 \x01(\rR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x11 \x01(\fR\x02idBJZHgithub.com/koban-pay/koban/gen/koban/payment/journal/v1;paymentjournalv1b\x06proto3"
 
 var (
 	file_koban_payment_journal_v1_events_proto_rawDescOnce sync.Once
