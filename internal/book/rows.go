@@ -84,11 +84,14 @@ func (r *Rows[V]) resident(k Key) bool {
 	return k.ID.Time() >= r.fresh
 }
 
-// Touch declares that the row is going to be read or written.
-func (r *Rows[V]) Touch(t *Touch, k Key) {
-	if !r.resident(k) {
-		t.missing = append(t.missing, Want{Table: r, Key: k})
+// Touch declares that the row is going to be read or written. It reports whether the row is at hand: then it may be read
+// at once, to declare what it leads to. Otherwise the core fetches it and asks again.
+func (r *Rows[V]) Touch(t *Touch, k Key) bool {
+	if r.resident(k) {
+		return true
 	}
+	t.missing = append(t.missing, Want{Table: r, Key: k})
+	return false
 }
 
 // Get returns the row, or nil if there is none. The row belongs to the table: Decide must not change it. Reading a
