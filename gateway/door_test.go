@@ -39,7 +39,7 @@ var (
 // door is a gateway over handlers that tell what reached them. Every object belongs to tenant ours and merchant shop.
 type door struct {
 	*Gateway
-	t     *testing.T
+	t     testing.TB
 	ids   *id.Codec
 	keys  *Keys
 	clock *clock.Manual
@@ -51,7 +51,7 @@ type door struct {
 	on    func(context.Context) error // decides instead, if set
 }
 
-func newDoor(t *testing.T, edit func(*Config)) *door {
+func newDoor(t testing.TB, edit func(*Config)) *door {
 	t.Helper()
 	ids, err := id.NewCodec(secret[:16])
 	if err != nil {
