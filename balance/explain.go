@@ -1,0 +1,64 @@
+package balance
+
+import (
+	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/ledger"
+	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/tcc"
+)
+
+// entriesOf returns the entries in a block that belong to branches of a payment.
+func entriesOf(b *journal.Block, t id.Tenant, payment id.ID) (out []tcc.Entry, err error) {
+	for _, raw := range b.Events {
+		if raw.Type < book.FirstEventType {
+			continue
+		}
+		ev, err := decode(raw.Type, raw.Body)
+		if err != nil {
+			return nil, fault.DataDamaged.New("book %s: block %d is not understood", b.Book, b.Seq).Because(err)
+		}
+		what, p, c, e := told(ev)
+		if p == nil || p.Tenant != t || p.Branch.Root() != payment || len(e.Legs)+len(e.Holds) == 0 {
+			continue
+		}
+		out = append(out, tcc.Entry{Book: b.Book, Seq: b.Seq, At: b.At, Hash: b.Hash, What: what, Legs: legsOf(e, c)})
+	}
+	return out, nil
+}
+
+// told returns what the event of a branch is called, and what it moved. p is nil for another event.
+func told(ev any) (what string, p *part, c money.Currency, e *entry) {
+	switch ev := ev.(type) {
+	case *tryHeld:
+		return "hold", &ev.part, ev.Amount.Currency, &ev.Entry
+	case *confirmed:
+		return "post", &ev.part, ev.Amount.Currency, &ev.Entry
+	case *cancelled:
+		return "void", &ev.part, ev.Currency, &ev.Entry
+	case *added:
+		return "add", &ev.part, ev.Amount.Currency, &ev.Entry
+	}
+	return "", nil, 0, nil
+}
+
+func legsOf(e *entry, c money.Currency) (legs []tcc.Leg) {
+	for i := range e.Legs {
+		l := &e.Legs[i]
+		legs = append(legs, tcc.Leg{Account: l.Account, Kind: KindOf(l.Account).String(), Debit: l.Side == ledger.Debit, Amount: l.Amount})
+	}
+	pending := func(h *ledger.HoldChange[id.ID], side ledger.Side, minor int64) {
+		if minor > 0 {
+			legs = append(legs, tcc.Leg{Account: h.Account, Kind: KindOf(h.Account).String(), Debit: side == ledger.Debit,
+				Pending: true, Amount: money.Of(minor, c)})
+		}
+	}
+	for i := range e.Holds {
+		h := &e.Holds[i]
+		pending(h, h.Side, h.Opened)
+		pending(h, h.Side.Opposite(), h.Released)
+	}
+	return legs
+}
