@@ -30,7 +30,7 @@ func (b *Batch[R]) Plan(day Day, chain ...Transfer[R]) (Entry[R], *fault.Error) 
 		return Entry[R]{}, err
 	}
 	b.legs, b.changes = b.legs[len(e.Legs):], b.changes[len(e.Holds):]
-	e.Legs, e.Holds = e.Legs[:len(e.Legs):len(e.Legs)], e.Holds[:len(e.Holds):len(e.Holds)]
+	e.Legs, e.Holds = fit(e.Legs), fit(e.Holds)
 	Apply(b, e)
 	return e, nil
 }

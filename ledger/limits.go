@@ -9,8 +9,8 @@ import (
 // day it is. What is said to be before that date counts on it.
 type Day int32
 
-// month returns a number for the month of d ≥ 0 in the Gregorian calendar, higher for later months. It counts in years
-// that begin in March, so that a leap day is the last of its year.
+// month returns the number of the month of d ≥ 0 in the Gregorian calendar. It counts in years that begin in March, so
+// that a leap day is the last of its year.
 func (d Day) month() int64 {
 	const (
 		marchOfYear0 = 719468 // days from then to 1970-01-01

@@ -22,16 +22,11 @@ func Plan[R comparable](view View[R], day Day, chain ...Transfer[R]) (Entry[R], 
 		return Entry[R]{}, err
 	}
 	legs, holds := size(chain)
-	e := Entry[R]{Day: day}
-	if legs > 0 {
-		e.Legs = make([]Leg[R], 0, legs)
-	}
-	if holds > 0 {
-		e.Holds = make([]HoldChange[R], 0, holds)
-	}
+	e := Entry[R]{day, make([]Leg[R], 0, legs), make([]HoldChange[R], 0, holds)}
 	if err := e.plan(view, chain); err != nil {
 		return Entry[R]{}, err
 	}
+	e.Legs, e.Holds = fit(e.Legs), fit(e.Holds)
 	return e, nil
 }
 
@@ -53,6 +48,15 @@ func size[R comparable](chain []Transfer[R]) (legs, holds int) {
 		}
 	}
 	return legs, holds
+}
+
+// fit cuts off the room that was not needed, so that nobody appends into another entry's, and makes nothing nil, as it
+// is in an entry that was decoded.
+func fit[T any](s []T) []T {
+	if len(s) == 0 {
+		return nil
+	}
+	return s[:len(s):len(s)]
 }
 
 // plan fills e, which has the room for it, with what the chain leads to.
