@@ -176,6 +176,10 @@ func (m *Machine) report(c Report, out *book.Decision) {
 		out.Refuse(fault.PaymentNotFound.New(""))
 		return
 	}
+	if p.Resource != WorkInProgress { // a second driver was slower: nothing is owed, nothing changes
+		m.answer(out, c.Tenant, c.ID, false)
+		return
+	}
 	after := p.clone()
 	for _, a := range c.Answers {
 		if x := after.part(a.Number); x != nil {

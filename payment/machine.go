@@ -95,6 +95,13 @@ type Get struct {
 	ID     id.ID
 }
 
+// Look reads a payment together with one of its operations.
+type Look struct {
+	Tenant    id.Tenant
+	ID        id.ID
+	Operation id.ID
+}
+
 // Reply is the answer to every command: the payment as it stands, and for operations the operation.
 type Reply struct {
 	Payment   *Payment
@@ -125,6 +132,11 @@ func (m *Machine) Touch(cmd any, t *book.Touch) {
 		m.touchFamily(t, c.Tenant, c.ID)
 	case Get:
 		m.payments.Touch(t, book.Key{Tenant: c.Tenant, ID: c.ID})
+	case Look:
+		m.payments.Touch(t, book.Key{Tenant: c.Tenant, ID: c.ID})
+		if !c.Operation.IsNil() {
+			m.operations.Touch(t, book.Key{Tenant: c.Tenant, ID: c.Operation})
+		}
 	default:
 		panic(fmt.Sprintf("payment: unknown command %T", cmd))
 	}
@@ -178,9 +190,27 @@ func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 		} else {
 			out.Refuse(fault.PaymentNotFound.New(""))
 		}
+	case Look:
+		m.look(c, out)
 	default:
 		panic(fmt.Sprintf("payment: unknown command %T", cmd))
 	}
+}
+
+func (m *Machine) look(c Look, out *book.Decision) {
+	p := m.payments.Get(book.Key{Tenant: c.Tenant, ID: c.ID})
+	if p == nil {
+		out.Refuse(fault.PaymentNotFound.New(""))
+		return
+	}
+	r := Reply{Payment: p.clone()}
+	if !c.Operation.IsNil() {
+		if o := m.operations.Get(book.Key{Tenant: c.Tenant, ID: c.Operation}); o != nil {
+			done := *o
+			r.Operation = &done
+		}
+	}
+	out.Reply(r)
 }
 
 // Expire implements book.Machine.

@@ -1,0 +1,290 @@
+package payment
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/store"
+	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/tcc"
+)
+
+// Notes keeps the caller's reference and metadata beside the journal, where they can be erased (rule B14).
+type Notes interface {
+	PutNotes(ctx context.Context, notes []journal.Note) error
+	Note(ctx context.Context, tenant uint32, service string, id []byte) ([]byte, bool, error)
+}
+
+// Layers are the three layers of recovery. Each heals alone; all are on unless a test switches them off.
+type Layers struct {
+	NoWorker bool // 1: retries inside one run of the driver, milliseconds to seconds
+	NoQueue  bool // 2: due again in one minute to one hour
+	NoSweep  bool // 3: every hour, everything WORK_IN_PROGRESS
+}
+
+// Config is what a Service is made of.
+type Config struct {
+	Books        []*book.Book // one per volume, in order
+	Tables       *store.DB    // the state tables, for lists and the sweep
+	Participants map[Participant]tcc.Participant
+	Receivers    map[Participant]tcc.Receiver
+	Notes        Notes
+	Clock        clock.Clock
+	IDs          *id.Source
+	Log          *slog.Logger
+	Layers       Layers
+	Timing       Timing                      // zero values: DefaultTiming's
+	Sync         func(context.Context) error // returns when the tables hold what is durable now; may be nil
+}
+
+// Timing paces the driver.
+type Timing struct {
+	Attempt       time.Duration // how long one call to a participant may take
+	Worker        time.Duration // how long one run of the driver tries before the queue gets the payment
+	Backoff       time.Duration // first wait between two tries; doubles up to BackoffMax, with full jitter
+	BackoffMax    time.Duration
+	Authorization time.Duration // how long an authorization holds
+	Sweep         time.Duration // between two sweeps
+	Probe         time.Duration // between two tries of one payment while a participant's breaker is open
+}
+
+// DefaultTiming is what production uses.
+var DefaultTiming = Timing{Attempt: 2 * time.Second, Worker: 5 * time.Second, Backoff: 10 * time.Millisecond,
+	BackoffMax: time.Second, Authorization: 7 * 24 * time.Hour, Sweep: time.Hour, Probe: time.Second}
+
+// Service takes payments and drives them to their end.
+type Service struct {
+	Config
+	tables   tables
+	breakers map[Participant]*breaker
+	life     context.Context
+	stop     context.CancelFunc
+	work     sync.WaitGroup
+
+	mu      sync.Mutex
+	runs    map[book.Key]*run
+	waiting map[book.Key]Participant // deferred, and on whom they wait
+
+	counts counters
+}
+
+type counters struct {
+	settled  [10]atomic.Int64 // by status
+	deferred atomic.Int64
+	unknown  atomic.Int64
+	overdue  atomic.Int64
+}
+
+// overdueAfter is the age at which an unfinished payment raises an alert (recovery layer 3).
+const overdueAfter = 3 * clock.Day
+
+// New returns a running service. Start it with Recover, so that what a crash left behind is driven to its end.
+func New(c Config) *Service {
+	if c.Timing == (Timing{}) {
+		c.Timing = DefaultTiming
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{Config: c, tables: tables{c.Tables}, runs: make(map[book.Key]*run), waiting: make(map[book.Key]Participant),
+		breakers: make(map[Participant]*breaker)}
+	s.life, s.stop = context.WithCancel(context.Background())
+	for p := range c.Participants {
+		s.breakers[p] = newBreaker(p, s.closed)
+	}
+	return s
+}
+
+// Close stops driving. What is unfinished goes on at the next start.
+func (s *Service) Close() {
+	s.stop()
+	s.work.Wait()
+}
+
+func (s *Service) book(x id.ID) *book.Book { return s.Books[x.Volume(len(s.Books))] }
+
+func (s *Service) do(ctx context.Context, x id.ID, cmd any) (Reply, error) {
+	r, err := s.book(x).Do(ctx, cmd)
+	if err != nil {
+		return Reply{}, err
+	}
+	return r.(Reply), nil
+}
+
+// Request asks for a charge. Amounts are minor units of Amount.Currency.
+type Request struct {
+	Caller
+	Tenant   id.Tenant
+	Customer id.ID
+	Merchant id.ID
+	Session  id.ID // nil: paid without a code
+	Amount   money.Amount
+	Sources  []Source // types and amounts; they add up to Amount
+	Capture  Capture
+	Note     []byte // the caller's reference and metadata, nil if there are none
+}
+
+// Create starts a charge under the caller's key, or finds the one that the key made, and drives it.
+//
+// Errors: fault.SourcesMismatch, fault.InvalidAmount; fault.IdempotencyKeyReused if the key came with another body;
+// unknown if ctx ends before the payment is durable.
+func (s *Service) Create(ctx context.Context, q Request) (Outcome, error) {
+	if err := checkSources(q.Amount, q.Sources); err != nil {
+		return Outcome{}, err
+	}
+	now := s.Clock.Now()
+	p := Payment{Tenant: q.Tenant, ID: s.IDs.New(now, id.SlotOf(q.Key.ID[:])), Kind: Charge, Capture: q.Capture, Amount: q.Amount,
+		Customer: q.Customer, Merchant: q.Merchant, Session: q.Session, Sources: q.Sources,
+		ExpiresAt: now.Add(s.Timing.Authorization), Noted: q.Note != nil}
+	if err := s.keepNote(ctx, q.Tenant, p.ID, q.Note); err != nil {
+		return Outcome{}, err
+	}
+	r, err := s.do(ctx, p.ID, Start{Caller: q.Caller, Payment: p})
+	if err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Reply: r, run: s.drive(r.Payment)}, nil
+}
+
+func (s *Service) keepNote(ctx context.Context, t id.Tenant, x id.ID, note []byte) error {
+	if note == nil {
+		return nil
+	}
+	return s.Notes.PutNotes(ctx, []journal.Note{{Tenant: uint32(t), Service: "payment", ID: append([]byte(nil), x[:]...), Body: note}})
+}
+
+// Note returns the caller's reference and metadata of a payment, nil if there are none or they were erased.
+func (s *Service) Note(ctx context.Context, p *Payment) ([]byte, error) {
+	if !p.Noted {
+		return nil, nil
+	}
+	b, _, err := s.Notes.Note(ctx, uint32(p.Tenant), "payment", p.ID[:])
+	return b, err
+}
+
+// RefundRequest asks for a refund.
+type RefundRequest struct {
+	Caller
+	Tenant   id.Tenant
+	Payment  id.ID
+	Amount   money.Amount // zero value: all that is left
+	Merchant id.ID        // only a charge of this merchant, if not nil
+	Note     []byte
+}
+
+// Refund gives back a captured charge. A refund that is declined has an Operation with a code instead of a payment of
+// its own.
+//
+// Errors: fault.PaymentNotFound, fault.CurrencyMismatch, fault.IdempotencyKeyReused; unknown if ctx ends before the
+// refund is durable.
+func (s *Service) Refund(ctx context.Context, q RefundRequest) (Outcome, error) {
+	x := s.IDs.New(s.Clock.Now(), q.Payment.Slot())
+	if err := s.keepNote(ctx, q.Tenant, x, q.Note); err != nil {
+		return Outcome{}, err
+	}
+	r, err := s.do(ctx, q.Payment, StartRefund{Caller: q.Caller, Tenant: q.Tenant, ID: x, Parent: q.Payment, Amount: q.Amount,
+		Merchant: q.Merchant, Noted: q.Note != nil})
+	if err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Reply: r, run: s.drive(r.Payment)}, nil
+}
+
+// OperationRequest asks for a capture or a void.
+type OperationRequest struct {
+	Caller
+	Tenant   id.Tenant
+	Payment  id.ID
+	Cause    Cause        // ByCapture or ByVoid
+	Amount   money.Amount // of a capture; zero value: all
+	Merchant id.ID        // only a charge of this merchant, if not nil
+}
+
+// Operate captures or voids an authorized charge. One that is declined has an Operation with a code.
+//
+// Errors: as Refund.
+func (s *Service) Operate(ctx context.Context, q OperationRequest) (Outcome, error) {
+	x := s.IDs.New(s.Clock.Now(), q.Payment.Slot())
+	r, err := s.do(ctx, q.Payment, Operate{Caller: q.Caller, Tenant: q.Tenant, Cause: q.Cause, Operation: x, Payment: q.Payment,
+		Amount: q.Amount, Merchant: q.Merchant})
+	if err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Reply: r, run: s.drive(r.Payment)}, nil
+}
+
+// Get reads a payment. Error: fault.PaymentNotFound.
+func (s *Service) Get(ctx context.Context, t id.Tenant, x id.ID) (*Payment, error) {
+	r, err := s.do(ctx, x, Get{t, x})
+	return r.Payment, err
+}
+
+// List returns payments, newest first, as the tables have them once they hold all that is durable now.
+func (s *Service) List(ctx context.Context, f Filter) ([]*Payment, error) {
+	if s.Sync != nil {
+		if err := s.Sync(ctx); err != nil {
+			return nil, err
+		}
+	}
+	ids, err := s.tables.list(ctx, f)
+	if err != nil {
+		return nil, fault.Unavailable.New("the payments cannot be read").Because(err)
+	}
+	out := make([]*Payment, 0, len(ids))
+	for _, x := range ids {
+		p, err := s.Get(ctx, f.Tenant, x)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// Outcome is what a request led to so far.
+type Outcome struct {
+	Reply
+	run *run // at work on what is owed; nil if nothing was
+}
+
+// Settle waits until the driver has stopped, or ctx ends, and returns the payment as it stands then. It never fails:
+// what is durable is returned as it was last seen.
+func (s *Service) Settle(ctx context.Context, o Outcome) Outcome {
+	if o.run == nil {
+		return o
+	}
+	select {
+	case <-o.run.done:
+		if p := o.run.last; p != nil && o.Operation == nil {
+			return Outcome{Reply: Reply{Payment: p, New: o.New}}
+		}
+	case <-ctx.Done():
+	}
+	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Timing.Attempt)
+	defer cancel()
+	look := Look{Tenant: o.Payment.Tenant, ID: o.Payment.ID}
+	if o.Operation != nil {
+		look.Operation = o.Payment.Operation
+	}
+	r, err := s.do(short, look.ID, look)
+	if err != nil {
+		return o
+	}
+	r.New = o.New
+	return Outcome{Reply: r}
+}
+
+// attempt makes one call to a participant, at most Timing.Attempt long.
+func (s *Service) attempt(p *Payment, st Step) Answer {
+	ctx, cancel := context.WithTimeout(s.life, s.Timing.Attempt)
+	defer cancel()
+	return s.call(ctx, p, st)
+}
