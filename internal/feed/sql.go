@@ -1,0 +1,64 @@
+package feed
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/store"
+)
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+// OpenState brings the tables of one sequencing book in db up to date and returns them. The database belongs to this
+// book alone.
+//
+// Errors: those of store.DB.Migrate and book.NewSQLState.
+func OpenState(ctx context.Context, db *store.DB) (*book.SQLState, error) {
+	files, err := fs.Sub(schemaFiles, "schema")
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Migrate(ctx, files); err != nil {
+		return nil, err
+	}
+	return book.NewSQLState(ctx, db)
+}
+
+var positionSchema = book.Schema[Position]{
+	Table:   "feed_positions",
+	Columns: []string{"seq", "hash"},
+	Args: func(p *Position, args []any) []any {
+		return append(args, int64(p.Seq), append([]byte(nil), p.Hash[:]...))
+	},
+	Scan: func(scan func(...any) error, p *Position) error {
+		var hash []byte
+		err := scan(&p.Seq, &hash)
+		copy(p.Hash[:], hash)
+		return err
+	},
+}
+
+var counterSchema = book.Schema[counter]{
+	Table:   "feed_counters",
+	Columns: []string{"last"},
+	Args:    func(c *counter, args []any) []any { return append(args, int64(c.Last)) },
+	Scan:    func(scan func(...any) error, c *counter) error { return scan(&c.Last) },
+}
+
+var pageSchema = book.Schema[page]{
+	Table:   "feed_pages",
+	Columns: []string{"places"},
+	Args:    func(g *page, args []any) []any { return append(args, encodePage(g)) },
+	Scan: func(scan func(...any) error, g *page) error {
+		var raw []byte
+		if err := scan(&raw); err != nil {
+			return err
+		}
+		var err error
+		*g, err = decodePage(raw)
+		return err
+	},
+}
