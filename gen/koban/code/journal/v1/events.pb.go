@@ -21,28 +21,29 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Event is one event of a journal of the code service. Journals are for ever: messages change only by addition, and
-// numbers are never used again (rule B15).
-type Event struct {
+// Money is an amount.
+type Money struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Minor         int64                  `protobuf:"varint,1,opt,name=minor,proto3" json:"minor,omitempty"`
+	Currency      uint32                 `protobuf:"varint,2,opt,name=currency,proto3" json:"currency,omitempty"` // numeric code of ISO 4217
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Event) Reset() {
-	*x = Event{}
+func (x *Money) Reset() {
+	*x = Money{}
 	mi := &file_koban_code_journal_v1_events_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Event) String() string {
+func (x *Money) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Event) ProtoMessage() {}
+func (*Money) ProtoMessage() {}
 
-func (x *Event) ProtoReflect() protoreflect.Message {
+func (x *Money) ProtoReflect() protoreflect.Message {
 	mi := &file_koban_code_journal_v1_events_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -54,17 +55,809 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Event.ProtoReflect.Descriptor instead.
-func (*Event) Descriptor() ([]byte, []int) {
+// Deprecated: Use Money.ProtoReflect.Descriptor instead.
+func (*Money) Descriptor() ([]byte, []int) {
 	return file_koban_code_journal_v1_events_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Money) GetMinor() int64 {
+	if x != nil {
+		return x.Minor
+	}
+	return 0
+}
+
+func (x *Money) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+// Refusal is a refusal that is told again to every duplicate.
+type Refusal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	Param         string                 `protobuf:"bytes,3,opt,name=param,proto3" json:"param,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
+	return file_koban_code_journal_v1_events_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Refusal) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Refusal) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Refusal) GetParam() string {
+	if x != nil {
+		return x.Param
+	}
+	return ""
+}
+
+// ShopRegistered (type 16): a merchant got its printed code. Its name stands in a note, not here (rule B14).
+type ShopRegistered struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Merchant      []byte                 `protobuf:"bytes,2,opt,name=merchant,proto3" json:"merchant,omitempty"`
+	Number        int64                  `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`          // within the tenant and the volume, from 1
+	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`                 // HMAC of the caller's key
+	Fingerprint   []byte                 `protobuf:"bytes,5,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // HMAC of the caller's request
+	Note          []byte                 `protobuf:"bytes,6,opt,name=note,proto3" json:"note,omitempty"`               // id of the note that holds name and address
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShopRegistered) Reset() {
+	*x = ShopRegistered{}
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShopRegistered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShopRegistered) ProtoMessage() {}
+
+func (x *ShopRegistered) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShopRegistered.ProtoReflect.Descriptor instead.
+func (*ShopRegistered) Descriptor() ([]byte, []int) {
+	return file_koban_code_journal_v1_events_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ShopRegistered) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *ShopRegistered) GetMerchant() []byte {
+	if x != nil {
+		return x.Merchant
+	}
+	return nil
+}
+
+func (x *ShopRegistered) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *ShopRegistered) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *ShopRegistered) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *ShopRegistered) GetNote() []byte {
+	if x != nil {
+		return x.Note
+	}
+	return nil
+}
+
+// SessionOpened (type 17): a customer scanned a code.
+type SessionOpened struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Session       []byte                 `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	Customer      []byte                 `protobuf:"bytes,3,opt,name=customer,proto3" json:"customer,omitempty"`
+	Merchant      []byte                 `protobuf:"bytes,4,opt,name=merchant,proto3" json:"merchant,omitempty"`
+	Currency      uint32                 `protobuf:"varint,5,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount        *Money                 `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"` // what the code carries; absent where the payer enters it
+	ExpiresAt     int64                  `protobuf:"varint,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	Key           []byte                 `protobuf:"bytes,8,opt,name=key,proto3" json:"key,omitempty"`
+	Fingerprint   []byte                 `protobuf:"bytes,9,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionOpened) Reset() {
+	*x = SessionOpened{}
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionOpened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionOpened) ProtoMessage() {}
+
+func (x *SessionOpened) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
+func (*SessionOpened) Descriptor() ([]byte, []int) {
+	return file_koban_code_journal_v1_events_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SessionOpened) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *SessionOpened) GetSession() []byte {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *SessionOpened) GetCustomer() []byte {
+	if x != nil {
+		return x.Customer
+	}
+	return nil
+}
+
+func (x *SessionOpened) GetMerchant() []byte {
+	if x != nil {
+		return x.Merchant
+	}
+	return nil
+}
+
+func (x *SessionOpened) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *SessionOpened) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *SessionOpened) GetExpiresAt() int64 {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return 0
+}
+
+func (x *SessionOpened) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *SessionOpened) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+// SessionExpired (type 18): nobody paid in time.
+type SessionExpired struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Session       []byte                 `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	Customer      []byte                 `protobuf:"bytes,3,opt,name=customer,proto3" json:"customer,omitempty"`
+	Merchant      []byte                 `protobuf:"bytes,4,opt,name=merchant,proto3" json:"merchant,omitempty"`
+	Amount        *Money                 `protobuf:"bytes,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	ExpiresAt     int64                  `protobuf:"varint,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionExpired) Reset() {
+	*x = SessionExpired{}
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionExpired) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionExpired) ProtoMessage() {}
+
+func (x *SessionExpired) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionExpired.ProtoReflect.Descriptor instead.
+func (*SessionExpired) Descriptor() ([]byte, []int) {
+	return file_koban_code_journal_v1_events_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SessionExpired) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *SessionExpired) GetSession() []byte {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *SessionExpired) GetCustomer() []byte {
+	if x != nil {
+		return x.Customer
+	}
+	return nil
+}
+
+func (x *SessionExpired) GetMerchant() []byte {
+	if x != nil {
+		return x.Merchant
+	}
+	return nil
+}
+
+func (x *SessionExpired) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *SessionExpired) GetExpiresAt() int64 {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return 0
+}
+
+// Tried (type 19): a payment reserved the session.
+type Tried struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Session       []byte                 `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
+	Print         []byte                 `protobuf:"bytes,4,opt,name=print,proto3" json:"print,omitempty"` // of the request
+	Amount        *Money                 `protobuf:"bytes,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	NotAfter      int64                  `protobuf:"varint,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tried) Reset() {
+	*x = Tried{}
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tried) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tried) ProtoMessage() {}
+
+func (x *Tried) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tried.ProtoReflect.Descriptor instead.
+func (*Tried) Descriptor() ([]byte, []int) {
+	return file_koban_code_journal_v1_events_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Tried) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Tried) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Tried) GetSession() []byte {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *Tried) GetPrint() []byte {
+	if x != nil {
+		return x.Print
+	}
+	return nil
+}
+
+func (x *Tried) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *Tried) GetNotAfter() int64 {
+	if x != nil {
+		return x.NotAfter
+	}
+	return 0
+}
+
+func (x *Tried) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+// Refused (type 20): a Try was refused.
+type Refused struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Session       []byte                 `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
+	Print         []byte                 `protobuf:"bytes,4,opt,name=print,proto3" json:"print,omitempty"`
+	Refusal       *Refusal               `protobuf:"bytes,5,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refused) Reset() {
+	*x = Refused{}
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refused) ProtoMessage() {}
+
+func (x *Refused) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refused.ProtoReflect.Descriptor instead.
+func (*Refused) Descriptor() ([]byte, []int) {
+	return file_koban_code_journal_v1_events_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Refused) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Refused) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Refused) GetSession() []byte {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *Refused) GetPrint() []byte {
+	if x != nil {
+		return x.Print
+	}
+	return nil
+}
+
+func (x *Refused) GetRefusal() *Refusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return nil
+}
+
+// Confirmed (type 21): the session was used for the payment.
+type Confirmed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Session       []byte                 `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
+	Customer      []byte                 `protobuf:"bytes,4,opt,name=customer,proto3" json:"customer,omitempty"`
+	Merchant      []byte                 `protobuf:"bytes,5,opt,name=merchant,proto3" json:"merchant,omitempty"`
+	Amount        *Money                 `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`                         // that the code carries
+	ExpiresAt     int64                  `protobuf:"varint,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"` // of the session, as it stood
+	Capture       uint32                 `protobuf:"varint,8,opt,name=capture,proto3" json:"capture,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,9,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Confirmed) Reset() {
+	*x = Confirmed{}
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Confirmed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Confirmed) ProtoMessage() {}
+
+func (x *Confirmed) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Confirmed.ProtoReflect.Descriptor instead.
+func (*Confirmed) Descriptor() ([]byte, []int) {
+	return file_koban_code_journal_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Confirmed) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Confirmed) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Confirmed) GetSession() []byte {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *Confirmed) GetCustomer() []byte {
+	if x != nil {
+		return x.Customer
+	}
+	return nil
+}
+
+func (x *Confirmed) GetMerchant() []byte {
+	if x != nil {
+		return x.Merchant
+	}
+	return nil
+}
+
+func (x *Confirmed) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *Confirmed) GetExpiresAt() int64 {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return 0
+}
+
+func (x *Confirmed) GetCapture() uint32 {
+	if x != nil {
+		return x.Capture
+	}
+	return 0
+}
+
+func (x *Confirmed) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+// Cancelled (type 22): the session was given back; before any Try, it was not touched.
+type Cancelled struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Session       []byte                 `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
+	Released      bool                   `protobuf:"varint,4,opt,name=released,proto3" json:"released,omitempty"`
+	ExpiresAt     int64                  `protobuf:"varint,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"` // of the session from now on, where it was released
+	NotAfter      int64                  `protobuf:"varint,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cancelled) Reset() {
+	*x = Cancelled{}
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cancelled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cancelled) ProtoMessage() {}
+
+func (x *Cancelled) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_code_journal_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
+func (*Cancelled) Descriptor() ([]byte, []int) {
+	return file_koban_code_journal_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Cancelled) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Cancelled) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Cancelled) GetSession() []byte {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *Cancelled) GetReleased() bool {
+	if x != nil {
+		return x.Released
+	}
+	return false
+}
+
+func (x *Cancelled) GetExpiresAt() int64 {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return 0
+}
+
+func (x *Cancelled) GetNotAfter() int64 {
+	if x != nil {
+		return x.NotAfter
+	}
+	return 0
+}
+
+func (x *Cancelled) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
 }
 
 var File_koban_code_journal_v1_events_proto protoreflect.FileDescriptor
 
 const file_koban_code_journal_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\"koban/code/journal/v1/events.proto\x12\x15koban.code.journal.v1\"\a\n" +
-	"\x05EventBDZBgithub.com/koban-pay/koban/gen/koban/code/journal/v1;codejournalv1b\x06proto3"
+	"\"koban/code/journal/v1/events.proto\x12\x15koban.code.journal.v1\"9\n" +
+	"\x05Money\x12\x14\n" +
+	"\x05minor\x18\x01 \x01(\x03R\x05minor\x12\x1a\n" +
+	"\bcurrency\x18\x02 \x01(\rR\bcurrency\"M\n" +
+	"\aRefusal\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12\x14\n" +
+	"\x05param\x18\x03 \x01(\tR\x05param\"\xa4\x01\n" +
+	"\x0eShopRegistered\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x1a\n" +
+	"\bmerchant\x18\x02 \x01(\fR\bmerchant\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x03R\x06number\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\x12 \n" +
+	"\vfingerprint\x18\x05 \x01(\fR\vfingerprint\x12\x12\n" +
+	"\x04note\x18\x06 \x01(\fR\x04note\"\x9e\x02\n" +
+	"\rSessionOpened\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x18\n" +
+	"\asession\x18\x02 \x01(\fR\asession\x12\x1a\n" +
+	"\bcustomer\x18\x03 \x01(\fR\bcustomer\x12\x1a\n" +
+	"\bmerchant\x18\x04 \x01(\fR\bmerchant\x12\x1a\n" +
+	"\bcurrency\x18\x05 \x01(\rR\bcurrency\x124\n" +
+	"\x06amount\x18\x06 \x01(\v2\x1c.koban.code.journal.v1.MoneyR\x06amount\x12\x1d\n" +
+	"\n" +
+	"expires_at\x18\a \x01(\x03R\texpiresAt\x12\x10\n" +
+	"\x03key\x18\b \x01(\fR\x03key\x12 \n" +
+	"\vfingerprint\x18\t \x01(\fR\vfingerprint\"\xcf\x01\n" +
+	"\x0eSessionExpired\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x18\n" +
+	"\asession\x18\x02 \x01(\fR\asession\x12\x1a\n" +
+	"\bcustomer\x18\x03 \x01(\fR\bcustomer\x12\x1a\n" +
+	"\bmerchant\x18\x04 \x01(\fR\bmerchant\x124\n" +
+	"\x06amount\x18\x05 \x01(\v2\x1c.koban.code.journal.v1.MoneyR\x06amount\x12\x1d\n" +
+	"\n" +
+	"expires_at\x18\x06 \x01(\x03R\texpiresAt\"\xdd\x01\n" +
+	"\x05Tried\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\asession\x18\x03 \x01(\fR\asession\x12\x14\n" +
+	"\x05print\x18\x04 \x01(\fR\x05print\x124\n" +
+	"\x06amount\x18\x05 \x01(\v2\x1c.koban.code.journal.v1.MoneyR\x06amount\x12\x1b\n" +
+	"\tnot_after\x18\x06 \x01(\x03R\bnotAfter\x12!\n" +
+	"\feffective_at\x18\a \x01(\x03R\veffectiveAt\"\xa3\x01\n" +
+	"\aRefused\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\asession\x18\x03 \x01(\fR\asession\x12\x14\n" +
+	"\x05print\x18\x04 \x01(\fR\x05print\x128\n" +
+	"\arefusal\x18\x05 \x01(\v2\x1e.koban.code.journal.v1.RefusalR\arefusal\"\x9f\x02\n" +
+	"\tConfirmed\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\asession\x18\x03 \x01(\fR\asession\x12\x1a\n" +
+	"\bcustomer\x18\x04 \x01(\fR\bcustomer\x12\x1a\n" +
+	"\bmerchant\x18\x05 \x01(\fR\bmerchant\x124\n" +
+	"\x06amount\x18\x06 \x01(\v2\x1c.koban.code.journal.v1.MoneyR\x06amount\x12\x1d\n" +
+	"\n" +
+	"expires_at\x18\a \x01(\x03R\texpiresAt\x12\x18\n" +
+	"\acapture\x18\b \x01(\rR\acapture\x12!\n" +
+	"\feffective_at\x18\t \x01(\x03R\veffectiveAt\"\xd0\x01\n" +
+	"\tCancelled\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\asession\x18\x03 \x01(\fR\asession\x12\x1a\n" +
+	"\breleased\x18\x04 \x01(\bR\breleased\x12\x1d\n" +
+	"\n" +
+	"expires_at\x18\x05 \x01(\x03R\texpiresAt\x12\x1b\n" +
+	"\tnot_after\x18\x06 \x01(\x03R\bnotAfter\x12!\n" +
+	"\feffective_at\x18\a \x01(\x03R\veffectiveAtBDZBgithub.com/koban-pay/koban/gen/koban/code/journal/v1;codejournalv1b\x06proto3"
 
 var (
 	file_koban_code_journal_v1_events_proto_rawDescOnce sync.Once
@@ -78,16 +871,29 @@ func file_koban_code_journal_v1_events_proto_rawDescGZIP() []byte {
 	return file_koban_code_journal_v1_events_proto_rawDescData
 }
 
-var file_koban_code_journal_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_koban_code_journal_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_koban_code_journal_v1_events_proto_goTypes = []any{
-	(*Event)(nil), // 0: koban.code.journal.v1.Event
+	(*Money)(nil),          // 0: koban.code.journal.v1.Money
+	(*Refusal)(nil),        // 1: koban.code.journal.v1.Refusal
+	(*ShopRegistered)(nil), // 2: koban.code.journal.v1.ShopRegistered
+	(*SessionOpened)(nil),  // 3: koban.code.journal.v1.SessionOpened
+	(*SessionExpired)(nil), // 4: koban.code.journal.v1.SessionExpired
+	(*Tried)(nil),          // 5: koban.code.journal.v1.Tried
+	(*Refused)(nil),        // 6: koban.code.journal.v1.Refused
+	(*Confirmed)(nil),      // 7: koban.code.journal.v1.Confirmed
+	(*Cancelled)(nil),      // 8: koban.code.journal.v1.Cancelled
 }
 var file_koban_code_journal_v1_events_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	0, // 0: koban.code.journal.v1.SessionOpened.amount:type_name -> koban.code.journal.v1.Money
+	0, // 1: koban.code.journal.v1.SessionExpired.amount:type_name -> koban.code.journal.v1.Money
+	0, // 2: koban.code.journal.v1.Tried.amount:type_name -> koban.code.journal.v1.Money
+	1, // 3: koban.code.journal.v1.Refused.refusal:type_name -> koban.code.journal.v1.Refusal
+	0, // 4: koban.code.journal.v1.Confirmed.amount:type_name -> koban.code.journal.v1.Money
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_koban_code_journal_v1_events_proto_init() }
@@ -101,7 +907,7 @@ func file_koban_code_journal_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_koban_code_journal_v1_events_proto_rawDesc), len(file_koban_code_journal_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

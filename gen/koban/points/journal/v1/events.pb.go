@@ -21,28 +21,81 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Event is one event of a journal of the points service. Journals are for ever: messages change only by addition, and
-// numbers are never used again (rule B15).
-type Event struct {
+// Class says how points came about.
+type Class int32
+
+const (
+	Class_CLASS_UNSPECIFIED Class = 0
+	Class_CLASS_FREE        Class = 1
+	Class_CLASS_PAID        Class = 2
+)
+
+// Enum value maps for Class.
+var (
+	Class_name = map[int32]string{
+		0: "CLASS_UNSPECIFIED",
+		1: "CLASS_FREE",
+		2: "CLASS_PAID",
+	}
+	Class_value = map[string]int32{
+		"CLASS_UNSPECIFIED": 0,
+		"CLASS_FREE":        1,
+		"CLASS_PAID":        2,
+	}
+)
+
+func (x Class) Enum() *Class {
+	p := new(Class)
+	*p = x
+	return p
+}
+
+func (x Class) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Class) Descriptor() protoreflect.EnumDescriptor {
+	return file_koban_points_journal_v1_events_proto_enumTypes[0].Descriptor()
+}
+
+func (Class) Type() protoreflect.EnumType {
+	return &file_koban_points_journal_v1_events_proto_enumTypes[0]
+}
+
+func (x Class) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Class.Descriptor instead.
+func (Class) EnumDescriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{0}
+}
+
+// Part is a number of points of one lot.
+type Part struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lot           int64                  `protobuf:"varint,1,opt,name=lot,proto3" json:"lot,omitempty"`
+	Class         Class                  `protobuf:"varint,2,opt,name=class,proto3,enum=koban.points.journal.v1.Class" json:"class,omitempty"`
+	ExpiresAt     int64                  `protobuf:"varint,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"` // 0: never
+	Amount        int64                  `protobuf:"varint,4,opt,name=amount,proto3" json:"amount,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Event) Reset() {
-	*x = Event{}
+func (x *Part) Reset() {
+	*x = Part{}
 	mi := &file_koban_points_journal_v1_events_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Event) String() string {
+func (x *Part) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Event) ProtoMessage() {}
+func (*Part) ProtoMessage() {}
 
-func (x *Event) ProtoReflect() protoreflect.Message {
+func (x *Part) ProtoReflect() protoreflect.Message {
 	mi := &file_koban_points_journal_v1_events_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -54,17 +107,1328 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Event.ProtoReflect.Descriptor instead.
-func (*Event) Descriptor() ([]byte, []int) {
+// Deprecated: Use Part.ProtoReflect.Descriptor instead.
+func (*Part) Descriptor() ([]byte, []int) {
 	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Part) GetLot() int64 {
+	if x != nil {
+		return x.Lot
+	}
+	return 0
+}
+
+func (x *Part) GetClass() Class {
+	if x != nil {
+		return x.Class
+	}
+	return Class_CLASS_UNSPECIFIED
+}
+
+func (x *Part) GetExpiresAt() int64 {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return 0
+}
+
+func (x *Part) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+// Back is points that return from a hold or a refund.
+type Back struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          int64                  `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"` // the lot that they were taken of
+	To            int64                  `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`     // the lot that they go to: the same or a new one; 0: forfeited, or in suspense
+	Class         Class                  `protobuf:"varint,3,opt,name=class,proto3,enum=koban.points.journal.v1.Class" json:"class,omitempty"`
+	ExpiresAt     int64                  `protobuf:"varint,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"` // of to
+	Amount        int64                  `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Back) Reset() {
+	*x = Back{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Back) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Back) ProtoMessage() {}
+
+func (x *Back) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Back.ProtoReflect.Descriptor instead.
+func (*Back) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Back) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *Back) GetTo() int64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *Back) GetClass() Class {
+	if x != nil {
+		return x.Class
+	}
+	return Class_CLASS_UNSPECIFIED
+}
+
+func (x *Back) GetExpiresAt() int64 {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return 0
+}
+
+func (x *Back) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+// Share is an amount on one of the volume's own accounts.
+type Share struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"` // 1 points_redeemed, 2 points_expired, 3 suspense
+	Amount        int64                  `protobuf:"varint,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Share) Reset() {
+	*x = Share{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Share) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Share) ProtoMessage() {}
+
+func (x *Share) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Share.ProtoReflect.Descriptor instead.
+func (*Share) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Share) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *Share) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+// Refusal is a refusal that is told again to every duplicate.
+type Refusal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	Param         string                 `protobuf:"bytes,3,opt,name=param,proto3" json:"param,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Refusal) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Refusal) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Refusal) GetParam() string {
+	if x != nil {
+		return x.Param
+	}
+	return ""
+}
+
+// Opened (type 16): an account was opened.
+type Opened struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Account       []byte                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Owner         []byte                 `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Opened) Reset() {
+	*x = Opened{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Opened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Opened) ProtoMessage() {}
+
+func (x *Opened) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Opened.ProtoReflect.Descriptor instead.
+func (*Opened) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Opened) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Opened) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Opened) GetOwner() []byte {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
+// Granted (type 17): a caller's request added points, against suspense.
+type Granted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Grant         []byte                 `protobuf:"bytes,2,opt,name=grant,proto3" json:"grant,omitempty"`
+	Account       []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`                 // HMAC of the caller's key
+	Fingerprint   []byte                 `protobuf:"bytes,5,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // HMAC of the caller's request
+	Lot           *Part                  `protobuf:"bytes,6,opt,name=lot,proto3" json:"lot,omitempty"`
+	Day           int32                  `protobuf:"varint,7,opt,name=day,proto3" json:"day,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,8,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	Owner         []byte                 `protobuf:"bytes,9,opt,name=owner,proto3" json:"owner,omitempty"`
+	Posted        int64                  `protobuf:"varint,10,opt,name=posted,proto3" json:"posted,omitempty"` // of the account afterwards
+	Held          int64                  `protobuf:"varint,11,opt,name=held,proto3" json:"held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Granted) Reset() {
+	*x = Granted{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Granted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Granted) ProtoMessage() {}
+
+func (x *Granted) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Granted.ProtoReflect.Descriptor instead.
+func (*Granted) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Granted) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Granted) GetGrant() []byte {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+func (x *Granted) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Granted) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Granted) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *Granted) GetLot() *Part {
+	if x != nil {
+		return x.Lot
+	}
+	return nil
+}
+
+func (x *Granted) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *Granted) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+func (x *Granted) GetOwner() []byte {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
+func (x *Granted) GetPosted() int64 {
+	if x != nil {
+		return x.Posted
+	}
+	return 0
+}
+
+func (x *Granted) GetHeld() int64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+// GrantRefused (type 18): a caller's request to add points was refused.
+type GrantRefused struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Grant         []byte                 `protobuf:"bytes,2,opt,name=grant,proto3" json:"grant,omitempty"`
+	Account       []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	Fingerprint   []byte                 `protobuf:"bytes,5,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Amount        int64                  `protobuf:"varint,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	Refusal       *Refusal               `protobuf:"bytes,7,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantRefused) Reset() {
+	*x = GrantRefused{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantRefused) ProtoMessage() {}
+
+func (x *GrantRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantRefused.ProtoReflect.Descriptor instead.
+func (*GrantRefused) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GrantRefused) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *GrantRefused) GetGrant() []byte {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+func (x *GrantRefused) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *GrantRefused) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *GrantRefused) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *GrantRefused) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *GrantRefused) GetRefusal() *Refusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return nil
+}
+
+// StatusSet (type 19): an account was suspended, restored or closed.
+type StatusSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Account       []byte                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Status        uint32                 `protobuf:"varint,3,opt,name=status,proto3" json:"status,omitempty"` // 1 open, 2 no_out, 3 no_in, 4 suspended, 5 closed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatusSet) Reset() {
+	*x = StatusSet{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatusSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatusSet) ProtoMessage() {}
+
+func (x *StatusSet) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatusSet.ProtoReflect.Descriptor instead.
+func (*StatusSet) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *StatusSet) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *StatusSet) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *StatusSet) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+// Expired (type 20): what was left of lots, and not held, moved to points_expired.
+type Expired struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Account       []byte                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Lots          []*Part                `protobuf:"bytes,3,rep,name=lots,proto3" json:"lots,omitempty"`
+	Day           int32                  `protobuf:"varint,4,opt,name=day,proto3" json:"day,omitempty"`
+	Owner         []byte                 `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
+	Posted        int64                  `protobuf:"varint,6,opt,name=posted,proto3" json:"posted,omitempty"` // of the account afterwards
+	Held          int64                  `protobuf:"varint,7,opt,name=held,proto3" json:"held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Expired) Reset() {
+	*x = Expired{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Expired) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Expired) ProtoMessage() {}
+
+func (x *Expired) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Expired.ProtoReflect.Descriptor instead.
+func (*Expired) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Expired) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Expired) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Expired) GetLots() []*Part {
+	if x != nil {
+		return x.Lots
+	}
+	return nil
+}
+
+func (x *Expired) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *Expired) GetOwner() []byte {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
+func (x *Expired) GetPosted() int64 {
+	if x != nil {
+		return x.Posted
+	}
+	return 0
+}
+
+func (x *Expired) GetHeld() int64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+// Tried (type 21): a payment set points aside.
+type Tried struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Account       []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Print         []byte                 `protobuf:"bytes,4,opt,name=print,proto3" json:"print,omitempty"` // of the request
+	Amount        int64                  `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	Lots          []*Part                `protobuf:"bytes,6,rep,name=lots,proto3" json:"lots,omitempty"`
+	Day           int32                  `protobuf:"varint,7,opt,name=day,proto3" json:"day,omitempty"`
+	NotAfter      int64                  `protobuf:"varint,8,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,9,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tried) Reset() {
+	*x = Tried{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tried) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tried) ProtoMessage() {}
+
+func (x *Tried) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tried.ProtoReflect.Descriptor instead.
+func (*Tried) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Tried) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Tried) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Tried) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Tried) GetPrint() []byte {
+	if x != nil {
+		return x.Print
+	}
+	return nil
+}
+
+func (x *Tried) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *Tried) GetLots() []*Part {
+	if x != nil {
+		return x.Lots
+	}
+	return nil
+}
+
+func (x *Tried) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *Tried) GetNotAfter() int64 {
+	if x != nil {
+		return x.NotAfter
+	}
+	return 0
+}
+
+func (x *Tried) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+// Refused (type 22): a Try or an Add was refused.
+type Refused struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Account       []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Print         []byte                 `protobuf:"bytes,4,opt,name=print,proto3" json:"print,omitempty"`
+	Refusal       *Refusal               `protobuf:"bytes,5,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refused) Reset() {
+	*x = Refused{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refused) ProtoMessage() {}
+
+func (x *Refused) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refused.ProtoReflect.Descriptor instead.
+func (*Refused) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Refused) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Refused) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Refused) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Refused) GetPrint() []byte {
+	if x != nil {
+		return x.Print
+	}
+	return nil
+}
+
+func (x *Refused) GetRefusal() *Refusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return nil
+}
+
+// Confirmed (type 23): a payment took what it had set aside, or a part of it.
+type Confirmed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Account       []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Print         []byte                 `protobuf:"bytes,4,opt,name=print,proto3" json:"print,omitempty"`
+	Capture       uint32                 `protobuf:"varint,5,opt,name=capture,proto3" json:"capture,omitempty"`
+	Final         bool                   `protobuf:"varint,6,opt,name=final,proto3" json:"final,omitempty"`
+	Taken         []*Part                `protobuf:"bytes,7,rep,name=taken,proto3" json:"taken,omitempty"`
+	To            []*Share               `protobuf:"bytes,8,rep,name=to,proto3" json:"to,omitempty"`
+	Back          []*Back                `protobuf:"bytes,9,rep,name=back,proto3" json:"back,omitempty"` // with final: the rest of the hold
+	Day           int32                  `protobuf:"varint,10,opt,name=day,proto3" json:"day,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,11,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Confirmed) Reset() {
+	*x = Confirmed{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Confirmed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Confirmed) ProtoMessage() {}
+
+func (x *Confirmed) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Confirmed.ProtoReflect.Descriptor instead.
+func (*Confirmed) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Confirmed) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Confirmed) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Confirmed) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Confirmed) GetPrint() []byte {
+	if x != nil {
+		return x.Print
+	}
+	return nil
+}
+
+func (x *Confirmed) GetCapture() uint32 {
+	if x != nil {
+		return x.Capture
+	}
+	return 0
+}
+
+func (x *Confirmed) GetFinal() bool {
+	if x != nil {
+		return x.Final
+	}
+	return false
+}
+
+func (x *Confirmed) GetTaken() []*Part {
+	if x != nil {
+		return x.Taken
+	}
+	return nil
+}
+
+func (x *Confirmed) GetTo() []*Share {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *Confirmed) GetBack() []*Back {
+	if x != nil {
+		return x.Back
+	}
+	return nil
+}
+
+func (x *Confirmed) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *Confirmed) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+// Cancelled (type 24): a payment let go of what it had set aside; with nothing in back, before any Try.
+type Cancelled struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Account       []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Back          []*Back                `protobuf:"bytes,4,rep,name=back,proto3" json:"back,omitempty"`
+	Day           int32                  `protobuf:"varint,5,opt,name=day,proto3" json:"day,omitempty"`
+	NotAfter      int64                  `protobuf:"varint,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cancelled) Reset() {
+	*x = Cancelled{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cancelled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cancelled) ProtoMessage() {}
+
+func (x *Cancelled) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
+func (*Cancelled) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Cancelled) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Cancelled) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Cancelled) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Cancelled) GetBack() []*Back {
+	if x != nil {
+		return x.Back
+	}
+	return nil
+}
+
+func (x *Cancelled) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *Cancelled) GetNotAfter() int64 {
+	if x != nil {
+		return x.NotAfter
+	}
+	return 0
+}
+
+func (x *Cancelled) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+// Added (type 25): a payment added points.
+type Added struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Account       []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Print         []byte                 `protobuf:"bytes,4,opt,name=print,proto3" json:"print,omitempty"`
+	Amount        int64                  `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	Purpose       uint32                 `protobuf:"varint,6,opt,name=purpose,proto3" json:"purpose,omitempty"` // 1 charge, 2 refund, 3 credit
+	From          []*Share               `protobuf:"bytes,7,rep,name=from,proto3" json:"from,omitempty"`
+	Origin        []byte                 `protobuf:"bytes,8,opt,name=origin,proto3" json:"origin,omitempty"` // the branch whose points return; empty where there is none
+	Back          []*Back                `protobuf:"bytes,9,rep,name=back,proto3" json:"back,omitempty"`
+	Lot           *Part                  `protobuf:"bytes,10,opt,name=lot,proto3" json:"lot,omitempty"` // without origin: the lot that they went to
+	Suspense      bool                   `protobuf:"varint,11,opt,name=suspense,proto3" json:"suspense,omitempty"`
+	Day           int32                  `protobuf:"varint,12,opt,name=day,proto3" json:"day,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,13,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Added) Reset() {
+	*x = Added{}
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Added) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Added) ProtoMessage() {}
+
+func (x *Added) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_points_journal_v1_events_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Added.ProtoReflect.Descriptor instead.
+func (*Added) Descriptor() ([]byte, []int) {
+	return file_koban_points_journal_v1_events_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Added) GetTenant() uint32 {
+	if x != nil {
+		return x.Tenant
+	}
+	return 0
+}
+
+func (x *Added) GetBranch() []byte {
+	if x != nil {
+		return x.Branch
+	}
+	return nil
+}
+
+func (x *Added) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Added) GetPrint() []byte {
+	if x != nil {
+		return x.Print
+	}
+	return nil
+}
+
+func (x *Added) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *Added) GetPurpose() uint32 {
+	if x != nil {
+		return x.Purpose
+	}
+	return 0
+}
+
+func (x *Added) GetFrom() []*Share {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Added) GetOrigin() []byte {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+func (x *Added) GetBack() []*Back {
+	if x != nil {
+		return x.Back
+	}
+	return nil
+}
+
+func (x *Added) GetLot() *Part {
+	if x != nil {
+		return x.Lot
+	}
+	return nil
+}
+
+func (x *Added) GetSuspense() bool {
+	if x != nil {
+		return x.Suspense
+	}
+	return false
+}
+
+func (x *Added) GetDay() int32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *Added) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
 }
 
 var File_koban_points_journal_v1_events_proto protoreflect.FileDescriptor
 
 const file_koban_points_journal_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"$koban/points/journal/v1/events.proto\x12\x17koban.points.journal.v1\"\a\n" +
-	"\x05EventBHZFgithub.com/koban-pay/koban/gen/koban/points/journal/v1;pointsjournalv1b\x06proto3"
+	"$koban/points/journal/v1/events.proto\x12\x17koban.points.journal.v1\"\x85\x01\n" +
+	"\x04Part\x12\x10\n" +
+	"\x03lot\x18\x01 \x01(\x03R\x03lot\x124\n" +
+	"\x05class\x18\x02 \x01(\x0e2\x1e.koban.points.journal.v1.ClassR\x05class\x12\x1d\n" +
+	"\n" +
+	"expires_at\x18\x03 \x01(\x03R\texpiresAt\x12\x16\n" +
+	"\x06amount\x18\x04 \x01(\x03R\x06amount\"\x97\x01\n" +
+	"\x04Back\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x03R\x02to\x124\n" +
+	"\x05class\x18\x03 \x01(\x0e2\x1e.koban.points.journal.v1.ClassR\x05class\x12\x1d\n" +
+	"\n" +
+	"expires_at\x18\x04 \x01(\x03R\texpiresAt\x12\x16\n" +
+	"\x06amount\x18\x05 \x01(\x03R\x06amount\"3\n" +
+	"\x05Share\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x16\n" +
+	"\x06amount\x18\x02 \x01(\x03R\x06amount\"M\n" +
+	"\aRefusal\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12\x14\n" +
+	"\x05param\x18\x03 \x01(\tR\x05param\"P\n" +
+	"\x06Opened\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\fR\aaccount\x12\x14\n" +
+	"\x05owner\x18\x03 \x01(\fR\x05owner\"\xad\x02\n" +
+	"\aGranted\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x14\n" +
+	"\x05grant\x18\x02 \x01(\fR\x05grant\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\x12 \n" +
+	"\vfingerprint\x18\x05 \x01(\fR\vfingerprint\x12/\n" +
+	"\x03lot\x18\x06 \x01(\v2\x1d.koban.points.journal.v1.PartR\x03lot\x12\x10\n" +
+	"\x03day\x18\a \x01(\x05R\x03day\x12!\n" +
+	"\feffective_at\x18\b \x01(\x03R\veffectiveAt\x12\x14\n" +
+	"\x05owner\x18\t \x01(\fR\x05owner\x12\x16\n" +
+	"\x06posted\x18\n" +
+	" \x01(\x03R\x06posted\x12\x12\n" +
+	"\x04held\x18\v \x01(\x03R\x04held\"\xde\x01\n" +
+	"\fGrantRefused\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x14\n" +
+	"\x05grant\x18\x02 \x01(\fR\x05grant\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\x12 \n" +
+	"\vfingerprint\x18\x05 \x01(\fR\vfingerprint\x12\x16\n" +
+	"\x06amount\x18\x06 \x01(\x03R\x06amount\x12:\n" +
+	"\arefusal\x18\a \x01(\v2 .koban.points.journal.v1.RefusalR\arefusal\"U\n" +
+	"\tStatusSet\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\fR\aaccount\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\rR\x06status\"\xc2\x01\n" +
+	"\aExpired\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\fR\aaccount\x121\n" +
+	"\x04lots\x18\x03 \x03(\v2\x1d.koban.points.journal.v1.PartR\x04lots\x12\x10\n" +
+	"\x03day\x18\x04 \x01(\x05R\x03day\x12\x14\n" +
+	"\x05owner\x18\x05 \x01(\fR\x05owner\x12\x16\n" +
+	"\x06posted\x18\x06 \x01(\x03R\x06posted\x12\x12\n" +
+	"\x04held\x18\a \x01(\x03R\x04held\"\x84\x02\n" +
+	"\x05Tried\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x14\n" +
+	"\x05print\x18\x04 \x01(\fR\x05print\x12\x16\n" +
+	"\x06amount\x18\x05 \x01(\x03R\x06amount\x121\n" +
+	"\x04lots\x18\x06 \x03(\v2\x1d.koban.points.journal.v1.PartR\x04lots\x12\x10\n" +
+	"\x03day\x18\a \x01(\x05R\x03day\x12\x1b\n" +
+	"\tnot_after\x18\b \x01(\x03R\bnotAfter\x12!\n" +
+	"\feffective_at\x18\t \x01(\x03R\veffectiveAt\"\xa5\x01\n" +
+	"\aRefused\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x14\n" +
+	"\x05print\x18\x04 \x01(\fR\x05print\x12:\n" +
+	"\arefusal\x18\x05 \x01(\v2 .koban.points.journal.v1.RefusalR\arefusal\"\xe8\x02\n" +
+	"\tConfirmed\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x14\n" +
+	"\x05print\x18\x04 \x01(\fR\x05print\x12\x18\n" +
+	"\acapture\x18\x05 \x01(\rR\acapture\x12\x14\n" +
+	"\x05final\x18\x06 \x01(\bR\x05final\x123\n" +
+	"\x05taken\x18\a \x03(\v2\x1d.koban.points.journal.v1.PartR\x05taken\x12.\n" +
+	"\x02to\x18\b \x03(\v2\x1e.koban.points.journal.v1.ShareR\x02to\x121\n" +
+	"\x04back\x18\t \x03(\v2\x1d.koban.points.journal.v1.BackR\x04back\x12\x10\n" +
+	"\x03day\x18\n" +
+	" \x01(\x05R\x03day\x12!\n" +
+	"\feffective_at\x18\v \x01(\x03R\veffectiveAt\"\xda\x01\n" +
+	"\tCancelled\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x121\n" +
+	"\x04back\x18\x04 \x03(\v2\x1d.koban.points.journal.v1.BackR\x04back\x12\x10\n" +
+	"\x03day\x18\x05 \x01(\x05R\x03day\x12\x1b\n" +
+	"\tnot_after\x18\x06 \x01(\x03R\bnotAfter\x12!\n" +
+	"\feffective_at\x18\a \x01(\x03R\veffectiveAt\"\x9a\x03\n" +
+	"\x05Added\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\fR\aaccount\x12\x14\n" +
+	"\x05print\x18\x04 \x01(\fR\x05print\x12\x16\n" +
+	"\x06amount\x18\x05 \x01(\x03R\x06amount\x12\x18\n" +
+	"\apurpose\x18\x06 \x01(\rR\apurpose\x122\n" +
+	"\x04from\x18\a \x03(\v2\x1e.koban.points.journal.v1.ShareR\x04from\x12\x16\n" +
+	"\x06origin\x18\b \x01(\fR\x06origin\x121\n" +
+	"\x04back\x18\t \x03(\v2\x1d.koban.points.journal.v1.BackR\x04back\x12/\n" +
+	"\x03lot\x18\n" +
+	" \x01(\v2\x1d.koban.points.journal.v1.PartR\x03lot\x12\x1a\n" +
+	"\bsuspense\x18\v \x01(\bR\bsuspense\x12\x10\n" +
+	"\x03day\x18\f \x01(\x05R\x03day\x12!\n" +
+	"\feffective_at\x18\r \x01(\x03R\veffectiveAt*>\n" +
+	"\x05Class\x12\x15\n" +
+	"\x11CLASS_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"CLASS_FREE\x10\x01\x12\x0e\n" +
+	"\n" +
+	"CLASS_PAID\x10\x02BHZFgithub.com/koban-pay/koban/gen/koban/points/journal/v1;pointsjournalv1b\x06proto3"
 
 var (
 	file_koban_points_journal_v1_events_proto_rawDescOnce sync.Once
@@ -78,16 +1442,45 @@ func file_koban_points_journal_v1_events_proto_rawDescGZIP() []byte {
 	return file_koban_points_journal_v1_events_proto_rawDescData
 }
 
-var file_koban_points_journal_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_koban_points_journal_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_koban_points_journal_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_koban_points_journal_v1_events_proto_goTypes = []any{
-	(*Event)(nil), // 0: koban.points.journal.v1.Event
+	(Class)(0),           // 0: koban.points.journal.v1.Class
+	(*Part)(nil),         // 1: koban.points.journal.v1.Part
+	(*Back)(nil),         // 2: koban.points.journal.v1.Back
+	(*Share)(nil),        // 3: koban.points.journal.v1.Share
+	(*Refusal)(nil),      // 4: koban.points.journal.v1.Refusal
+	(*Opened)(nil),       // 5: koban.points.journal.v1.Opened
+	(*Granted)(nil),      // 6: koban.points.journal.v1.Granted
+	(*GrantRefused)(nil), // 7: koban.points.journal.v1.GrantRefused
+	(*StatusSet)(nil),    // 8: koban.points.journal.v1.StatusSet
+	(*Expired)(nil),      // 9: koban.points.journal.v1.Expired
+	(*Tried)(nil),        // 10: koban.points.journal.v1.Tried
+	(*Refused)(nil),      // 11: koban.points.journal.v1.Refused
+	(*Confirmed)(nil),    // 12: koban.points.journal.v1.Confirmed
+	(*Cancelled)(nil),    // 13: koban.points.journal.v1.Cancelled
+	(*Added)(nil),        // 14: koban.points.journal.v1.Added
 }
 var file_koban_points_journal_v1_events_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	0,  // 0: koban.points.journal.v1.Part.class:type_name -> koban.points.journal.v1.Class
+	0,  // 1: koban.points.journal.v1.Back.class:type_name -> koban.points.journal.v1.Class
+	1,  // 2: koban.points.journal.v1.Granted.lot:type_name -> koban.points.journal.v1.Part
+	4,  // 3: koban.points.journal.v1.GrantRefused.refusal:type_name -> koban.points.journal.v1.Refusal
+	1,  // 4: koban.points.journal.v1.Expired.lots:type_name -> koban.points.journal.v1.Part
+	1,  // 5: koban.points.journal.v1.Tried.lots:type_name -> koban.points.journal.v1.Part
+	4,  // 6: koban.points.journal.v1.Refused.refusal:type_name -> koban.points.journal.v1.Refusal
+	1,  // 7: koban.points.journal.v1.Confirmed.taken:type_name -> koban.points.journal.v1.Part
+	3,  // 8: koban.points.journal.v1.Confirmed.to:type_name -> koban.points.journal.v1.Share
+	2,  // 9: koban.points.journal.v1.Confirmed.back:type_name -> koban.points.journal.v1.Back
+	2,  // 10: koban.points.journal.v1.Cancelled.back:type_name -> koban.points.journal.v1.Back
+	3,  // 11: koban.points.journal.v1.Added.from:type_name -> koban.points.journal.v1.Share
+	2,  // 12: koban.points.journal.v1.Added.back:type_name -> koban.points.journal.v1.Back
+	1,  // 13: koban.points.journal.v1.Added.lot:type_name -> koban.points.journal.v1.Part
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_koban_points_journal_v1_events_proto_init() }
@@ -100,13 +1493,14 @@ func file_koban_points_journal_v1_events_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_koban_points_journal_v1_events_proto_rawDesc), len(file_koban_points_journal_v1_events_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   1,
+			NumEnums:      1,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_koban_points_journal_v1_events_proto_goTypes,
 		DependencyIndexes: file_koban_points_journal_v1_events_proto_depIdxs,
+		EnumInfos:         file_koban_points_journal_v1_events_proto_enumTypes,
 		MessageInfos:      file_koban_points_journal_v1_events_proto_msgTypes,
 	}.Build()
 	File_koban_points_journal_v1_events_proto = out.File

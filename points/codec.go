@@ -1,0 +1,265 @@
+package points
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	pointsjournalv1 "github.com/koban-pay/koban/gen/koban/points/journal/v1"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/ledger"
+	"github.com/koban-pay/koban/tcc"
+)
+
+// The numbers of the events' types. They are for ever (rule B15).
+const (
+	typeOpened       = 16
+	typeGranted      = 17
+	typeGrantRefused = 18
+	typeStatusSet    = 19
+	typeExpired      = 20
+	typeTried        = 21
+	typeRefused      = 22
+	typeConfirmed    = 23
+	typeCancelled    = 24
+	typeAdded        = 25
+)
+
+// Encode implements book.Machine.
+func (m *Machine) Encode(ev any) (typ uint32, body []byte) {
+	typ, msg := message(ev)
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(msg)
+	if err != nil {
+		panic("points: encode: " + err.Error()) // only text that is not UTF-8 could do that
+	}
+	return typ, body
+}
+
+func message(ev any) (uint32, proto.Message) {
+	switch e := ev.(type) {
+	case *opened:
+		return typeOpened, &pointsjournalv1.Opened{Tenant: uint32(e.Tenant), Account: e.Account[:], Owner: e.Owner[:]}
+	case *granted:
+		return typeGranted, &pointsjournalv1.Granted{
+			Tenant: uint32(e.Tenant), Grant: e.ID[:], Account: e.Account[:], Key: e.Key[:], Fingerprint: e.Fingerprint[:], Lot: partOut(e.Lot),
+			Day: int32(e.Day), EffectiveAt: int64(e.EffectiveAt), Owner: e.Owner[:], Posted: e.Posted, Held: e.Held,
+		}
+	case *grantRefused:
+		return typeGrantRefused, &pointsjournalv1.GrantRefused{
+			Tenant: uint32(e.Tenant), Grant: e.ID[:], Account: e.Account[:], Key: e.Key[:], Fingerprint: e.Fingerprint[:], Amount: e.Amount,
+			Refusal: refusalOut(e.Refusal),
+		}
+	case *statusSet:
+		return typeStatusSet, &pointsjournalv1.StatusSet{Tenant: uint32(e.Tenant), Account: e.Account[:], Status: uint32(e.Status)}
+	case *expired:
+		return typeExpired, &pointsjournalv1.Expired{
+			Tenant: uint32(e.Tenant), Account: e.Account[:], Lots: each(e.Lots, partOut), Day: int32(e.Day), Owner: e.Owner[:],
+			Posted: e.Posted, Held: e.Held,
+		}
+	default:
+		return branchMessage(ev)
+	}
+}
+
+func branchMessage(ev any) (uint32, proto.Message) {
+	switch e := ev.(type) {
+	case *tried:
+		return typeTried, &pointsjournalv1.Tried{
+			Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:], Print: e.Print[:], Amount: e.Amount,
+			Lots: each(e.Lots, partOut), Day: int32(e.Day), NotAfter: int64(e.NotAfter), EffectiveAt: int64(e.EffectiveAt),
+		}
+	case *refused:
+		return typeRefused, &pointsjournalv1.Refused{
+			Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:], Print: e.Print[:], Refusal: refusalOut(e.Refusal),
+		}
+	case *confirmed:
+		return typeConfirmed, &pointsjournalv1.Confirmed{
+			Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:], Print: e.Print[:], Capture: e.Capture, Final: e.Final,
+			Taken: each(e.Taken, partOut), To: each(e.To, shareOut), Back: each(e.Back, backOut), Day: int32(e.Day),
+			EffectiveAt: int64(e.EffectiveAt),
+		}
+	case *cancelled:
+		return typeCancelled, &pointsjournalv1.Cancelled{
+			Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:], Back: each(e.Back, backOut), Day: int32(e.Day),
+			NotAfter: int64(e.NotAfter), EffectiveAt: int64(e.EffectiveAt),
+		}
+	case *added:
+		msg := &pointsjournalv1.Added{
+			Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:], Print: e.Print[:], Amount: e.Amount,
+			Purpose: uint32(e.Purpose), From: each(e.From, shareOut), Back: each(e.Back, backOut), Suspense: e.Suspense,
+			Day: int32(e.Day), EffectiveAt: int64(e.EffectiveAt),
+		}
+		if !e.Origin.IsNil() {
+			msg.Origin = e.Origin[:]
+		}
+		if e.Lot.Amount > 0 {
+			msg.Lot = partOut(e.Lot)
+		}
+		return typeAdded, msg
+	}
+	panic(fmt.Sprintf("points: there is no event %T", ev))
+}
+
+func each[A, B any](list []A, f func(A) B) []B {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]B, len(list))
+	for i, x := range list {
+		out[i] = f(x)
+	}
+	return out
+}
+
+func partOut(p Part) *pointsjournalv1.Part {
+	return &pointsjournalv1.Part{Lot: p.Lot, Class: pointsjournalv1.Class(p.Class), ExpiresAt: int64(p.ExpiresAt), Amount: p.Amount}
+}
+
+func backOut(b Back) *pointsjournalv1.Back {
+	return &pointsjournalv1.Back{
+		From: b.From, To: b.To, Class: pointsjournalv1.Class(b.Class), ExpiresAt: int64(b.ExpiresAt), Amount: b.Amount,
+	}
+}
+
+func shareOut(s share) *pointsjournalv1.Share {
+	return &pointsjournalv1.Share{Kind: uint32(s.Kind), Amount: s.Amount}
+}
+
+func refusalOut(r Refusal) *pointsjournalv1.Refusal {
+	return &pointsjournalv1.Refusal{Code: r.Code, Message: r.Message, Param: r.Param}
+}
+
+// Decode implements book.Machine.
+func (m *Machine) Decode(typ uint32, body []byte) (any, error) {
+	var r reader
+	var ev any
+	switch typ {
+	case typeOpened:
+		msg := read(&r, body, &pointsjournalv1.Opened{})
+		ev = &opened{Tenant: id.Tenant(msg.Tenant), Account: r.id(msg.Account), Owner: r.id(msg.Owner)}
+	case typeGranted:
+		msg := read(&r, body, &pointsjournalv1.Granted{})
+		ev = &granted{
+			Tenant: id.Tenant(msg.Tenant), ID: r.id(msg.Grant), Account: r.id(msg.Account), Key: r.id(msg.Key),
+			Fingerprint: r.id(msg.Fingerprint), Lot: r.part(msg.Lot), Day: ledger.Day(msg.Day), EffectiveAt: clock.Micros(msg.EffectiveAt),
+			Owner: r.id(msg.Owner), Posted: msg.Posted, Held: msg.Held,
+		}
+	case typeGrantRefused:
+		msg := read(&r, body, &pointsjournalv1.GrantRefused{})
+		ev = &grantRefused{
+			Tenant: id.Tenant(msg.Tenant), ID: r.id(msg.Grant), Account: r.id(msg.Account), Key: r.id(msg.Key),
+			Fingerprint: r.id(msg.Fingerprint), Amount: msg.Amount, Refusal: refusalIn(msg.Refusal),
+		}
+	case typeStatusSet:
+		msg := read(&r, body, &pointsjournalv1.StatusSet{})
+		ev = &statusSet{Tenant: id.Tenant(msg.Tenant), Account: r.id(msg.Account), Status: ledger.Status(msg.Status)}
+	case typeExpired:
+		msg := read(&r, body, &pointsjournalv1.Expired{})
+		ev = &expired{
+			Tenant: id.Tenant(msg.Tenant), Account: r.id(msg.Account), Lots: each(msg.Lots, r.part), Day: ledger.Day(msg.Day),
+			Owner: r.id(msg.Owner), Posted: msg.Posted, Held: msg.Held,
+		}
+	default:
+		ev = r.branchEvent(typ, body)
+	}
+	if r.err != nil {
+		return nil, fmt.Errorf("points: event of type %d: %w", typ, r.err)
+	}
+	return ev, nil
+}
+
+func (r *reader) branchEvent(typ uint32, body []byte) any {
+	switch typ {
+	case typeTried:
+		msg := read(r, body, &pointsjournalv1.Tried{})
+		return &tried{
+			branchOf: r.branch(msg), Print: r.id(msg.Print), Amount: msg.Amount, Lots: each(msg.Lots, r.part), Day: ledger.Day(msg.Day),
+			NotAfter: clock.Micros(msg.NotAfter), EffectiveAt: clock.Micros(msg.EffectiveAt),
+		}
+	case typeRefused:
+		msg := read(r, body, &pointsjournalv1.Refused{})
+		return &refused{branchOf: r.branch(msg), Print: r.id(msg.Print), Refusal: refusalIn(msg.Refusal)}
+	case typeConfirmed:
+		msg := read(r, body, &pointsjournalv1.Confirmed{})
+		return &confirmed{
+			branchOf: r.branch(msg), Print: r.id(msg.Print), Capture: msg.Capture, Final: msg.Final, Taken: each(msg.Taken, r.part),
+			To: each(msg.To, shareIn), Back: each(msg.Back, backIn), Day: ledger.Day(msg.Day), EffectiveAt: clock.Micros(msg.EffectiveAt),
+		}
+	case typeCancelled:
+		msg := read(r, body, &pointsjournalv1.Cancelled{})
+		return &cancelled{
+			branchOf: r.branch(msg), Back: each(msg.Back, backIn), Day: ledger.Day(msg.Day), NotAfter: clock.Micros(msg.NotAfter),
+			EffectiveAt: clock.Micros(msg.EffectiveAt),
+		}
+	case typeAdded:
+		msg := read(r, body, &pointsjournalv1.Added{})
+		ev := &added{
+			branchOf: r.branch(msg), Print: r.id(msg.Print), Amount: msg.Amount, Purpose: tcc.Purpose(msg.Purpose),
+			From: each(msg.From, shareIn), Back: each(msg.Back, backIn), Suspense: msg.Suspense, Day: ledger.Day(msg.Day),
+			EffectiveAt: clock.Micros(msg.EffectiveAt),
+		}
+		if len(msg.Origin) > 0 {
+			ev.Origin = r.id(msg.Origin)
+		}
+		if msg.Lot != nil {
+			ev.Lot = r.part(msg.Lot)
+		}
+		return ev
+	}
+	r.fail("this version does not know it")
+	return nil
+}
+
+// reader collects the first thing that is wrong with an event.
+type reader struct{ err error }
+
+func (r *reader) fail(what string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%s", what)
+	}
+}
+
+func read[M proto.Message](r *reader, body []byte, msg M) M {
+	if err := proto.Unmarshal(body, msg); err != nil && r.err == nil {
+		r.err = err
+	}
+	return msg
+}
+
+func (r *reader) id(b []byte) (x [16]byte) {
+	if len(b) != len(x) {
+		r.fail(fmt.Sprintf("an id of %d bytes", len(b)))
+	}
+	copy(x[:], b)
+	return x
+}
+
+func (r *reader) branch(msg interface {
+	GetTenant() uint32
+	GetBranch() []byte
+	GetAccount() []byte
+},
+) branchOf {
+	return branchOf{Tenant: id.Tenant(msg.GetTenant()), Branch: r.id(msg.GetBranch()), Account: r.id(msg.GetAccount())}
+}
+
+func (r *reader) part(p *pointsjournalv1.Part) Part {
+	if p == nil {
+		r.fail("a lot is missing")
+		return Part{}
+	}
+	return Part{Lot: p.Lot, Class: Class(p.Class), ExpiresAt: clock.Micros(p.ExpiresAt), Amount: p.Amount}
+}
+
+func backIn(b *pointsjournalv1.Back) Back {
+	return Back{From: b.From, To: b.To, Class: Class(b.Class), ExpiresAt: clock.Micros(b.ExpiresAt), Amount: b.Amount}
+}
+
+func shareIn(s *pointsjournalv1.Share) share {
+	return share{Kind: Kind(s.Kind), Amount: s.Amount}
+}
+
+func refusalIn(r *pointsjournalv1.Refusal) Refusal {
+	return Refusal{Code: r.GetCode(), Message: r.GetMessage(), Param: r.GetParam()}
+}
