@@ -1,40 +1,41 @@
 package book
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
 )
 
 // Book runs one core in production. Callers decide under its lock, so a decision costs no change of goroutine; a
 // Writer makes what was decided durable, and answers.
 type Book struct {
-	name    string
-	volume  int
-	machine Machine
-	state   State
-	log     Log
-	clk     clock.Clock
-	writer  *Writer
-	limits  Limits
-
-	mu      sync.Mutex
-	core    *Core
-	queued  bool // the writer knows that there is something to do
-	wantSet bool // the saver wants a snapshot with the next block
-	loads   atomic.Int64
-
-	// OnPublic is told, in order and once durable, how many public events each block held. Set before Open returns.
+	name     string
+	volume   int
+	state    State
+	log      Log
+	clk      clock.Clock
+	writer   *Writer
+	saver    *Saver
+	limits   Limits
 	onPublic func(head journal.Head, counts []PublicCount)
 	onExpiry func(cmd, reply any, err error)
-	landed   func(*SaveSet)
+
+	mu       sync.Mutex
+	core     *Core
+	queued   bool          // the writer knows that there is something to do
+	wantSet  bool          // the saver wants a snapshot with the next block
+	closed   bool          // no command is taken any more
+	room     chan struct{} // closed when the full open block is sealed; nil while nobody waits
+	syncs    []syncWait
+	fetches  *fetch // collects rows to be fetched next; nil if none are
+	fetching bool
+	loads    int64
 }
 
 // Log is where blocks are written and read: *journal.Journal, or the simulator's.
@@ -48,14 +49,15 @@ type Log interface {
 	Read(ctx context.Context, book string, from uint64, limit int) ([]*journal.Block, error)
 }
 
-// Limits bounds a book's memory.
+// Limits bounds a book's memory. What is zero is taken from DefaultLimits.
 type Limits struct {
-	Rows int          // rows per table kept in memory beyond what is unsaved or fresh
-	Keep clock.Micros // how long rows stay after they were made, so that fresh ids are known to be new
+	Rows    int          // rows per table kept in memory beyond what is unsaved
+	Keep    clock.Micros // how long rows stay after they were made, if there are less than twice Rows
+	Unsaved int          // rows that are not in the tables yet; beyond that, commands are refused
 }
 
 // DefaultLimits are what a laptop and a server can both afford.
-var DefaultLimits = Limits{Rows: 200_000, Keep: 2 * clock.Minute}
+var DefaultLimits = Limits{Rows: 100_000, Keep: 2 * clock.Minute, Unsaved: 500_000}
 
 // Config is what a book is opened with.
 type Config struct {
@@ -75,44 +77,54 @@ type Config struct {
 // Open takes the book over: it loads what the tables say, replays the journal after that, rebuilds the tables if they
 // do not fit the journal, and appends the block that raises the epoch. It returns once that block is durable.
 //
-// Errors: fault.DataDamaged if the journal cannot be followed; fault.Fenced if another process took over meanwhile.
+// Errors: fault.DataDamaged if the journal cannot be followed; fault.Fenced if another process took over meanwhile;
+// fault.Unavailable if something cannot be read; fault.Timeout if ctx ends first.
 func Open(ctx context.Context, c Config) (*Book, error) {
-	if c.Limits == (Limits{}) {
-		c.Limits = DefaultLimits
-	}
-	b := &Book{name: Name(c.Service, c.Volume), volume: c.Volume, machine: c.Machine, state: c.State, log: c.Log,
-		clk: c.Clock, writer: c.Writer, limits: c.Limits, onPublic: c.OnPublic, onExpiry: c.OnExpiry}
-	core, err := Recover(ctx, b.name, c.Volume, c.Machine, c.Log, c.State)
-	if err != nil {
+	b := &Book{name: Name(c.Service, c.Volume), volume: c.Volume, state: c.State, log: c.Log, clk: c.Clock, writer: c.Writer,
+		saver: c.Saver, limits: c.Limits, onPublic: c.OnPublic, onExpiry: c.OnExpiry}
+	b.limits.Rows = cmp.Or(b.limits.Rows, DefaultLimits.Rows)
+	b.limits.Keep = cmp.Or(b.limits.Keep, DefaultLimits.Keep)
+	b.limits.Unsaved = cmp.Or(b.limits.Unsaved, DefaultLimits.Unsaved)
+	var err error
+	if b.core, err = Recover(ctx, b.name, c.Volume, c.Machine, c.Log, c.State); err != nil {
 		return nil, err
 	}
-	b.core = core
 	if ahead := b.core.at - c.Clock.Now(); ahead > maxAhead {
 		return nil, fault.DataDamaged.New("book %s was last written %s in the future; set the machine's clock right", b.name,
 			b.core.at.Sub(c.Clock.Now()))
 	}
-	landed := make(chan error, 1)
-	b.mu.Lock()
-	b.core.TakeOver(c.Clock.Now())
-	b.core.open.answers = append(b.core.open.answers, answer{done: func(_ any, err error) { landed <- err }})
-	b.kick()
-	b.mu.Unlock()
-	select {
-	case err := <-landed:
-		if err != nil {
-			return nil, err
-		}
-	case <-ctx.Done():
-		return nil, fault.Timeout.New("book %s was not opened in time", b.name)
+	if err := b.takeOver(ctx); err != nil {
+		return nil, err
 	}
 	if err := b.warm(ctx); err != nil {
 		return nil, err
 	}
-	if c.Saver != nil {
-		b.landed = c.Saver.take
-		c.Saver.add(b)
+	if b.saver != nil {
+		b.saver.add(b)
 	}
 	return b, nil
+}
+
+// takeOver returns once the block that raises the epoch is durable.
+func (b *Book) takeOver(ctx context.Context) error {
+	landed := make(chan error, 1)
+	if !b.writer.join(b) {
+		return fault.ShuttingDown.New("")
+	}
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return fault.ShuttingDown.New("")
+	}
+	b.core.TakeOver(b.clk.Now())
+	b.core.open.answers = append(b.core.open.answers, Answer{done: func(_ any, err error) { landed <- err }})
+	b.release()
+	select {
+	case err := <-landed:
+		return err
+	case <-ctx.Done():
+		return fault.Timeout.New("book %s was not opened in time", b.name)
+	}
 }
 
 // maxAhead is how far the last block may lie in the future at opening (rule B7).
@@ -122,30 +134,18 @@ const maxAhead = 5 * clock.Second
 func (b *Book) Name() string { return b.name }
 
 // Machine returns the machine that the book runs.
-func (b *Book) Machine() Machine { return b.machine }
+func (b *Book) Machine() Machine { return b.core.machine }
 
 // Do submits a command and returns its answer once that is durable.
 //
-// Errors: the fault the command was refused with; fault.Timeout (unknown) if ctx ends first; fault.Fenced (unknown) if
-// another process took the book over; fault.Overloaded if too much is waiting.
+// Errors: the fault the command was refused with; fault.Overloaded or fault.ShuttingDown (nothing was done);
+// fault.Timeout (unknown) if ctx ends first; fault.Unavailable (unknown) if the book closes or cannot read meanwhile;
+// fault.Fenced (unknown) if another process took the book over; fault.Bug if the machine met an impossible state.
 func (b *Book) Do(ctx context.Context, cmd any) (any, error) {
 	call := calls.Get().(*call)
-	for {
-		b.mu.Lock()
-		if b.core.Full() {
-			b.mu.Unlock()
-			return nil, fault.Overloaded.New("book %s has too much waiting", b.name)
-		}
-		wants := b.core.Submit(b.clk.Now(), cmd, call.done)
-		b.kick()
-		b.mu.Unlock()
-		if wants == nil {
-			break
-		}
-		if err := b.fetch(ctx, wants); err != nil {
-			calls.Put(call)
-			return nil, err
-		}
+	if err := b.submit(ctx, cmd, call.done); err != nil {
+		calls.Put(call)
+		return nil, err
 	}
 	select {
 	case <-call.ch:
@@ -158,21 +158,12 @@ func (b *Book) Do(ctx context.Context, cmd any) (any, error) {
 	}
 }
 
-// Go submits a command and calls done from another goroutine once the answer is durable. Rows that are missing are
-// fetched in the calling goroutine.
+// Go submits a command and calls done once the answer is durable, with what Do would return. It waits, in the calling
+// goroutine, for rows that are missing and for room in the block. done is called from the writer's goroutine or, where
+// nothing was submitted, from this one: it must be quick, and may call Go only where it need not wait.
 func (b *Book) Go(ctx context.Context, cmd any, done Done) {
-	for {
-		b.mu.Lock()
-		wants := b.core.Submit(b.clk.Now(), cmd, done)
-		b.kick()
-		b.mu.Unlock()
-		if wants == nil {
-			return
-		}
-		if err := b.fetch(ctx, wants); err != nil {
-			done(nil, err)
-			return
-		}
+	if err := b.submit(ctx, cmd, done); err != nil {
+		done(nil, err)
 	}
 }
 
@@ -193,142 +184,193 @@ var calls = sync.Pool{New: func() any {
 	return c
 }}
 
-// fetch reads missing rows aside, without holding up commands whose rows are in memory.
-func (b *Book) fetch(ctx context.Context, wants []Want) error {
-	b.loads.Add(1)
+// submit has the core decide. It returns an error where the command was not submitted and never will be.
+func (b *Book) submit(ctx context.Context, cmd any, done Done) error {
 	for {
 		b.mu.Lock()
-		before := b.core.SavedHead().Seq
-		b.mu.Unlock()
-		rows, at, err := b.state.Load(ctx, b.name, b.volume, wants)
-		if err != nil {
-			return fault.Unavailable.New("the state of book %s cannot be read", b.name).Because(err)
+		if err := b.closing(); err != nil {
+			b.mu.Unlock()
+			return err
 		}
-		ok, err := b.install(wants, rows, before, at.Head.Seq)
-		if ok || err != nil {
+		if b.core.Full() && b.core.Ended() == nil {
+			room := b.full()
+			b.mu.Unlock()
+			select {
+			case <-room:
+				continue
+			case <-ctx.Done():
+				return fault.Overloaded.New("book %s has too much waiting", b.name).Because(ctx.Err())
+			}
+		}
+		wants, err := b.decide(cmd, done)
+		if err != nil {
+			b.release()
+			b.writer.fatal(err)
+			return fault.Bug.New("")
+		}
+		var f *fetch
+		if wants != nil {
+			f = b.want(wants)
+		}
+		b.release()
+		if f == nil {
+			return nil
+		}
+		if err := f.wait(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// install puts fetched rows into memory. It reports false if the tables were saved since the read began: a row may
-// have come, changed and gone in between, so it has to be read again.
-func (b *Book) install(wants []Want, rows []any, before, at uint64) (bool, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.core.SavedHead().Seq
-	if at < before || at > b.core.Durable().Seq {
-		b.core.Fence()
-		return false, fault.Fenced.New("the tables of book %s stand at block %d, which this process did not save; reopen the book",
-			b.name, at)
+// closing returns why no command is taken now, nil if one is. Callers hold the lock.
+func (b *Book) closing() error {
+	if b.closed {
+		return fault.ShuttingDown.New("")
 	}
-	if at < now {
-		return false, nil
+	if n := b.core.UnsavedRows(); n > b.limits.Unsaved {
+		return fault.Overloaded.New("book %s has %d rows that could not be saved", b.name, n)
 	}
-	for i, w := range wants {
-		b.core.Install(w, rows[i])
-	}
-	return true, nil
+	return nil
 }
 
-// kick tells the writer that there is something to write, or tells answers that need no write. Callers hold the lock.
-func (b *Book) kick() {
-	if len(b.core.ready) > 0 && !b.writer.shared {
-		for _, a := range b.core.Ready() { // the directory lock stands for the check of the head (rule B4)
-			a.Tell()
+// full returns a channel that is closed when the open block is sealed. Callers hold the lock.
+func (b *Book) full() <-chan struct{} {
+	if b.room == nil {
+		b.room = make(chan struct{})
+	}
+	return b.room
+}
+
+// decide submits to the core. A machine that panics has met a state that must not be: what it did to memory is worth
+// nothing, so the book ends, and the process with it.
+func (b *Book) decide(cmd any, done Done) (wants []Want, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{Book: b.name, Command: fmt.Sprintf("%T", cmd), Value: p, Stack: debug.Stack()}
+			b.core.End(fault.Bug.New("").Because(err))
 		}
-	}
-	if b.queued || (!b.core.Sealable() && len(b.core.ready) == 0) {
-		return
-	}
-	b.queued = true
-	b.writer.push(b)
+	}()
+	return b.core.Submit(b.clk.Now(), cmd, done), nil
 }
 
-// seal is called by the writer: it returns the block to be written and the answers that wait for a check.
+// PanicError says that a machine met a state that must not be.
+type PanicError struct {
+	Book, Command string
+	Value         any
+	Stack         []byte
+}
+
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("book %s met an impossible state at %s: %v", e.Book, e.Command, e.Value)
+}
+
+// release lets others in, after it has let the writer know what there is to do, and tells what may be told. Callers
+// hold the lock; a done may take it again.
+func (b *Book) release() {
+	if b.core.ended == nil {
+		if !b.writer.shared { // the directory's lock stands for the check of the head (rule B4)
+			b.core.told = append(b.core.told, b.core.Ready()...)
+		}
+		if !b.queued && (b.core.Sealable() || len(b.core.reads) > 0) {
+			b.queued = true
+			b.writer.push(b)
+		}
+	} else if b.room != nil {
+		close(b.room)
+		b.room = nil
+	}
+	if len(b.syncs) > 0 {
+		b.tellSyncs()
+	}
+	tell := b.core.Answers()
+	b.mu.Unlock()
+	for _, a := range tell {
+		a.Tell()
+	}
+}
+
+// seal is called by the writer: it returns the block to be written, or the answers that wait for a check of the head.
 func (b *Book) seal() (*journal.Block, []Answer, journal.Head) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.queued = false
-	var block *journal.Block
-	if b.core.Sealable() {
-		block = b.core.Seal(b.writer.salt(), b.wantSet)
-		b.wantSet = false
+	if !b.core.Sealable() {
+		return nil, b.core.Ready(), b.core.Durable()
 	}
-	return block, b.core.Ready(), b.core.Durable()
+	block := b.core.Seal(b.writer.salt(), b.wantSet)
+	b.wantSet = false
+	if b.room != nil {
+		close(b.room)
+		b.room = nil
+	}
+	return block, nil, journal.Head{}
 }
 
 // settle is called by the writer with the fate of the block in flight.
 func (b *Book) settle(fenced bool) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	if fenced {
 		b.core.Fence()
+		b.release()
 		return
 	}
 	public, save := b.core.Landed()
-	if b.onPublic != nil {
+	if b.onPublic != nil && b.core.ended == nil {
 		b.onPublic(b.core.Durable(), public)
 	}
-	if save != nil {
-		b.landed(save)
+	if b.saver != nil {
+		b.saver.landed(save)
 	}
-	b.kick()
+	b.release()
 }
 
-// warm lists the segments of the key indexes and fills their filters aside; until that is done, a key that is not in
-// memory costs a read.
-func (b *Book) warm(ctx context.Context) error {
-	for _, t := range b.core.tables {
-		k, ok := t.(*Keys)
-		if !ok {
-			continue
+// tell gives answers whose head was checked: they stand if nobody took the book over.
+func (b *Book) tell(answers []Answer, stale bool) {
+	if !stale {
+		for _, a := range answers {
+			a.Tell()
 		}
-		found, err := b.state.Segments(ctx, b.volume, k)
-		if err != nil {
-			return fault.Unavailable.New("the key index of book %s cannot be read", b.name).Because(err)
-		}
-		b.mu.Lock()
-		k.list(found)
-		b.mu.Unlock()
-		go b.fill(k, found)
+		return
 	}
-	return nil
+	b.mu.Lock()
+	b.core.reads = append(b.core.reads, answers...)
+	b.core.Fence()
+	b.release()
 }
 
-const fillBatch = 5000
-
-func (b *Book) fill(k *Keys, found []Segment) {
-	ctx := b.writer.life
-	for i := len(found) - 1; i >= 0; i-- {
-		var after id.ID
-		for last := false; !last; {
-			ids, err := b.state.SegmentKeys(ctx, b.volume, k, found[i], after, fillBatch)
-			if ctx.Err() != nil {
-				return
-			}
-			if err != nil {
-				<-clock.Pause(fillRetry)
-				continue
-			}
-			last = len(ids) < fillBatch
-			b.mu.Lock()
-			k.fill(found[i], ids, last)
-			b.mu.Unlock()
-			if !last {
-				after = ids[len(ids)-1]
-			}
-		}
+// Close drops the book: it takes no more commands, who still waits hears "unknown", and its memory can go. It is for a
+// book that was fenced and is going to be opened again; a process that ends closes the writer and the savers instead.
+func (b *Book) Close() {
+	b.close()
+	b.end()
+	b.writer.leave(b)
+	if b.saver != nil {
+		b.saver.leave(b)
 	}
 }
 
-const fillRetry = 200 * time.Millisecond
+// close stops taking commands.
+func (b *Book) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+}
+
+// end lets everyone who still waits hear that nobody knows.
+func (b *Book) end() {
+	b.mu.Lock()
+	if len(b.core.reads)+len(b.core.open.events) > 0 || b.core.flight != nil {
+		b.core.End(fault.Unavailable.New(""))
+	}
+	b.release()
+}
 
 // Stats are a book's figures for metrics.
 type Stats struct {
-	Head, Saved uint64
-	Resident    int
-	Loads       int64
+	Head, Saved uint64 // the last durable block, and the one that the tables stand for
+	Resident    int    // rows in memory
+	Unsaved     int    // of them, not in the tables yet
+	Loads       int64  // reads of rows that were not in memory
 	Fenced      bool
 }
 
@@ -336,125 +378,6 @@ type Stats struct {
 func (b *Book) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Stats{Head: b.core.Durable().Seq, Saved: b.core.SavedHead().Seq, Resident: b.core.Resident(), Loads: b.loads.Load(),
-		Fenced: b.core.Fenced()}
-}
-
-// Recover returns a core that stands at the head of its journal: load, then replay; tables that do not fit the journal
-// are rebuilt. It does not take the book over.
-//
-// Errors: fault.DataDamaged if the journal cannot be followed; fault.Unavailable if something cannot be read.
-func Recover(ctx context.Context, name string, volume int, m Machine, log Log, state State) (*Core, error) {
-	c := NewCore(name, volume, m)
-	if err := recoverCore(ctx, c, log, state, volume); err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-func recoverCore(ctx context.Context, c *Core, log Log, state State, volume int) error {
-	at, err := state.Saved(ctx, c.name)
-	if err != nil {
-		return fault.Unavailable.New("the state of book %s cannot be read", c.name).Because(err)
-	}
-	if ok, err := stands(ctx, log, at.Head); err != nil {
-		return err
-	} else if !ok {
-		if err := state.Wipe(ctx, c.name, volume, c.tables); err != nil {
-			return fmt.Errorf("book %s: empty the tables to rebuild them: %w", c.name, err)
-		}
-		at = Position{Head: journal.Head{Book: c.name}}
-	}
-	c.Restore(at.Head, at.At, at.Newest)
-	return replay(ctx, c, log, state, volume)
-}
-
-// stands reports whether the journal has the block that the tables claim to stand for.
-func stands(ctx context.Context, log Log, h journal.Head) (bool, error) {
-	if h.Seq == 0 {
-		return true, nil
-	}
-	blocks, err := log.Read(ctx, h.Book, h.Seq, 1)
-	if err != nil {
-		return false, err
-	}
-	return len(blocks) == 1 && blocks[0].Hash == h.Hash, nil
-}
-
-const (
-	replayBatch = 256
-	replaySave  = 20_000 // rows in memory before the tables are saved during a long replay
-)
-
-func replay(ctx context.Context, c *Core, log Log, state State, volume int) error {
-	for {
-		blocks, err := log.Read(ctx, c.name, c.head.Seq+1, replayBatch)
-		if err != nil {
-			return err
-		}
-		if len(blocks) == 0 {
-			return nil
-		}
-		for _, b := range blocks {
-			for {
-				wants, err := c.Replay(b)
-				if err != nil {
-					return err
-				}
-				if wants == nil {
-					break
-				}
-				rows, _, err := state.Load(ctx, c.name, volume, wants)
-				if err != nil {
-					return fault.Unavailable.New("the state of book %s cannot be read", c.name).Because(err)
-				}
-				for i, w := range wants {
-					c.Install(w, rows[i])
-				}
-			}
-		}
-		if c.Resident() > replaySave {
-			if err := saveNow(ctx, c, state); err != nil {
-				return err
-			}
-			c.Evict(0, c.at)
-		}
-	}
-}
-
-// SaveNow saves what is not in the tables yet, if the whole state is durable right now.
-func SaveNow(ctx context.Context, c *Core, state State) error { return saveNow(ctx, c, state) }
-
-// Commit seals what is open and writes it, on one thread: for tests, tools and the simulator.
-func Commit(ctx context.Context, c *Core, log Log) error {
-	block := c.Seal([16]byte{}, false)
-	fate, err := log.Write(ctx, journal.Batch{Blocks: []*journal.Block{block}})
-	if err != nil {
-		return err
-	}
-	if fate.Fenced[0] {
-		c.Fence()
-		return nil
-	}
-	c.Landed()
-	return nil
-}
-
-// Timed reports whether the rows of t have due times.
-func Timed(t Table) bool { return t.base().timed }
-
-func saveNow(ctx context.Context, c *Core, state State) error {
-	set := c.Snapshot()
-	if set == nil {
-		return nil
-	}
-	lost, err := state.Save(ctx, []*SaveSet{set})
-	if err != nil {
-		return fmt.Errorf("book %s: save the tables: %w", c.name, err)
-	}
-	if len(lost) > 0 {
-		return fault.Fenced.New("the tables of book %s were saved by another process", c.name)
-	}
-	c.Saved(set)
-	return nil
+	return Stats{Head: b.core.Durable().Seq, Saved: b.core.SavedHead().Seq, Resident: b.core.Resident(),
+		Unsaved: b.core.UnsavedRows(), Loads: b.loads, Fenced: b.core.Fenced()}
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // Core is a book without goroutines, clock or I/O. Its owner calls it from one thread: submits commands, seals the
-// events they led to into a block, writes the block, and says what became of it. The runner does so in production,
-// the simulator in proofs.
+// events they led to into a block, writes the block, says what became of it, and tells the answers that may be told.
+// The runner does so in production, the simulator in proofs.
 //
 // State runs ahead of the journal by at most the open block and the block in flight; every answer waits until the
 // state it was decided on is durable (rule B2).
@@ -26,36 +26,43 @@ type Core struct {
 	head    journal.Head // the last sealed block
 	durable journal.Head // the last block known to be in the journal
 	saved   journal.Head // the block the state tables stand for
-	at      clock.Micros // time of the open block, or of the last one; never goes backwards
+	at      clock.Micros // the latest time that anything was decided at; never goes backwards
+	sealed  clock.Micros // time of the last sealed block
 	open    openBlock
 	flight  *flight
-	ready   []answer
+	reads   []Answer // decided on durable state, without an event
+	told    []Answer // may be told
 	saving  *SaveSet
-	fenced  bool
-	pulse   int // commands since the last snapshot, to tell idle from busy
+	ended   *fault.Error // why nothing is answered any more
+	pulse   int          // commands since the last snapshot, to tell idle from busy
 }
 
 // Done receives the outcome of a command, once it may be told.
 type Done func(reply any, err error)
 
-type answer struct {
+// Answer is an answer that may be told, or waits for that.
+type Answer struct {
 	done  Done
 	reply any
 	err   error
 }
 
+// Tell gives the answer to its caller.
+func (a Answer) Tell() { a.done(a.reply, a.err) }
+
 // openBlock is what has been decided since the last seal.
 type openBlock struct {
 	events  []journal.Event
 	size    int
-	answers []answer
+	answers []Answer
 	public  []PublicCount
 }
 
 // flight is the sealed block that is being written.
 type flight struct {
 	block   *journal.Block
-	answers []answer
+	answers []Answer // decided by what is in the block
+	reads   []Answer // decided on the state after it, without an event
 	public  []PublicCount
 	save    *SaveSet
 }
@@ -84,11 +91,11 @@ func (c *Core) Durable() journal.Head { return c.durable }
 // SavedHead returns the block that the state tables stand for.
 func (c *Core) SavedHead() journal.Head { return c.saved }
 
-// Submit decides one command at now and calls done when its answer may be told. If rows are missing it does nothing
-// and returns them: fetch them, call Install, submit again.
+// Submit decides one command at now and keeps its answer until it may be told. If rows are missing it does nothing and
+// returns them: fetch them, call Install, submit again.
 func (c *Core) Submit(now clock.Micros, cmd any, done Done) []Want {
-	if c.fenced {
-		done(nil, fault.Fenced.New(""))
+	if c.ended != nil {
+		c.told = append(c.told, Answer{done: done, err: c.ended})
 		return nil
 	}
 	c.touch.missing = c.touch.missing[:0]
@@ -110,7 +117,7 @@ func (c *Core) decide(now clock.Micros, cmd any, done Done) {
 	for _, ev := range d.events {
 		c.append(ev)
 	}
-	a := answer{done: done, reply: d.reply}
+	a := Answer{done: done, reply: d.reply}
 	if d.after != nil {
 		a.reply = d.after()
 	}
@@ -122,16 +129,19 @@ func (c *Core) decide(now clock.Micros, cmd any, done Done) {
 	case len(c.open.events) > 0:
 		c.open.answers = append(c.open.answers, a)
 	case c.flight != nil:
-		c.flight.answers = append(c.flight.answers, a)
+		c.flight.reads = append(c.flight.reads, a)
 	default:
-		c.ready = append(c.ready, a)
+		c.reads = append(c.reads, a)
 	}
 }
 
 func (c *Core) append(ev any) {
 	typ, body := c.machine.Encode(ev)
+	if typ < FirstEventType {
+		panic(fmt.Sprintf("book: %T has event type %d, and those below %d are the kernel's", ev, typ, FirstEventType))
+	}
 	c.open.events = append(c.open.events, journal.Event{Type: typ, Body: body})
-	c.open.size += len(body)
+	c.open.size += journal.EventSize(len(body))
 	c.machine.Apply(c.at, c.head.Seq+1, ev)
 	for _, t := range c.tables {
 		t.settle()
@@ -155,7 +165,7 @@ func count(list []PublicCount, t id.Tenant) []PublicCount {
 func (c *Core) Install(w Want, raw any) { w.Table.install(w.Key, raw) }
 
 // Sealable reports whether there is something to write and nothing in flight.
-func (c *Core) Sealable() bool { return !c.fenced && c.flight == nil && len(c.open.events) > 0 }
+func (c *Core) Sealable() bool { return c.ended == nil && c.flight == nil && len(c.open.events) > 0 }
 
 // Full reports whether the open block has reached its size limit: callers should wait for the next one.
 func (c *Core) Full() bool { return c.open.size >= maxOpenBytes || len(c.open.events) >= maxOpenEvents }
@@ -171,11 +181,12 @@ func (c *Core) Seal(salt [16]byte, snapshot bool) *journal.Block {
 	b := &journal.Block{Book: c.name, Seq: c.head.Seq + 1, Epoch: c.head.Epoch, At: c.at, Prev: c.head.Hash,
 		Salt: salt, Events: c.open.events}
 	journal.Seal(b)
-	c.head.Seq, c.head.Hash = b.Seq, b.Hash
-	c.flight = &flight{block: b, answers: c.open.answers, public: c.open.public}
-	c.open = openBlock{}
+	c.head.Seq, c.head.Hash, c.sealed = b.Seq, b.Hash, b.At
+	// What waits for a check of the head goes with the block: that the block could be appended is the check.
+	c.flight = &flight{block: b, answers: append(c.reads, c.open.answers...), public: c.open.public}
+	c.open, c.reads = openBlock{}, nil
 	if snapshot && c.saving == nil {
-		c.flight.save = c.snapshot(c.head)
+		c.flight.save = c.snapshot()
 	}
 	return b
 }
@@ -188,79 +199,92 @@ func (c *Core) Flight() *journal.Block {
 	return c.flight.block
 }
 
-// Landed says that the block in flight is durable: its answers are told. It returns the public events in it and the
-// snapshot that goes with it, if one was taken.
+// Landed says that the block in flight is durable: its answers may be told. It returns the public events in it and the
+// snapshot that goes with it, if one was taken. After the core has ended it does nothing.
 func (c *Core) Landed() ([]PublicCount, *SaveSet) {
 	f := c.flight
-	c.flight = nil
-	c.durable = journal.Head{Book: c.name, Seq: f.block.Seq, Hash: f.block.Hash, Epoch: f.block.Epoch}
-	for _, a := range f.answers {
-		a.done(a.reply, a.err)
+	if f == nil {
+		return nil, nil
 	}
+	c.flight = nil
+	c.durable = f.block.Head()
+	c.told = append(c.told, f.answers...)
+	// The append may have been over before these were decided, and another writer may have come in between.
+	c.reads = append(c.reads, f.reads...)
 	return f.public, f.save
 }
 
 // Ready takes the answers that were decided on durable state and led to no event. On a store that another process
 // may write to, the head has to be checked before they are told (rule B4).
 func (c *Core) Ready() []Answer {
-	if len(c.ready) == 0 {
-		return nil
-	}
-	out := make([]Answer, len(c.ready))
-	for i, a := range c.ready {
-		out[i] = Answer{a}
-	}
-	c.ready = c.ready[:0]
+	out := c.reads
+	c.reads = nil
 	return out
 }
 
-// Answer is an answer that waits to be told.
-type Answer struct{ a answer }
-
-// Tell gives the answer to its caller.
-func (a Answer) Tell() { a.a.done(a.a.reply, a.a.err) }
+// Answers takes the answers that may be told. A done may submit the next command.
+func (c *Core) Answers() []Answer {
+	out := c.told
+	c.told = nil
+	return out
+}
 
 // Fence says that another writer has taken the book over: every caller who waits hears "unknown", and so does
 // everyone who comes later. Memory must not be used again.
-func (c *Core) Fence() {
-	c.fenced = true
-	waiting := append(c.ready, c.open.answers...)
-	if c.flight != nil {
-		waiting = append(waiting, c.flight.answers...)
+func (c *Core) Fence() { c.End(fault.Fenced.New("")) }
+
+// End drops what is not known to be durable: every caller who waits hears why, and so does everyone who comes later.
+// why must be a fault whose outcome is unknown. Only the first call counts.
+func (c *Core) End(why *fault.Error) {
+	if c.ended != nil {
+		return
 	}
-	c.ready, c.open, c.flight = nil, openBlock{}, nil
+	c.ended = why
+	waiting := append(c.reads, c.open.answers...)
+	if c.flight != nil {
+		waiting = append(append(waiting, c.flight.answers...), c.flight.reads...)
+	}
+	c.reads, c.open, c.flight = nil, openBlock{}, nil
 	for _, a := range waiting {
-		a.done(nil, fault.Fenced.New(""))
+		c.told = append(c.told, Answer{done: a.done, err: why})
 	}
 }
 
-// Fenced reports whether the book was taken over.
-func (c *Core) Fenced() bool { return c.fenced }
+// Ended returns why nothing is answered any more, nil while the core works.
+func (c *Core) Ended() *fault.Error { return c.ended }
 
-// Due returns the command for one row whose time has come at now, nil if there is none yet. Rows that have to be
-// fetched before one can tell are returned as wants; call again after Install.
-func (c *Core) Due(now clock.Micros) (cmd any, wants []Want) {
+// Fenced reports whether the book was taken over.
+func (c *Core) Fenced() bool { return c.ended != nil && c.ended.Code == fault.Fenced }
+
+// Due returns the commands for rows whose time has come at now, at most limit of them. Rows that have to be fetched
+// before one can tell are returned as wants; call again after Install. A command that fails comes up again after some
+// seconds.
+func (c *Core) Due(now clock.Micros, limit int) (cmds []any, wants []Want) {
 	for _, t := range c.tables {
 		b := t.base()
-		for {
+		var later []dueAt
+		for len(cmds)+len(wants) < limit {
 			d, ok := b.due.pop(now)
 			if !ok {
 				break
 			}
 			if !t.resident(d.key) {
-				b.due.push(d)
-				return nil, []Want{{Table: t, Key: d.key}}
+				later = append(later, d)
+				wants = append(wants, Want{Table: t, Key: d.key})
+				continue
 			}
-			if at := t.dueRow(d.key); at == 0 || at > now {
-				continue // an entry that was overtaken: the row is expected at another time, or no more
+			if !t.dueNow(d, now) {
+				continue
 			}
-			b.due.push(dueAt{at: now + dueRetry, key: d.key}) // should the command fail, it comes up again
 			if cmd := c.machine.Expire(t, d.key); cmd != nil {
-				return cmd, nil
+				cmds = append(cmds, cmd)
 			}
 		}
+		for _, d := range later {
+			b.due.push(d)
+		}
 	}
-	return nil, nil
+	return cmds, wants
 }
 
 const dueRetry = 5 * clock.Second
@@ -276,23 +300,37 @@ func (c *Core) NextDue() clock.Micros {
 	return next
 }
 
-// AddDue says that the store has a row of table t which is due at the given time.
-func (c *Core) AddDue(t Table, k Key, at clock.Micros) { t.base().due.push(dueAt{at: at, key: k}) }
+// Ahead says until when due times have to be known. Those of rows that are in memory and not yet saved are noted from
+// now on; call AddDue for those that the tables have.
+func (c *Core) Ahead(t Table, until clock.Micros) {
+	b := t.base()
+	if b.timed && until > b.due.horizon {
+		b.due.horizon = until
+		t.expectUnsaved()
+	}
+}
+
+// AddDue says that the tables have a row of t which is due at the given time.
+func (c *Core) AddDue(t Table, k Key, at clock.Micros) {
+	if !t.expect(k) {
+		t.base().due.push(dueAt{at: at, key: k})
+	}
+}
 
 // Snapshot encodes what has changed since the last one, if the whole state is durable right now. It returns nil if
 // it is not (then ask Seal for one), if nothing changed, or while another save is under way.
 func (c *Core) Snapshot() *SaveSet {
-	if c.fenced || c.saving != nil || c.flight != nil || len(c.open.events) > 0 || c.head.Seq == c.saved.Seq {
+	if c.ended != nil || c.saving != nil || c.flight != nil || len(c.open.events) > 0 || c.head.Seq == c.saved.Seq {
 		return nil
 	}
-	return c.snapshot(c.head)
+	return c.snapshot()
 }
 
 // Unsaved returns how many blocks the state tables are behind the journal.
 func (c *Core) Unsaved() uint64 { return c.durable.Seq - c.saved.Seq }
 
-func (c *Core) snapshot(to journal.Head) *SaveSet {
-	s := &SaveSet{Book: c.name, Volume: c.volume, From: c.saved, To: to, At: c.at}
+func (c *Core) snapshot() *SaveSet {
+	s := &SaveSet{Book: c.name, Volume: c.volume, From: c.saved, To: c.head, At: c.sealed}
 	for _, t := range c.tables {
 		var ts TableSave
 		t.snapshot(&ts)
@@ -313,10 +351,27 @@ func (c *Core) Saved(s *SaveSet) {
 	}
 }
 
-// Evict drops cold rows beyond limit per table, keeping those made at or after keepSince.
+// Stands says that the tables stand for block h, which is one of this book's and not the one a snapshot started from:
+// the writer before has saved once more. Everything that changed since is in memory and not saved.
+func (c *Core) Stands(h journal.Head) {
+	c.saved = h
+	if c.saving != nil {
+		c.saving.From = h
+	}
+}
+
+// Evict drops cold rows beyond limit per table. Those made at or after keepSince stay as long as there are less than
+// twice as many.
 func (c *Core) Evict(limit int, keepSince clock.Micros) {
 	for _, t := range c.tables {
 		t.evict(limit, keepSince)
+	}
+}
+
+// Forget drops every row that is saved.
+func (c *Core) Forget() {
+	for _, t := range c.tables {
+		t.forget()
 	}
 }
 
@@ -329,17 +384,33 @@ func (c *Core) Resident() int {
 	return n
 }
 
-// Restore sets the core to what the tables say: the block they stand for, and the latest id time in them.
-func (c *Core) Restore(saved journal.Head, at, newest clock.Micros) {
-	c.head, c.durable, c.saved, c.at = saved, saved, saved, at
+// UnsavedRows returns how many rows in memory are not in the tables yet.
+func (c *Core) UnsavedRows() int {
+	n := 0
 	for _, t := range c.tables {
+		n += t.unsaved()
+	}
+	return n
+}
+
+// evictions counts the rows dropped so far.
+func (c *Core) evictions() (n int64) {
+	for _, t := range c.tables {
+		n += t.base().evicted
+	}
+	return n
+}
+
+// Restore empties memory and sets the core to what the tables say: the block they stand for, its time, and the latest
+// id time in them.
+func (c *Core) Restore(saved journal.Head, at, newest clock.Micros) {
+	c.head, c.durable, c.saved, c.at, c.sealed = saved, saved, saved, at, at
+	for _, t := range c.tables {
+		t.restore(saved.Seq > 0)
 		b := t.base()
 		b.newest, b.fresh = newest, 0
 		if newest > 0 {
 			b.fresh = newest + clock.Millisecond
-		}
-		if k, ok := t.(*Keys); ok {
-			k.cold = saved.Seq > 0
 		}
 	}
 }
@@ -359,7 +430,7 @@ func (c *Core) Replay(b *journal.Block) ([]Want, error) {
 			}
 			continue
 		}
-		ev, err := c.machine.Decode(e.Type, e.Body)
+		ev, err := c.decode(e)
 		if err != nil {
 			return nil, fault.DataDamaged.New("book %s: block %d event %d is not understood by this version; use the version that wrote it",
 				c.name, b.Seq, i).Because(err)
@@ -376,10 +447,16 @@ func (c *Core) Replay(b *journal.Block) ([]Want, error) {
 			t.settle()
 		}
 	}
-	c.at = max(c.at, b.At)
-	c.head = journal.Head{Book: c.name, Seq: b.Seq, Hash: b.Hash, Epoch: b.Epoch}
-	c.durable = c.head
+	c.at, c.sealed = max(c.at, b.At), b.At
+	c.head, c.durable = b.Head(), b.Head()
 	return nil, nil
+}
+
+func (c *Core) decode(e journal.Event) (any, error) {
+	if e.Type < FirstEventType {
+		return nil, fmt.Errorf("event type %d of the kernel is not known", e.Type)
+	}
+	return c.machine.Decode(e.Type, e.Body)
 }
 
 // TakeOver raises the epoch and opens a block that says so. It must be the first block a writer seals (rule B4).

@@ -13,10 +13,15 @@ type dueAt struct {
 	key Key
 }
 
-// dueHeap orders what is due by time. Rows that are not in memory are found by scanning the table up to the horizon.
+// dueHeap orders what is due soon by time. What is due after the horizon is found in the tables when the horizon moves,
+// so that memory does not grow with what is due some day.
 type dueHeap struct {
 	items   dueItems
-	horizon clock.Micros // every row in the store that is due before this is in the heap
+	horizon clock.Micros // every row in memory and not yet saved that is due before this is in the heap
+
+	// The keeper's place in its scan of the table.
+	cursor  DueRow // the last row it found
+	scanned bool   // every row in the table that is due before the horizon is in the heap
 }
 
 func (h *dueHeap) push(d dueAt) { heap.Push(&h.items, d) }

@@ -12,8 +12,9 @@ import (
 
 const (
 	keepEvery  = 20 * time.Millisecond // how often the keeper looks
-	keepAhead  = 2 * clock.Minute      // how far ahead of now rows in the tables are known
+	keepAhead  = 2 * clock.Minute      // how far ahead of now due times are known
 	keepScan   = 1000                  // rows per scan, so that a start with a million due rows is paced
+	keepMany   = 10 * keepScan         // due rows in memory before a scan goes on
 	keepAtOnce = 256                   // due commands per book and round
 )
 
@@ -29,7 +30,11 @@ func (s *Saver) keep(ctx context.Context) {
 			continue
 		}
 		for _, b := range s.list() {
-			b.scanDue(ctx)
+			for _, t := range b.core.tables {
+				if t.base().timed {
+					b.scanDue(ctx, t)
+				}
+			}
 			b.runDue(ctx)
 		}
 	}
@@ -38,62 +43,56 @@ func (s *Saver) keep(ctx context.Context) {
 // PauseTimers stops or restarts due times, for tests that show that another layer heals alone.
 func (s *Saver) PauseTimers(paused bool) { s.paused.Store(paused) }
 
-// scanDue makes sure that every row in the tables that is due soon is known.
-func (b *Book) scanDue(ctx context.Context) {
-	now := b.clk.Now()
-	for _, t := range b.core.tables {
-		base := t.base()
-		if !base.timed {
-			continue
-		}
-		b.mu.Lock()
-		horizon := base.due.horizon
-		b.mu.Unlock()
-		if horizon > now+keepAhead/2 {
-			continue
-		}
-		until := now + keepAhead
-		rows, err := b.state.DueBefore(ctx, b.volume, t, until, keepScan)
-		if err != nil {
-			continue // tried again in the next round
-		}
-		if len(rows) == keepScan {
-			until = rows[len(rows)-1].At
-		}
-		b.mu.Lock()
-		for _, r := range rows {
-			if r.At >= horizon {
-				b.core.AddDue(t, r.Key, r.At)
-			}
-		}
-		base.due.horizon = max(horizon, until)
-		b.mu.Unlock()
+// scanDue goes on finding the rows of the tables that are due soon. First the horizon is raised, so that what changes or
+// is not saved yet is noted in memory; then everything that was saved before that is found by reading.
+func (b *Book) scanDue(ctx context.Context, t Table) {
+	b.mu.Lock()
+	h, now := &t.base().due, b.clk.Now()
+	if h.scanned && h.horizon < now+keepAhead/2 {
+		h.scanned, h.cursor = false, DueRow{At: h.horizon}
 	}
+	if !h.scanned && h.horizon < now+keepAhead/2 {
+		b.core.Ahead(t, now+keepAhead)
+	}
+	skip, after, until := h.scanned || len(h.items) > keepMany, h.cursor, h.horizon
+	b.mu.Unlock()
+	if skip {
+		return
+	}
+	rows, err := b.state.DueBefore(ctx, b.volume, t, after, until, keepScan)
+	if err != nil {
+		return // tried again in the next round
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range rows {
+		b.core.AddDue(t, r.Key, r.At)
+		h.cursor = r
+	}
+	h.scanned = len(rows) < keepScan && until == h.horizon
 }
 
 // runDue submits the commands of rows whose time has come.
 func (b *Book) runDue(ctx context.Context) {
-	for range keepAtOnce {
-		b.mu.Lock()
-		if b.core.Fenced() {
-			b.mu.Unlock()
-			return
-		}
-		cmd, wants := b.core.Due(b.clk.Now())
-		b.mu.Unlock()
-		switch {
-		case wants != nil:
-			if b.fetch(ctx, wants) != nil {
-				return
+	b.mu.Lock()
+	var cmds []any
+	var wants []Want
+	if !b.closed && b.core.Ended() == nil {
+		cmds, wants = b.core.Due(b.clk.Now(), keepAtOnce)
+	}
+	var f *fetch
+	if len(wants) > 0 {
+		f = b.want(wants)
+	}
+	b.mu.Unlock()
+	for _, cmd := range cmds {
+		b.Go(ctx, cmd, func(reply any, err error) {
+			if b.onExpiry != nil {
+				b.saver.work.Go(func() { b.onExpiry(cmd, reply, err) })
 			}
-		case cmd != nil:
-			b.Go(ctx, cmd, func(reply any, err error) {
-				if b.onExpiry != nil {
-					go b.onExpiry(cmd, reply, err)
-				}
-			})
-		default:
-			return
-		}
+		})
+	}
+	if f != nil {
+		_ = f.wait(ctx) // if it failed, the rows are wanted again in the next round
 	}
 }

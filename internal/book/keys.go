@@ -1,7 +1,9 @@
 package book
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
@@ -25,8 +27,9 @@ type Keys struct {
 	m        map[Key]*keyRow
 	dirty    []*keyRow
 	saving   []*keyRow
-	segments map[Segment]*segment
-	cold     bool // the segments of the store have not been listed yet
+	order    queue[*keyRow]
+	segments map[id.Tenant][]*segment // the latest day first
+	cold     bool                     // the segments of the store have not been listed yet
 }
 
 // Segment is one tenant's day.
@@ -36,6 +39,7 @@ type Segment struct {
 }
 
 type segment struct {
+	day    int64
 	filter *store.Filter
 	cold   bool // keys that the store has are still missing from the filter
 }
@@ -50,7 +54,7 @@ type keyRow struct {
 
 // NewKeys returns an empty index kept in the named table.
 func NewKeys(table string) *Keys {
-	k := &Keys{m: make(map[Key]*keyRow), segments: make(map[Segment]*segment)}
+	k := &Keys{m: make(map[Key]*keyRow), segments: make(map[id.Tenant][]*segment)}
 	k.table, k.columns, k.segmented = table, []string{"day", "target", "fingerprint", "at"}, true
 	return k
 }
@@ -61,7 +65,11 @@ func (k *Keys) count() int { return len(k.m) }
 
 func (k *Keys) settle() {}
 
-func (k *Keys) dueRow(Key) clock.Micros { return 0 }
+func (k *Keys) expect(Key) bool { return true }
+
+func (k *Keys) expectUnsaved() {}
+
+func (k *Keys) dueNow(dueAt, clock.Micros) bool { return false }
 
 func (k *Keys) resident(key Key) bool {
 	if _, ok := k.m[key]; ok {
@@ -72,9 +80,9 @@ func (k *Keys) resident(key Key) bool {
 
 // candidates returns the days that may hold the key.
 func (k *Keys) candidates(key Key) (days []int64) {
-	for s, seg := range k.segments {
-		if s.Tenant == key.Tenant && (seg.cold || seg.filter.Has(key.ID)) {
-			days = append(days, s.Day)
+	for _, seg := range k.segments[key.Tenant] {
+		if seg.cold || seg.filter.Has(key.ID) {
+			days = append(days, seg.day)
 		}
 	}
 	return days
@@ -117,21 +125,33 @@ func (k *Keys) Peek(key Key) *KeyEntry {
 // Put says what a new key stands for. Only Apply may call it.
 func (k *Keys) Put(key Key, e KeyEntry) {
 	w := &keyRow{key: key, e: e, hot: true, pinned: true}
-	k.m[key] = w
+	if old, ok := k.m[key]; ok { // known not to exist
+		*old = *w
+		w = old
+	} else {
+		k.add(w)
+	}
 	k.dirty = append(k.dirty, w)
 	k.segment(Segment{key.Tenant, Day(e.At)}).filter.Add(key.ID)
+}
+
+func (k *Keys) add(w *keyRow) {
+	k.m[w.key] = w
+	k.order.push(w)
+	k.added++
 }
 
 // Day returns the number of the UTC day that a time falls into, from 1970-01-01.
 func Day(at clock.Micros) int64 { return int64(at / clock.Day) }
 
 func (k *Keys) segment(s Segment) *segment {
-	seg := k.segments[s]
-	if seg == nil {
-		seg = &segment{filter: store.NewFilter(0)}
-		k.segments[s] = seg
+	list := k.segments[s.Tenant]
+	at, ok := slices.BinarySearchFunc(list, s.Day, func(seg *segment, day int64) int { return cmp.Compare(day, seg.day) })
+	if !ok {
+		list = slices.Insert(list, at, &segment{day: s.Day, filter: store.NewFilter(0)})
+		k.segments[s.Tenant] = list
 	}
-	return seg
+	return list[at]
 }
 
 // list says which segments the store has; their filters are still to be filled.
@@ -174,7 +194,7 @@ func (k *Keys) install(key Key, raw any) {
 		w = &keyRow{absent: true}
 	}
 	w.key, w.hot = key, true
-	k.m[key] = w
+	k.add(w)
 }
 
 func (k *Keys) snapshot(dst *TableSave) {
@@ -193,20 +213,42 @@ func (k *Keys) saved() {
 	k.saving = k.saving[:0]
 }
 
+func (k *Keys) unsaved() int { return len(k.dirty) + len(k.saving) }
+
+// evict drops keys that are saved and were not asked for since it last met them, until limit are left.
 func (k *Keys) evict(limit int, _ clock.Micros) {
-	over := len(k.m) - limit
-	for key, w := range k.m {
-		if over <= 0 {
-			return
-		}
+	budget := sweepBudget(k.added)
+	k.added = 0
+	k.order.sweep(len(k.m)-limit, budget, func(w *keyRow) bool {
 		if w.pinned {
-			continue
+			return false
 		}
 		if w.hot {
 			w.hot = false
-			continue
+			return false
 		}
-		delete(k.m, key)
-		over--
-	}
+		k.drop(w)
+		return true
+	})
+}
+
+func (k *Keys) forget() {
+	k.order.sweep(len(k.m), len(k.m), func(w *keyRow) bool {
+		if !w.pinned {
+			k.drop(w)
+		}
+		return !w.pinned
+	})
+}
+
+func (k *Keys) drop(w *keyRow) {
+	delete(k.m, w.key)
+	k.evicted++
+}
+
+// restore empties memory; stored says that the table may have rows.
+func (k *Keys) restore(stored bool) {
+	clear(k.m)
+	clear(k.segments)
+	k.dirty, k.saving, k.order, k.cold = nil, nil, queue[*keyRow]{}, stored
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"sort"
 	"sync"
 
@@ -78,20 +79,16 @@ func assign(dest, args []any) error {
 }
 
 // DueBefore implements State.
-func (m *MemState) DueBefore(_ context.Context, volume int, t Table, before clock.Micros, limit int) (out []DueRow, err error) {
+func (m *MemState) DueBefore(_ context.Context, volume int, t Table, after DueRow, before clock.Micros, limit int) (out []DueRow, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for k, args := range m.tables[TableName(t)] {
-		if at := clock.Micros(args[len(args)-1].(int64)); k.volume == volume && at > 0 && at < before {
-			out = append(out, DueRow{k.key, at})
+		d := DueRow{k.key, clock.Micros(args[len(args)-1].(int64))}
+		if k.volume == volume && d.At > 0 && d.At < before && d.Compare(after) > 0 {
+			out = append(out, d)
 		}
 	}
-	sort.Slice(out, func(i, j int) bool {
-		if out[i].At != out[j].At {
-			return out[i].At < out[j].At
-		}
-		return out[i].Key.ID.Compare(out[j].Key.ID) < 0
-	})
+	slices.SortFunc(out, DueRow.Compare)
 	return out[:min(len(out), limit)], nil
 }
 

@@ -1,6 +1,7 @@
 package book
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/koban-pay/koban/internal/clock"
@@ -28,10 +29,15 @@ type Table interface {
 	scan(scan func(dest ...any) error) (any, error)
 	snapshot(dst *TableSave)
 	saved()
+	unsaved() int
 	evict(limit int, keepSince clock.Micros)
+	forget()
+	restore(stored bool)
 	count() int
 	settle()
-	dueRow(k Key) clock.Micros
+	expect(Key) bool
+	expectUnsaved()
+	dueNow(d dueAt, now clock.Micros) bool
 }
 
 // tableBase is what the kernel knows of every table.
@@ -43,6 +49,8 @@ type tableBase struct {
 	fresh     clock.Micros // every row whose id was made at or after this time is in memory (rule B12)
 	newest    clock.Micros // the latest time in any row's id
 	due       dueHeap
+	evicted   int64 // rows dropped so far
+	added     int   // rows that came into memory since the last eviction
 }
 
 // Rows holds the rows of one table: what is hot or not yet saved stays in memory, the rest is fetched when a command
@@ -54,12 +62,13 @@ type Rows[V any] struct {
 	dirty  []*row[V]
 	saving []*row[V]
 	edited []*row[V] // changed since settle: their due times may have moved
+	order  queue[*row[V]]
 }
 
 type row[V any] struct {
 	v      V
 	key    Key
-	due    clock.Micros // as last told to the heap
+	queued clock.Micros // the earliest time that the heap has for it, 0 for none
 	absent bool         // known not to exist
 	dirty  bool         // changed since the last snapshot
 	saving bool         // in the snapshot that is being saved
@@ -119,8 +128,7 @@ func (r *Rows[V]) Edit(k Key) *V {
 			panic(fmt.Sprintf("book: %s %v was written without being declared in TouchEvent", r.table, k))
 		}
 		w = &row[V]{key: k}
-		r.m[k] = w
-		r.newest = max(r.newest, k.ID.Time())
+		r.add(w)
 	}
 	w.absent, w.hot = false, true
 	if !w.dirty {
@@ -131,6 +139,13 @@ func (r *Rows[V]) Edit(k Key) *V {
 		r.edited = append(r.edited, w)
 	}
 	return &w.v
+}
+
+func (r *Rows[V]) add(w *row[V]) {
+	r.m[w.key] = w
+	r.order.push(w)
+	r.added++
+	r.newest = max(r.newest, w.key.ID.Time())
 }
 
 // Each calls f for every row in memory; used by tests and by verify, which loads everything.
@@ -155,39 +170,66 @@ func (r *Rows[V]) install(k Key, raw any) {
 	}
 	w, ok := raw.(*row[V])
 	if !ok {
-		r.m[k] = &row[V]{key: k, absent: true, hot: true}
-		return
+		w = &row[V]{absent: true}
 	}
 	w.key, w.hot = k, true
-	r.m[k] = w
-	r.newest = max(r.newest, k.ID.Time())
-	if r.timed {
-		r.expect(w)
-	}
+	r.add(w)
+	r.expectRow(w)
 }
 
 // settle tells the heap the due times of what was changed since the last call.
 func (r *Rows[V]) settle() {
 	for _, w := range r.edited {
-		r.expect(w)
+		r.expectRow(w)
 	}
 	r.edited = r.edited[:0]
 }
 
-func (r *Rows[V]) expect(w *row[V]) {
-	if at := r.schema.Due(&w.v); at != w.due {
-		w.due = at
-		if at > 0 {
-			r.due.push(dueAt{at: at, key: w.key})
+// expect tells the heap when the row is due, if it is in memory.
+func (r *Rows[V]) expect(k Key) bool {
+	w, ok := r.m[k]
+	if ok {
+		r.expectRow(w)
+	}
+	return ok
+}
+
+func (r *Rows[V]) expectUnsaved() {
+	for _, list := range [][]*row[V]{r.dirty, r.saving} {
+		for _, w := range list {
+			r.expectRow(w)
 		}
 	}
 }
 
-func (r *Rows[V]) dueRow(k Key) clock.Micros {
-	if w, ok := r.m[k]; ok && !w.absent && r.timed {
-		return r.schema.Due(&w.v)
+// expectRow puts the row into the heap, unless it comes up early enough already: when it does, it says what it wants.
+func (r *Rows[V]) expectRow(w *row[V]) {
+	if !r.timed || w.absent {
+		return
 	}
-	return 0
+	at := r.schema.Due(&w.v)
+	if at == 0 || at >= r.due.horizon || w.queued > 0 && w.queued <= at {
+		return
+	}
+	w.queued = at
+	r.due.push(dueAt{at: at, key: w.key})
+}
+
+// dueNow reports whether the row of an entry of the heap is due. If so, it comes up again after a while, should the
+// command that is made for it fail.
+func (r *Rows[V]) dueNow(d dueAt, now clock.Micros) bool {
+	w, ok := r.m[d.key]
+	if !ok || w.absent || w.queued != d.at {
+		return false // another entry stands for it, or none has to
+	}
+	w.queued = 0
+	if at := r.schema.Due(&w.v); at == 0 || at > now {
+		r.expectRow(w)
+		return false
+	}
+	w.queued = now + dueRetry
+	r.due.push(dueAt{at: w.queued, key: w.key})
+	return true
 }
 
 func (r *Rows[V]) snapshot(dst *TableSave) {
@@ -195,7 +237,13 @@ func (r *Rows[V]) snapshot(dst *TableSave) {
 	for _, w := range r.dirty {
 		w.dirty, w.saving = false, true
 		dst.Keys = append(dst.Keys, w.key)
+		from := len(dst.Args)
 		dst.Args = r.schema.Args(&w.v, dst.Args)
+		for i := from; i < len(dst.Args); i++ { // the row goes on changing while it is saved
+			if b, ok := dst.Args[i].([]byte); ok {
+				dst.Args[i] = bytes.Clone(b)
+			}
+		}
 		if r.timed {
 			dst.Args = append(dst.Args, int64(r.schema.Due(&w.v)))
 		}
@@ -210,25 +258,43 @@ func (r *Rows[V]) saved() {
 	r.saving = r.saving[:0]
 }
 
-// evict drops rows that are saved and were not read since the last pass, until limit rows are left. Rows whose id was
-// made at or after keepSince stay, so that a fresh id is known to be new without a read.
+func (r *Rows[V]) unsaved() int { return len(r.dirty) + len(r.saving) }
+
+// evict drops rows that are saved and were not read since it last met them, until limit rows are left. Rows whose id
+// was made at or after keepSince stay, so that a fresh id is known to be new without a read, up to twice the limit.
 func (r *Rows[V]) evict(limit int, keepSince clock.Micros) {
-	over := len(r.m) - limit
-	if over <= 0 {
-		return
-	}
-	for k, w := range r.m {
-		if w.dirty || w.saving || k.ID.Time() >= keepSince {
-			continue
-		}
-		if w.hot {
+	budget := sweepBudget(r.added)
+	r.added = 0
+	r.order.sweep(len(r.m)-limit, budget, func(w *row[V]) bool {
+		switch {
+		case w.dirty || w.saving, w.key.ID.Time() >= keepSince && len(r.m) <= 2*limit:
+			return false
+		case w.hot:
 			w.hot = false
-			continue
+			return false
 		}
-		delete(r.m, k)
-		r.fresh = max(r.fresh, k.ID.Time()+clock.Millisecond)
-		if over--; over <= 0 {
-			return
+		r.drop(w)
+		return true
+	})
+}
+
+func (r *Rows[V]) forget() {
+	r.order.sweep(len(r.m), len(r.m), func(w *row[V]) bool {
+		if w.dirty || w.saving {
+			return false
 		}
-	}
+		r.drop(w)
+		return true
+	})
+}
+
+func (r *Rows[V]) drop(w *row[V]) {
+	delete(r.m, w.key)
+	r.fresh = max(r.fresh, w.key.ID.Time()+clock.Millisecond)
+	r.evicted++
+}
+
+func (r *Rows[V]) restore(bool) {
+	clear(r.m)
+	r.dirty, r.saving, r.edited, r.order, r.due = nil, nil, nil, queue[*row[V]]{}, dueHeap{}
 }

@@ -2,6 +2,7 @@ package book
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,8 +10,6 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 )
-
-var errFenced = fault.Fenced.New("")
 
 // Saver lets the state tables of a service's books follow their journals: at once when they are idle, every 50 ms
 // under load, in one transaction for all of them (rule B10). It also looks after due times and evicts cold rows.
@@ -24,16 +23,17 @@ type Saver struct {
 
 	cancel context.CancelFunc
 	done   chan struct{}
+	work   sync.WaitGroup
 	rows   atomic.Int64
 	saves  atomic.Int64
 	failed atomic.Int64
+	urgent atomic.Int64
 	paused atomic.Bool
 }
 
 const (
 	saveBusy = 50 * time.Millisecond
-	saveIdle = 2 * time.Millisecond
-	saveMany = 64 // commands since the last snapshot that make a service busy
+	saveMany = 64 // commands since the last snapshots that make a service busy
 )
 
 // NewSaver starts the saver of one service's state.
@@ -41,17 +41,18 @@ func NewSaver(state State) *Saver {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Saver{state: state, wake: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
 	go s.run(ctx)
-	go s.keep(ctx)
+	s.work.Go(func() { s.keep(ctx) })
 	return s
 }
 
-// Close saves what is durable and stops.
+// Close saves what is durable and stops. Close the writer first.
 func (s *Saver) Close() {
 	s.cancel()
+	s.work.Wait()
 	<-s.done
 }
 
-// SaverStats are a saver's figures for metrics.
+// SaverStats are a saver's figures for metrics: saves done, rows in them, and saves that failed and were tried again.
 type SaverStats struct{ Saves, Rows, Failed int64 }
 
 // Stats returns the saver's figures.
@@ -61,13 +62,26 @@ func (s *Saver) add(b *Book) {
 	s.mu.Lock()
 	s.books = append(s.books, b)
 	s.mu.Unlock()
+	s.poke()
 }
 
-// take receives a snapshot whose block is durable.
-func (s *Saver) take(set *SaveSet) {
+func (s *Saver) leave(b *Book) {
 	s.mu.Lock()
-	s.ready = append(s.ready, set)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	s.books = without(s.books, b)
+}
+
+// landed says that a block is durable, and the snapshot that was taken with it, if there is one.
+func (s *Saver) landed(set *SaveSet) {
+	if set != nil {
+		s.mu.Lock()
+		s.ready = append(s.ready, set)
+		s.mu.Unlock()
+	}
+	s.poke()
+}
+
+func (s *Saver) poke() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -76,22 +90,24 @@ func (s *Saver) take(set *SaveSet) {
 
 func (s *Saver) run(ctx context.Context) {
 	defer close(s.done)
+	var tick <-chan time.Time // nil: nothing was collected for a while
 	for ctx.Err() == nil {
-		wait := saveIdle
-		if s.busy() {
-			wait = saveBusy
-		}
 		select {
 		case <-ctx.Done():
-		case <-clock.Pause(wait):
+		case <-s.wake:
+		case <-tick:
+			tick = nil
 		}
-		s.collect()
+		if tick == nil || !s.busy() {
+			tick = nil
+			if s.collect() {
+				tick = clock.Pause(saveBusy)
+			}
+		}
 		s.flush(ctx)
 	}
-	last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
 	s.collect()
-	s.flush(last)
+	s.save(context.WithoutCancel(ctx), s.take())
 }
 
 func (s *Saver) list() []*Book {
@@ -101,6 +117,9 @@ func (s *Saver) list() []*Book {
 }
 
 func (s *Saver) busy() bool {
+	if s.urgent.Load() > 0 {
+		return false
+	}
 	n := 0
 	for _, b := range s.list() {
 		b.mu.Lock()
@@ -110,71 +129,179 @@ func (s *Saver) busy() bool {
 	return n >= saveMany
 }
 
-// collect takes snapshots of the books that stand still, and asks the others for one with their next block.
-func (s *Saver) collect() {
+// collect takes snapshots of the books that stand still, and asks the others for one with their next block. It reports
+// whether there was anything to save.
+func (s *Saver) collect() (found bool) {
 	for _, b := range s.list() {
 		b.mu.Lock()
 		set := b.core.Snapshot()
 		if set == nil && b.core.Unsaved() > 0 {
 			b.wantSet = true
 		}
+		found = found || b.core.Unsaved() > 0
 		b.mu.Unlock()
 		if set != nil {
-			s.take(set)
+			s.mu.Lock()
+			s.ready = append(s.ready, set)
+			s.mu.Unlock()
 		}
 	}
+	return found
 }
 
-// flush writes the snapshots that are ready. A failed save is tried again until it succeeds; the books go on
-// meanwhile, only memory grows.
-func (s *Saver) flush(ctx context.Context) {
+func (s *Saver) take() []*SaveSet {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	sets := s.ready
 	s.ready = nil
-	s.mu.Unlock()
-	if len(sets) == 0 {
-		return
-	}
-	lost, err := s.state.Save(ctx, sets)
-	for n := 0; err != nil; n++ {
-		s.failed.Add(1)
-		if ctx.Err() != nil {
+	return sets
+}
+
+// flush writes the snapshots that are ready. A failed save is tried again until it succeeds; the books go on meanwhile,
+// until they hold too many rows that are not saved.
+func (s *Saver) flush(ctx context.Context) {
+	sets := s.take()
+	for n := 1; len(sets) > 0; n++ {
+		if sets = s.save(ctx, sets); len(sets) == 0 {
 			return
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-clock.Pause(min(time.Duration(n+1)*20*time.Millisecond, time.Second)):
-		}
-		lost, err = s.state.Save(ctx, sets)
-	}
-	s.saves.Add(1)
-	byName := make(map[string]*SaveSet, len(sets))
-	for _, set := range sets {
-		byName[set.Book] = set
-		for i := range set.Tables {
-			s.rows.Add(int64(len(set.Tables[i].Keys)))
-		}
-	}
-	for _, name := range lost {
-		byName[name] = nil
-	}
-	for _, b := range s.list() {
-		set, mine := byName[b.name]
-		if mine {
-			b.saved(set)
+		case <-clock.Pause(min(time.Duration(n)*20*time.Millisecond, time.Second)):
 		}
 	}
 }
 
-// saved marks a snapshot as written; nil means that another process saves these tables now.
+// save writes snapshots and returns those to be tried again.
+func (s *Saver) save(ctx context.Context, sets []*SaveSet) (again []*SaveSet) {
+	if len(sets) == 0 {
+		return nil
+	}
+	lost, err := s.state.Save(ctx, sets)
+	if err != nil {
+		s.failed.Add(1)
+		return sets
+	}
+	s.saves.Add(1)
+	for _, set := range sets {
+		b := s.find(set.Book)
+		switch {
+		case b == nil:
+		case !slices.Contains(lost, set.Book):
+			for i := range set.Tables {
+				s.rows.Add(int64(len(set.Tables[i].Keys)))
+			}
+			b.saved(set)
+		case b.adopt(ctx):
+			again = append(again, set)
+		}
+	}
+	return again
+}
+
+func (s *Saver) find(name string) *Book {
+	for _, b := range s.list() {
+		if b.name == name {
+			return b
+		}
+	}
+	return nil
+}
+
+// saved marks a snapshot as written.
 func (b *Book) saved(set *SaveSet) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if set == nil {
-		b.core.Fence()
-		return
+	if b.core.Ended() == nil {
+		b.core.Saved(set)
+		b.core.Evict(b.limits.Rows, b.clk.Now()-b.limits.Keep)
 	}
-	b.core.Saved(set)
-	b.core.Evict(b.limits.Rows, b.clk.Now()-b.limits.Keep)
+	b.release()
+}
+
+// adopt is called when the tables are not where the last save left them. If the writer before has saved once more, what
+// it knew when it was overtaken, then we go on from there; else another one saves them now, and we are fenced.
+func (b *Book) adopt(ctx context.Context) bool {
+	p, err := b.state.Saved(ctx, b.name)
+	if err != nil {
+		return true // nothing is known; tried again
+	}
+	ours, err := stands(ctx, b.log, p.Head)
+	if err != nil {
+		return true
+	}
+	b.mu.Lock()
+	defer b.release()
+	if ours && p.Head.Seq > 0 && p.Head.Epoch < b.core.Head().Epoch && p.Head.Seq < b.core.Durable().Seq {
+		b.core.Stands(p.Head)
+		return true
+	}
+	b.core.Fence()
+	return false
+}
+
+// syncWait is a caller who waits until the tables stand for a block.
+type syncWait struct {
+	seq uint64
+	ch  chan error
+}
+
+// Sync returns once the tables hold whatever was durable when it was called, so that a query sees what its caller wrote.
+//
+// Errors: fault.Timeout if ctx ends first; fault.Fenced if a book was taken over; fault.Unavailable if the saver ends.
+func (s *Saver) Sync(ctx context.Context) error {
+	s.urgent.Add(1)
+	defer s.urgent.Add(-1)
+	var waits []chan error
+	for _, b := range s.list() {
+		if ch := b.sync(); ch != nil {
+			waits = append(waits, ch)
+		}
+	}
+	s.poke()
+	for _, ch := range waits {
+		select {
+		case err := <-ch:
+			if err != nil {
+				return err
+			}
+		case <-s.done:
+			return fault.Unavailable.New("the state tables are not being saved any more")
+		case <-ctx.Done():
+			return fault.Timeout.New("").Because(ctx.Err())
+		}
+	}
+	return nil
+}
+
+// sync returns a channel that hears once the tables hold what is durable now, nil if they do.
+func (b *Book) sync() chan error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.core.ended == nil && b.core.Unsaved() == 0 {
+		return nil
+	}
+	ch := make(chan error, 1)
+	if b.core.ended != nil {
+		ch <- b.core.ended
+		return ch
+	}
+	b.syncs = append(b.syncs, syncWait{b.core.Durable().Seq, ch})
+	return ch
+}
+
+// tellSyncs wakes who waited for what the tables hold by now. Callers hold the lock.
+func (b *Book) tellSyncs() {
+	left := b.syncs[:0]
+	for _, w := range b.syncs {
+		switch {
+		case b.core.ended != nil:
+			w.ch <- b.core.ended
+		case b.core.SavedHead().Seq >= w.seq:
+			w.ch <- nil
+		default:
+			left = append(left, w)
+		}
+	}
+	b.syncs = left
 }

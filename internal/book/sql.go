@@ -214,11 +214,13 @@ func (s *SQLState) SegmentKeys(ctx context.Context, volume int, k *Keys, g Segme
 }
 
 // DueBefore implements State.
-func (s *SQLState) DueBefore(ctx context.Context, volume int, t Table, before clock.Micros, limit int) (out []DueRow, err error) {
+func (s *SQLState) DueBefore(ctx context.Context, volume int, t Table, after DueRow, before clock.Micros, limit int) (out []DueRow, err error) {
 	b := t.base()
 	err = s.db.Read(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, "SELECT tenant, id, due FROM "+b.table+
-			" WHERE volume = $1 AND due > 0 AND due < $2 ORDER BY due LIMIT $3", int64(volume), int64(before), int64(limit))
+			" WHERE volume = $1 AND due > 0 AND due >= $2 AND due < $3 AND (due > $2 OR tenant > $4 OR tenant = $4 AND id > $5)"+
+			" ORDER BY due, tenant, id LIMIT $6", int64(volume), int64(after.At), int64(before), int64(after.Key.Tenant),
+			after.Key.ID[:], int64(limit))
 		if err != nil {
 			return err
 		}

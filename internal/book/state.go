@@ -1,6 +1,7 @@
 package book
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/koban-pay/koban/internal/clock"
@@ -16,8 +17,9 @@ type State interface {
 	// Load fetches rows in one snapshot, one read per table, and the position they stand for. The result has one
 	// entry per want, nil where there is no row.
 	Load(ctx context.Context, book string, volume int, wants []Want) ([]any, Position, error)
-	// DueBefore returns up to limit rows of a table that are due before the given time, earliest first.
-	DueBefore(ctx context.Context, volume int, t Table, before clock.Micros, limit int) ([]DueRow, error)
+	// DueBefore returns up to limit rows of a table that come after the given one in the order of due time, tenant and
+	// id, and are due before the given time.
+	DueBefore(ctx context.Context, volume int, t Table, after DueRow, before clock.Micros, limit int) ([]DueRow, error)
 	// Segments lists the days that an index of keys has, and SegmentKeys reads one of them in the order of its keys.
 	Segments(ctx context.Context, volume int, k *Keys) ([]Segment, error)
 	SegmentKeys(ctx context.Context, volume int, k *Keys, s Segment, after id.ID, limit int) ([]id.ID, error)
@@ -39,6 +41,11 @@ type Position struct {
 type DueRow struct {
 	Key Key
 	At  clock.Micros
+}
+
+// Compare orders rows by due time, tenant and id.
+func (d DueRow) Compare(e DueRow) int {
+	return cmp.Or(cmp.Compare(d.At, e.At), cmp.Compare(d.Key.Tenant, e.Key.Tenant), d.Key.ID.Compare(e.Key.ID))
 }
 
 // SaveSet is what changed in one book's tables between two blocks.

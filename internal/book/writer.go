@@ -5,7 +5,8 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
-	"sort"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,28 +25,31 @@ type Writer struct {
 	rnd    io.Reader
 	hooks  Hooks
 
-	mu     sync.Mutex
-	queue  []*Book
-	notes  []noteCall
-	wake   chan struct{}
-	done   chan struct{}
-	life   context.Context // ends when the writer closes
-	cancel context.CancelFunc
+	mu      sync.Mutex
+	books   []*Book // all that were opened with it
+	queue   []*Book
+	notes   []noteCall
+	closing bool
+	wake    chan struct{}
+	done    chan struct{}
+	life    context.Context // ends when the writer closes
+	cancel  context.CancelFunc
+	work    sync.WaitGroup // what goes on beside the writing
 
 	commits atomic.Int64
 	blocks  atomic.Int64
 	events  atomic.Int64
-	stopped atomic.Bool
 }
 
 // Hooks let a process watch its writer.
 type Hooks struct {
-	// Fatal is told when the journal cannot be written any more: the process has to end (a failed fsync must not be
-	// tried again). It must not return.
+	// Fatal is told when the process has to end: the journal cannot be written any more (a failed fsync must not be
+	// tried again), or a machine met an impossible state (*PanicError). It should not return; until the process ends,
+	// what it was about is answered with "unknown" or refused. Nil means panic.
 	Fatal func(error)
 	// Alarm is told of a clock that steps (rule B7); nothing is stamped until it is right again.
 	Alarm func(error)
-	// Committed is called after each commit, before its answers are told, with the blocks in it.
+	// Committed is called after each commit, before its answers are told, with the blocks that are durable by it.
 	Committed func([]*journal.Block)
 }
 
@@ -62,12 +66,45 @@ func NewWriter(log Log, clk clock.Clock, shared bool, rnd io.Reader, hooks Hooks
 	return w
 }
 
-// Close stops the writer. Callers who still wait hear "unknown" by their own deadlines: what is in flight may or may
-// not become durable.
-func (w *Writer) Close() {
-	w.stopped.Store(true)
-	w.cancel()
+// Close stops the writer: its books take no more commands, what was decided is written unless ctx ends first, and
+// whoever waits then hears "unknown". Close the savers after it, so that the tables hold what was written.
+func (w *Writer) Close(ctx context.Context) {
+	w.stop()
+	stop := context.AfterFunc(ctx, w.cancel)
+	w.poke()
 	<-w.done
+	stop()
+	w.cancel()
+	w.work.Wait()
+}
+
+// join adds a book; false if the writer is closing.
+func (w *Writer) join(b *Book) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.closing {
+		w.books = append(w.books, b)
+	}
+	return !w.closing
+}
+
+func (w *Writer) leave(b *Book) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.books = without(w.books, b)
+}
+
+// without returns a new list, for others may be reading the old one.
+func without(books []*Book, b *Book) []*Book {
+	return slices.DeleteFunc(slices.Clone(books), func(x *Book) bool { return x == b })
+}
+
+// fatal reports what the process has to end for.
+func (w *Writer) fatal(err error) {
+	if w.hooks.Fatal == nil {
+		panic(err)
+	}
+	w.hooks.Fatal(err)
 }
 
 // WriterStats are a writer's figures for metrics.
@@ -82,6 +119,10 @@ func (w *Writer) push(b *Book) {
 	w.mu.Lock()
 	w.queue = append(w.queue, b)
 	w.mu.Unlock()
+	w.poke()
+}
+
+func (w *Writer) poke() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
@@ -97,19 +138,23 @@ type noteCall struct {
 // PutNotes keeps personal data beside the record (rule B14), in the next commit. Notes that stand already stay as they
 // are. It returns once they are durable; write them before the command that refers to them.
 //
-// Errors: the context's, and then the notes may or may not have been kept.
+// Errors: fault.ShuttingDown; fault.Timeout if ctx ends, or fault.Unavailable if the writer does, and then the notes may
+// or may not have been kept.
 func (w *Writer) PutNotes(ctx context.Context, notes []journal.Note) error {
 	call := noteCall{notes, make(chan struct{})}
 	w.mu.Lock()
+	if w.closing {
+		w.mu.Unlock()
+		return fault.ShuttingDown.New("")
+	}
 	w.notes = append(w.notes, call)
 	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
+	w.poke()
 	select {
 	case <-call.done:
 		return nil
+	case <-w.done:
+		return fault.Unavailable.New("")
 	case <-ctx.Done():
 		return fault.Timeout.New("").Because(ctx.Err())
 	}
@@ -124,27 +169,57 @@ func (w *Writer) salt() (s [16]byte) {
 }
 
 func (w *Writer) run(ctx context.Context) {
-	defer close(w.done)
+	defer w.finish()
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.wake:
+		w.mu.Lock()
+		books, notes, closing := w.queue, w.notes, w.closing
+		w.queue, w.notes = nil, nil
+		w.mu.Unlock()
+		if len(books)+len(notes) == 0 {
+			if closing {
+				return
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-w.wake:
+			}
+			continue
 		}
 		if !w.steady(ctx) {
 			return
 		}
-		w.mu.Lock()
-		books, notes := w.queue, w.notes
-		w.queue, w.notes = nil, nil
-		w.mu.Unlock()
 		if err := w.commit(ctx, books, notes); err != nil {
-			if ctx.Err() == nil && w.hooks.Fatal != nil {
-				w.hooks.Fatal(err)
+			if ctx.Err() == nil {
+				w.stop()
+				w.fatal(err)
 			}
 			return
 		}
 	}
+}
+
+// stop takes no more work.
+func (w *Writer) stop() {
+	w.mu.Lock()
+	w.closing = true
+	books := w.books
+	w.mu.Unlock()
+	for _, b := range books {
+		b.close()
+	}
+}
+
+// finish lets everyone who still waits hear that nobody knows.
+func (w *Writer) finish() {
+	w.stop()
+	w.mu.Lock()
+	books := w.books
+	w.mu.Unlock()
+	for _, b := range books {
+		b.end()
+	}
+	close(w.done)
 }
 
 // maxDrift is how far the wall clock may move against the monotonic one before nothing is stamped any more.
@@ -187,13 +262,12 @@ type batch struct {
 }
 
 func (w *Writer) commit(ctx context.Context, books []*Book, notes []noteCall) error {
-	sort.Slice(books, func(i, j int) bool { return books[i].name < books[j].name })
+	slices.SortFunc(books, func(a, b *Book) int { return strings.Compare(a.name, b.name) })
 	var t batch
 	for _, b := range books {
 		block, answers, head := b.seal()
 		if block != nil {
 			t.books, t.Blocks = append(t.books, b), append(t.Blocks, block)
-			w.events.Add(int64(len(block.Events)))
 		}
 		if len(answers) > 0 {
 			t.readers, t.Check, t.answers = append(t.readers, b), append(t.Check, head), append(t.answers, answers)
@@ -209,11 +283,7 @@ func (w *Writer) commit(ctx context.Context, books []*Book, notes []noteCall) er
 	if err != nil {
 		return err
 	}
-	w.commits.Add(1)
-	w.blocks.Add(int64(len(t.Blocks)))
-	if w.hooks.Committed != nil {
-		w.hooks.Committed(t.Blocks)
-	}
+	w.count(t, fate)
 	for _, n := range notes {
 		close(n.done)
 	}
@@ -226,17 +296,17 @@ func (w *Writer) commit(ctx context.Context, books []*Book, notes []noteCall) er
 	return nil
 }
 
-// tell gives answers whose head was checked: they stand if nobody took the book over.
-func (b *Book) tell(answers []Answer, stale bool) {
-	if stale {
-		b.mu.Lock()
-		b.core.Fence()
-		b.mu.Unlock()
-	}
-	for _, a := range answers {
-		if stale {
-			a.a.reply, a.a.err = nil, errFenced
+func (w *Writer) count(t batch, fate journal.Fate) {
+	durable := make([]*journal.Block, 0, len(t.Blocks))
+	for i, b := range t.Blocks {
+		if !fate.Fenced[i] {
+			durable = append(durable, b)
+			w.events.Add(int64(len(b.Events)))
 		}
-		a.Tell()
+	}
+	w.commits.Add(1)
+	w.blocks.Add(int64(len(durable)))
+	if w.hooks.Committed != nil && len(durable) > 0 {
+		w.hooks.Committed(durable)
 	}
 }

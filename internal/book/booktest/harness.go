@@ -2,6 +2,7 @@ package booktest
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -54,7 +55,7 @@ func (h *Harness) Do(cmd any) (reply any, err error) {
 	told := false
 	h.submit(cmd, func(r any, e error) { reply, err, told = r, e, true })
 	h.commit()
-	for _, a := range h.core.Ready() {
+	for _, a := range append(h.core.Ready(), h.core.Answers()...) {
 		a.Tell()
 	}
 	if !told {
@@ -104,9 +105,7 @@ func (h *Harness) Save() {
 	if err := book.SaveNow(context.Background(), h.core, h.State); err != nil {
 		h.t.Fatalf("booktest: save: %v", err)
 	}
-	for range 2 { // the first pass only takes the rows' heat
-		h.core.Evict(0, h.Clock.Now()+clock.Day)
-	}
+	h.core.Forget()
 }
 
 // Advance moves the clock and runs what becomes due.
@@ -117,7 +116,8 @@ func (h *Harness) Advance(d time.Duration) {
 		if !book.Timed(t) {
 			continue
 		}
-		due, err := h.State.DueBefore(context.Background(), h.volume, t, h.Clock.Now()+1, 1000)
+		h.core.Ahead(t, h.Clock.Now()+1)
+		due, err := h.State.DueBefore(context.Background(), h.volume, t, book.DueRow{}, h.Clock.Now()+1, math.MaxInt)
 		if err != nil {
 			h.t.Fatalf("booktest: due: %v", err)
 		}
@@ -126,16 +126,15 @@ func (h *Harness) Advance(d time.Duration) {
 		}
 	}
 	for {
-		cmd, wants := h.core.Due(h.Clock.Now())
-		switch {
-		case wants != nil:
-			h.fetch(wants)
-		case cmd != nil:
+		cmds, wants := h.core.Due(h.Clock.Now(), 1)
+		if len(cmds)+len(wants) == 0 {
+			return
+		}
+		h.fetch(wants)
+		for _, cmd := range cmds {
 			if _, err := h.Do(cmd); err != nil {
 				h.t.Logf("booktest: due command %T: %v", cmd, err)
 			}
-		default:
-			return
 		}
 	}
 }
