@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	pointsv1 "github.com/koban-pay/koban/gen/koban/points/v1"
-	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 )
 
