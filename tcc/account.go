@@ -32,3 +32,9 @@ type Leg struct {
 	Pending bool // on hold, not posted
 	Amount  money.Amount
 }
+
+// BlockRef names a block of a participant's journal, as a Receipt told it.
+type BlockRef struct {
+	Book string
+	Seq  uint64
+}

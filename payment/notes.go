@@ -1,0 +1,49 @@
+package payment
+
+import (
+	"encoding/json"
+	"unicode/utf8"
+
+	"github.com/koban-pay/koban/fault"
+)
+
+// callerNote is the caller's own data about a payment: free text, so it stands beside the journal (rule B14).
+type callerNote struct {
+	Reference string            `json:"reference,omitempty"`
+	Metadata  map[string]string `json:"metadata,omitempty"`
+}
+
+// maxNote bounds what is kept beside one payment, in bytes.
+const maxNote = 16 << 10
+
+// note returns the bytes of a note, nil if the caller said nothing.
+func note(reference *string, metadata map[string]string) ([]byte, error) {
+	if reference == nil && len(metadata) == 0 {
+		return nil, nil
+	}
+	n := callerNote{Metadata: metadata}
+	if reference != nil {
+		n.Reference = *reference
+	}
+	for k, v := range metadata {
+		if !utf8.ValidString(k) || !utf8.ValidString(v) || k == "" {
+			return nil, fault.InvalidRequest.New("expected text with a name").WithParam("metadata")
+		}
+	}
+	b, err := json.Marshal(n)
+	if err != nil {
+		return nil, fault.InvalidRequest.New("").WithParam("metadata").Because(err)
+	}
+	if len(b) > maxNote {
+		return nil, fault.RequestTooLarge.New("reference and metadata have %d bytes; at most %d are kept", len(b), maxNote).WithParam("metadata")
+	}
+	return b, nil
+}
+
+// readNote is the inverse of note; what was erased is empty.
+func readNote(b []byte) (n callerNote) {
+	if json.Unmarshal(b, &n) != nil {
+		return callerNote{}
+	}
+	return n
+}

@@ -1,0 +1,30 @@
+package payment
+
+import (
+	"context"
+
+	codev1 "github.com/koban-pay/koban/gen/koban/code/v1"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/tcc"
+)
+
+// Sessions is the part of the code service that a payment by code needs: who scanned what.
+type Sessions interface {
+	GetSession(context.Context, *codev1.GetSessionRequest) (*codev1.Session, error)
+}
+
+// Accounts tells whether an account exists. A payment to nobody would land in suspense; it is refused at the door.
+type Accounts interface {
+	Exists(ctx context.Context, t id.Tenant, account id.ID) (bool, error)
+}
+
+// Entries tells what the journals of the participants say of one payment, in the given blocks.
+type Entries interface {
+	Entries(ctx context.Context, t id.Tenant, payment id.ID, blocks []tcc.BlockRef) ([]tcc.Entry, error)
+}
+
+// Blocks reads the journal.
+type Blocks interface {
+	Read(ctx context.Context, book string, from uint64, limit int) ([]*journal.Block, error)
+}

@@ -1,0 +1,636 @@
+package payment
+
+import (
+	"context"
+	"encoding/base32"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/koban-pay/koban/fault"
+	codev1 "github.com/koban-pay/koban/gen/koban/code/v1"
+	paymentv1 "github.com/koban-pay/koban/gen/koban/payment/v1"
+	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/rpc"
+	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/tcc"
+)
+
+// Handler serves koban.payment.v1.PaymentService.
+type Handler struct {
+	Service  *Service
+	IDs      *id.Codec
+	Sessions Sessions
+	Accounts Accounts
+	Entries  map[Participant]Entries
+	Blocks   Blocks
+}
+
+// replyMargin is what is left of a caller's deadline for answering: a payment that is durable is answered 202 before
+// the caller goes away.
+const replyMargin = 300 * clock.Millisecond
+
+// CreatePayment serves POST /v1/payments.
+func (h *Handler) CreatePayment(ctx context.Context, q *paymentv1.CreatePaymentRequest) (*paymentv1.Payment, error) {
+	r, err := h.request(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	o, err := h.Service.Create(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return h.finish(ctx, o, q.Async)
+}
+
+// request turns a message into a request, and refuses what can never succeed without binding the key.
+func (h *Handler) request(ctx context.Context, q *paymentv1.CreatePaymentRequest) (Request, error) {
+	c := rpc.From(ctx)
+	r := Request{Caller: callerOf(c), Tenant: c.Principal.Tenant, Capture: Automatic}
+	if q.Kind != paymentv1.PaymentKind_PAYMENT_KIND_CHARGE {
+		return r, fault.InvalidRequest.New("expected charge; refunds are made at /v1/payments/{id}/refunds").WithParam("kind")
+	}
+	if q.Capture == paymentv1.CaptureMode_CAPTURE_MODE_MANUAL {
+		r.Capture = Manual
+	}
+	fixed, err := h.parties(ctx, q, &r)
+	if err != nil {
+		return r, err
+	}
+	if r.Amount, err = chargeAmount(q.Amount, fixed); err != nil {
+		return r, err
+	}
+	if r.Sources, err = h.sources(q.Sources, r.Amount, r.Customer); err != nil {
+		return r, err
+	}
+	if r.Note, err = note(q.Reference, q.Metadata); err != nil {
+		return r, err
+	}
+	return r, h.known(ctx, r)
+}
+
+// parties finds out who pays whom: from the session, or as the request says. It returns the amount that a scanned code
+// carries, if it does.
+func (h *Handler) parties(ctx context.Context, q *paymentv1.CreatePaymentRequest, r *Request) (fixed *typev1.Money, err error) {
+	customer, merchant := q.GetCustomer(), q.GetMerchant()
+	if q.Session == nil && (customer == "" || merchant == "") {
+		return nil, fault.MissingField.New("expected a session, or merchant and customer").WithParam("session")
+	}
+	if q.Session != nil {
+		if r.Session, err = h.parse(id.Session, q.GetSession(), "session"); err != nil {
+			return nil, err
+		}
+		s, err := h.Sessions.GetSession(ctx, &codev1.GetSessionRequest{Id: q.GetSession()})
+		if err != nil {
+			return nil, param(err, "session")
+		}
+		if fixed = s.Amount; customer == "" {
+			customer = s.Customer
+		}
+		if merchant == "" {
+			merchant = s.GetMerchant().GetId()
+		}
+	}
+	if r.Customer, err = h.parse(id.Customer, customer, "customer"); err != nil {
+		return nil, err
+	}
+	r.Merchant, err = h.parse(id.Merchant, merchant, "merchant")
+	return fixed, err
+}
+
+func chargeAmount(asked, fixed *typev1.Money) (money.Amount, error) {
+	if asked == nil {
+		asked = fixed
+	}
+	if asked == nil {
+		return money.Amount{}, fault.MissingField.New("expected an amount; the code carries none").WithParam("amount")
+	}
+	return amountOf(asked, "amount")
+}
+
+func amountOf(m *typev1.Money, field string) (money.Amount, error) {
+	c, err := money.ParseCurrency(m.Currency)
+	if err != nil {
+		return money.Amount{}, fault.InvalidCurrency.New("").WithParam(field + ".currency")
+	}
+	if m.Value < 1 || m.Value > money.MaxWire {
+		return money.Amount{}, fault.InvalidAmount.New("").WithParam(field + ".value")
+	}
+	return money.Of(m.Value, c), nil
+}
+
+// sources turns the request's sources into amounts that add up: the one without an amount takes the rest.
+func (h *Handler) sources(list []*paymentv1.SourceRequest, amount money.Amount, customer id.ID) ([]Source, error) {
+	if amount.Currency == money.PT {
+		return nil, fault.InvalidCurrency.New("a payment is in money; points are a source of it").WithParam("amount.currency")
+	}
+	if len(list) == 0 {
+		list = []*paymentv1.SourceRequest{{Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE}}
+	}
+	rest, open := amount.Minor, -1
+	var out []Source
+	for i, q := range list {
+		s := Source{Type: FromBalance, Account: customer.Facet(tcc.BalanceAccount)}
+		if q.Type == paymentv1.SourceType_SOURCE_TYPE_POINTS {
+			s.Type, s.Account = FromPoints, customer.Facet(tcc.PointsAccount)
+		}
+		switch {
+		case q.Amount == nil && open >= 0:
+			return nil, fault.SourcesMismatch.New("only one source may be left without an amount").WithParam("sources")
+		case q.Amount == nil:
+			open = i
+		default:
+			a, err := amountOf(q.Amount, "sources.amount")
+			if err != nil {
+				return nil, err
+			}
+			if a.Currency != amount.Currency && !(s.Type == FromPoints && a.Currency == money.PT) {
+				return nil, fault.CurrencyMismatch.New("the payment is in %s", amount.Currency).WithParam("sources.amount.currency")
+			}
+			s.Amount = a.Minor
+			rest -= a.Minor
+		}
+		out = append(out, s)
+		if rest < 0 {
+			return nil, fault.SourcesMismatch.New("the sources are more than the payment's %d", amount.Minor).WithParam("sources")
+		}
+	}
+	if open >= 0 {
+		out[open].Amount = rest
+	}
+	return out, checkSources(amount, out)
+}
+
+// known requires that customer and merchant exist.
+func (h *Handler) known(ctx context.Context, r Request) error {
+	payer, err := h.Accounts.Exists(ctx, r.Tenant, r.Customer.Facet(tcc.BalanceAccount))
+	if err == nil && !payer {
+		err = fault.CustomerNotFound.New("").WithParam("customer")
+	}
+	if err != nil {
+		return err
+	}
+	payee, err := h.Accounts.Exists(ctx, r.Tenant, r.Merchant.Facet(tcc.PayableAccount))
+	if err == nil && !payee {
+		err = fault.MerchantNotFound.New("").WithParam("merchant")
+	}
+	return err
+}
+
+// CreateRefund serves POST /v1/payments/{id}/refunds.
+func (h *Handler) CreateRefund(ctx context.Context, q *paymentv1.CreateRefundRequest) (*paymentv1.Payment, error) {
+	c := rpc.From(ctx)
+	r := RefundRequest{Caller: callerOf(c), Tenant: c.Principal.Tenant, Merchant: only(c)}
+	var err error
+	if r.Payment, err = h.locate(q.Id); err != nil {
+		return nil, err
+	}
+	if q.Amount != nil {
+		if r.Amount, err = amountOf(q.Amount, "amount"); err != nil {
+			return nil, err
+		}
+	}
+	if r.Note, err = note(q.Reference, nil); err != nil {
+		return nil, err
+	}
+	o, err := h.Service.Refund(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return h.finish(ctx, o, q.Async)
+}
+
+// CapturePayment serves POST /v1/payments/{id}/capture.
+func (h *Handler) CapturePayment(ctx context.Context, q *paymentv1.CapturePaymentRequest) (*paymentv1.Payment, error) {
+	r := OperationRequest{Cause: ByCapture}
+	if q.Amount != nil {
+		var err error
+		if r.Amount, err = amountOf(q.Amount, "amount"); err != nil {
+			return nil, err
+		}
+	}
+	if q.Final != nil && !*q.Final {
+		return nil, fault.InvalidRequest.New("a capture takes all that was authorized, so it is the final one").WithParam("final")
+	}
+	return h.operate(ctx, q.Id, r, q.Async)
+}
+
+// VoidPayment serves POST /v1/payments/{id}/void.
+func (h *Handler) VoidPayment(ctx context.Context, q *paymentv1.VoidPaymentRequest) (*paymentv1.Payment, error) {
+	return h.operate(ctx, q.Id, OperationRequest{Cause: ByVoid}, q.Async)
+}
+
+func (h *Handler) operate(ctx context.Context, text string, r OperationRequest, async bool) (*paymentv1.Payment, error) {
+	c := rpc.From(ctx)
+	r.Caller, r.Tenant, r.Merchant = callerOf(c), c.Principal.Tenant, only(c)
+	var err error
+	if r.Payment, err = h.locate(text); err != nil {
+		return nil, err
+	}
+	o, err := h.Service.Operate(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return h.finish(ctx, o, async)
+}
+
+// finish answers a POST: with the settled facts, with 202 while it is under way, or with the fault it failed with.
+func (h *Handler) finish(ctx context.Context, o Outcome, async bool) (*paymentv1.Payment, error) {
+	c := rpc.From(ctx)
+	if !settledFor(o) && !o.New && !async {
+		rpc.SetRetryAfter(ctx, time.Second)
+		return nil, rpc.Failed(fault.InProgress.New(""), h.IDs.Encode(id.Payment, o.Payment.ID), "")
+	}
+	if !settledFor(o) && !async {
+		wait, cancel := h.patience(ctx, c)
+		o = h.Service.Settle(wait, o)
+		cancel()
+	}
+	if !settledFor(o) {
+		rpc.SetStatus(ctx, 202)
+		rpc.SetRetryAfter(ctx, time.Second)
+		return h.render(ctx, o.Payment, facts{})
+	}
+	f := factsOf(o)
+	if f.failure != "" {
+		payment := ""
+		if o.Operation == nil {
+			payment = h.IDs.Encode(id.Payment, o.Payment.ID)
+		}
+		return nil, rpc.Failed(f.failure.New(""), payment, requestID(c))
+	}
+	return h.render(ctx, o.Payment, f)
+}
+
+// patience is how long a synchronous caller is kept waiting: until shortly before its own deadline.
+func (h *Handler) patience(ctx context.Context, c *rpc.Call) (context.Context, context.CancelFunc) {
+	wait, cancel := context.WithCancel(ctx)
+	if c.Deadline == 0 {
+		return wait, cancel
+	}
+	left := (c.Deadline - replyMargin).Sub(h.Service.Clock.Now())
+	stop := h.Service.Clock.AfterFunc(max(left, 0), cancel)
+	return wait, func() { stop(); cancel() }
+}
+
+// requestID names the first answer to a request for ever, so that its replays are equal to the byte.
+func requestID(c *rpc.Call) string {
+	return "req_" + strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(c.Key[:]))
+}
+
+func callerOf(c *rpc.Call) Caller {
+	return Caller{Key: book.Key{Tenant: c.Principal.Tenant, ID: id.ID(c.Key)}, Fingerprint: c.Fingerprint}
+}
+
+// only returns the merchant that the caller is bound to, nil for callers that are not.
+func only(c *rpc.Call) id.ID {
+	if c.Principal.Role == rpc.Merchant {
+		return c.Principal.Merchant
+	}
+	return id.Nil
+}
+
+// locate reads the id in an address. What cannot be an id of a payment does not exist.
+func (h *Handler) locate(text string) (id.ID, error) {
+	x, err := h.IDs.Decode(id.Payment, text)
+	if err != nil {
+		return x, fault.PaymentNotFound.New("")
+	}
+	return x, nil
+}
+
+// parse reads an id in a body.
+func (h *Handler) parse(p id.Prefix, text, field string) (id.ID, error) {
+	x, err := h.IDs.Decode(p, text)
+	if err != nil {
+		return x, fault.InvalidID.New("%s", err.Error()).WithParam(field)
+	}
+	return x, nil
+}
+
+func param(err error, field string) error {
+	var f *fault.Error
+	if errors.As(err, &f) && f.Param == "" {
+		return f.WithParam(field)
+	}
+	return err
+}
+
+// GetPayment serves GET /v1/payments/{id}.
+func (h *Handler) GetPayment(ctx context.Context, q *paymentv1.GetPaymentRequest) (*paymentv1.Payment, error) {
+	p, err := h.visible(ctx, q.Id)
+	if err != nil {
+		return nil, err
+	}
+	return h.render(ctx, p, facts{})
+}
+
+// visible reads a payment that the caller may see.
+func (h *Handler) visible(ctx context.Context, text string) (*Payment, error) {
+	c := rpc.From(ctx)
+	x, err := h.locate(text)
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.Service.Get(ctx, c.Principal.Tenant, x)
+	if err != nil {
+		return nil, err
+	}
+	if !c.Principal.SeesMerchant(p.Merchant) {
+		return nil, fault.PaymentNotFound.New("")
+	}
+	return p, nil
+}
+
+// pageSize is the length of a page unless the caller says otherwise.
+const pageSize = 20
+
+// ListPayments serves GET /v1/payments.
+func (h *Handler) ListPayments(ctx context.Context, q *paymentv1.ListPaymentsRequest) (*paymentv1.ListPaymentsResponse, error) {
+	c := rpc.From(ctx)
+	f := Filter{Tenant: c.Principal.Tenant, Status: Status(q.Status), Merchant: only(c), Limit: pageSize}
+	if q.Limit != nil {
+		f.Limit = int(*q.Limit)
+	}
+	var err error
+	if q.Customer != nil {
+		if f.Customer, err = h.parse(id.Customer, *q.Customer, "customer"); err != nil {
+			return nil, err
+		}
+	}
+	if q.Merchant != nil {
+		m, err := h.parse(id.Merchant, *q.Merchant, "merchant")
+		if err != nil {
+			return nil, err
+		}
+		if !c.Principal.SeesMerchant(m) {
+			return &paymentv1.ListPaymentsResponse{}, nil
+		}
+		f.Merchant = m
+	}
+	if q.Cursor != nil {
+		if f.Before, err = h.IDs.Decode(id.Payment, *q.Cursor); err != nil {
+			return nil, fault.InvalidCursor.New("").WithParam("cursor")
+		}
+	}
+	f.Limit++
+	list, err := h.Service.List(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	out := &paymentv1.ListPaymentsResponse{}
+	for i, p := range list {
+		if i == f.Limit-1 {
+			next := h.IDs.Encode(id.Payment, list[i-1].ID)
+			out.NextCursor = &next
+			break
+		}
+		m, err := h.render(ctx, p, facts{})
+		if err != nil {
+			return nil, err
+		}
+		out.Items = append(out.Items, m)
+	}
+	return out, nil
+}
+
+// render turns a payment into its message, as it stood at the facts.
+func (h *Handler) render(ctx context.Context, p *Payment, f facts) (*paymentv1.Payment, error) {
+	v := f.seen(p)
+	m := &paymentv1.Payment{Id: h.IDs.Encode(id.Payment, v.ID), Kind: paymentv1.PaymentKind(v.Kind),
+		Status: paymentv1.PaymentStatus(v.Status), ResourceStatus: paymentv1.ResourceStatus(v.Resource),
+		Amount: moneyOf(v.Amount), Captured: v.money(v.Captured), Refunded: v.money(v.Refunded),
+		Customer: h.IDs.Encode(id.Customer, v.Customer), Merchant: h.IDs.Encode(id.Merchant, v.Merchant),
+		CreatedAt: int64(v.CreatedAt), UpdatedAt: int64(v.UpdatedAt), Failure: failureOf(v)}
+	if !v.Session.IsNil() {
+		m.Session = pointer(h.IDs.Encode(id.Session, v.Session))
+	}
+	if !v.Parent.IsNil() {
+		m.Parent = pointer(h.IDs.Encode(id.Payment, v.Parent))
+	}
+	for _, s := range v.Sources {
+		m.Sources = append(m.Sources, &paymentv1.Source{Type: paymentv1.SourceType(s.Type), Account: h.IDs.Encode(id.Account, s.Account),
+			Amount: v.money(s.Amount), Captured: v.money(s.Captured), Refunded: v.money(s.Refunded)})
+	}
+	if at := expiryOf(v); at > 0 {
+		m.ExpiresAt = pointer(int64(at))
+	}
+	b, err := h.Service.Note(ctx, v)
+	if err != nil {
+		return nil, fault.Unavailable.New("the payment's note cannot be read").Because(err)
+	}
+	if n := readNote(b); b != nil {
+		if m.Metadata = n.Metadata; n.Reference != "" {
+			m.Reference = &n.Reference
+		}
+	}
+	return m, nil
+}
+
+func failureOf(v *Payment) *typev1.Failure {
+	if v.Status != Failed {
+		return nil
+	}
+	return &typev1.Failure{Code: string(v.Failure), Message: v.Failure.Summary()}
+}
+
+// expiryOf returns when what is not final ends by itself, 0 if it is final.
+func expiryOf(v *Payment) clock.Micros {
+	switch v.Status {
+	case Accepted:
+		return v.GiveUpAt
+	case Authorized:
+		return v.ExpiresAt
+	default:
+		return 0
+	}
+}
+
+func (p *Payment) money(minor int64) *typev1.Money {
+	return moneyOf(money.Of(minor, p.Amount.Currency))
+}
+
+func moneyOf(a money.Amount) *typev1.Money {
+	return &typev1.Money{Currency: a.Currency.Code(), Value: a.Minor}
+}
+
+func pointer[T any](v T) *T { return &v }
+
+// PublicEvent returns the public event that an event of the payment's journal announces, and its type.
+//
+// Errors: fault.DataDamaged if the event is not understood.
+func (h *Handler) PublicEvent(ctx context.Context, t id.Tenant, typ uint32, body []byte) (string, *paymentv1.PaymentEvent, error) {
+	ev, err := decode(typ, body)
+	if err != nil {
+		return "", nil, fault.DataDamaged.New("an event is not understood").Because(err)
+	}
+	x, st := id.Nil, Standing{}
+	switch e := ev.(type) {
+	case Started:
+		x, st = e.Payment.ID, e.Payment.Standing
+	case Advanced:
+		x, st = e.ID, e.Standing
+	}
+	p, err := h.Service.Get(ctx, t, x)
+	if err != nil {
+		return "", nil, err
+	}
+	f := facts{status: st.Status, resource: st.Resource}
+	v := f.seen(p)
+	m := &paymentv1.PaymentEvent{Id: h.IDs.Encode(id.Payment, v.ID), Kind: paymentv1.PaymentKind(v.Kind),
+		Status: paymentv1.PaymentStatus(v.Status), ResourceStatus: paymentv1.ResourceStatus(v.Resource),
+		Amount: moneyOf(v.Amount), Captured: v.money(v.Captured), Refunded: v.money(v.Refunded),
+		Customer: h.IDs.Encode(id.Customer, v.Customer), Merchant: h.IDs.Encode(id.Merchant, v.Merchant), Failure: failureOf(v)}
+	if !v.Session.IsNil() {
+		m.Session = pointer(h.IDs.Encode(id.Session, v.Session))
+	}
+	if !v.Parent.IsNil() {
+		m.Parent = pointer(h.IDs.Encode(id.Payment, v.Parent))
+	}
+	return kinds[v.Kind].word + "." + strings.ToLower(v.Status.String()), m, nil
+}
+
+// ExplainPayment serves GET /v1/payments/{id}/explain.
+func (h *Handler) ExplainPayment(ctx context.Context, q *paymentv1.ExplainPaymentRequest) (*paymentv1.Explanation, error) {
+	p, err := h.visible(ctx, q.Id)
+	if err != nil {
+		return nil, err
+	}
+	st, err := h.Service.Explain(ctx, p.Tenant, p.ID, h.Blocks, h.Entries)
+	if err != nil {
+		return nil, err
+	}
+	p = st.Payment
+	m := &paymentv1.Explanation{Phase: p.Phase.String(), RollbackPhase: p.Rollback.String()}
+	if m.Payment, err = h.render(ctx, p, facts{}); err != nil {
+		return nil, err
+	}
+	if p.Decision != Undecided {
+		m.Decision = pointer(p.Decision.String())
+	}
+	for _, s := range st.Steps {
+		m.Steps = append(m.Steps, stepMessage(s))
+	}
+	for _, d := range st.Owed {
+		m.Owed = append(m.Owed, h.dutyMessage(d))
+	}
+	for i := range p.Parts {
+		m.Parts = append(m.Parts, h.partMessage(&p.Parts[i]))
+	}
+	for _, e := range st.Entries {
+		m.Entries = append(m.Entries, h.entryMessage(e))
+	}
+	for _, b := range st.Blocks {
+		m.Blocks = append(m.Blocks, &paymentv1.Block{Book: b.Book, Seq: int64(b.Seq), At: int64(b.At), Hash: hex.EncodeToString(b.Hash[:]),
+			PreviousHash: hex.EncodeToString(b.Prev[:]), Events: int64(b.Events)})
+	}
+	for _, r := range st.Refunds {
+		v, err := h.render(ctx, r, facts{})
+		if err != nil {
+			return nil, err
+		}
+		m.Refunds = append(m.Refunds, v)
+	}
+	return m, nil
+}
+
+func blockMessage(r tcc.BlockRef) *paymentv1.BlockRef {
+	if r.Seq == 0 {
+		return nil
+	}
+	return &paymentv1.BlockRef{Book: r.Book, Seq: int64(r.Seq)}
+}
+
+func codeMessage(c fault.Code) *string {
+	if c == "" {
+		return nil
+	}
+	return pointer(string(c))
+}
+
+func stepMessage(s StoryStep) *paymentv1.Step {
+	return &paymentv1.Step{At: int64(s.At), Event: s.Event, Status: paymentv1.PaymentStatus(s.Standing.Status),
+		ResourceStatus: paymentv1.ResourceStatus(s.Standing.Resource), Phase: s.Standing.Phase.String(),
+		RollbackPhase: s.Standing.Rollback.String(), Attempts: int64(s.Attempts), Code: codeMessage(s.Code), Message: sentence(s),
+		Block: blockMessage(s.Block)}
+}
+
+// sentence tells a person what a step was.
+func sentence(s StoryStep) string {
+	st := s.Standing
+	switch {
+	case s.Event == "started":
+		return "accepted: durable before anybody was called"
+	case s.Event == "deferred":
+		return "no certain answer; back in the queue"
+	case s.Event == "refunded":
+		return "a refund of it succeeded"
+	case s.Event == "give_up":
+		return "undecided for too long: decided to cancel"
+	case s.Event == "expiry":
+		return "the authorization lapsed: decided to cancel"
+	case s.Event == "capture":
+		return "captured by request: decided to confirm"
+	case s.Event == "void":
+		return "voided by request: decided to cancel"
+	case st.Resource != WorkInProgress:
+		return "everything is done; announced as " + st.Status.String()
+	case st.Decision == Confirm && st.Phase == ConfirmPhase:
+		return "decided to confirm: nothing turns it round"
+	case st.Decision == Authorize:
+		return "everything is held: the authorization stands"
+	case st.Decision == Cancel:
+		return "decided to cancel: everything held is let go"
+	default:
+		return "participants answered"
+	}
+}
+
+func (h *Handler) dutyMessage(d Duty) *paymentv1.Duty {
+	return &paymentv1.Duty{Verb: d.Verb.String(), Participant: d.Part.Participant.String(), Account: pointer(h.holder(d.Part)),
+		Amount: moneyOf(d.Part.Amount), DueAt: int64(d.DueAt), Attempts: int64(d.Attempts), Code: codeMessage(d.Code), Layer: d.Layer}
+}
+
+// holder returns the public id of what a part is held on: an account or a session.
+func (h *Handler) holder(x *Part) string {
+	if x.Participant == Code {
+		return h.IDs.Encode(id.Session, x.Account)
+	}
+	return h.IDs.Encode(id.Account, x.Account)
+}
+
+func (h *Handler) partMessage(x *Part) *paymentv1.Part {
+	m := &paymentv1.Part{Number: int64(x.Number), Participant: x.Participant.String(), Account: h.holder(x),
+		Amount: moneyOf(x.Amount), State: x.State.String()}
+	for _, a := range x.Answers {
+		v := &paymentv1.Answer{Verb: a.Verb.String(), Outcome: a.Outcome.String(), Attempts: int64(a.Attempts), At: int64(a.At),
+			Block: blockMessage(tcc.BlockRef{Book: a.Book, Seq: a.Seq})}
+		if a.Code != "" {
+			v.Failure = &typev1.Failure{Code: string(a.Code), Message: a.Code.Summary()}
+		}
+		m.Answers = append(m.Answers, v)
+	}
+	return m
+}
+
+func (h *Handler) entryMessage(e tcc.Entry) *paymentv1.Entry {
+	m := &paymentv1.Entry{At: int64(e.At), Kind: e.What, Block: blockMessage(tcc.BlockRef{Book: e.Book, Seq: e.Seq})}
+	for _, l := range e.Legs {
+		minor := l.Amount.Minor
+		if !l.Debit {
+			minor = -minor
+		}
+		leg := &paymentv1.Leg{Account: h.IDs.Encode(id.Account, l.Account), AccountKind: l.Kind, Currency: l.Amount.Currency.Code()}
+		if l.Pending {
+			leg.Held = minor
+		} else {
+			leg.Posted = minor
+		}
+		m.Legs = append(m.Legs, leg)
+	}
+	return m
+}
