@@ -2,6 +2,7 @@ package balance
 
 import (
 	"fmt"
+	"math"
 
 	"google.golang.org/protobuf/proto"
 
@@ -161,14 +162,14 @@ func (r *reader) event(typ uint32, body []byte) any {
 		var w journalv1.StatusChanged
 		r.unmarshal(body, &w)
 		return &statusChanged{Tenant: id.Tenant(w.Tenant), Account: r.id(w.Account), Currency: r.currency(w.Currency),
-			Status: ledger.Status(w.Status), Posted: w.Posted, Available: w.Available}
+			Status: r.status(w.Status), Posted: w.Posted, Available: w.Available}
 	case typeCredited:
 		var w journalv1.Credited
 		r.unmarshal(body, &w)
 		amount := r.amount(w.Amount, w.Currency)
 		return &credited{Tenant: id.Tenant(w.Tenant), ID: r.id(w.Credit), Account: r.id(w.Account), Amount: amount,
 			EffectiveAt: clock.Micros(w.EffectiveAt), Key: r.id(w.Key), Print: r.print(w.Fingerprint),
-			Entry: r.entry(w.Day, w.Legs, amount.Currency), Status: ledger.Status(w.Status), Posted: w.Posted, Available: w.Available}
+			Entry: r.entry(w.Day, w.Legs, amount.Currency), Status: r.status(w.Status), Posted: w.Posted, Available: w.Available}
 	case typeCreditRefused:
 		var w journalv1.CreditRefused
 		r.unmarshal(body, &w)
@@ -299,6 +300,13 @@ func (r *reader) currency(n uint32) money.Currency {
 	return c
 }
 
+func (r *reader) status(s journalv1.Status) ledger.Status {
+	if s < 0 || s > journalv1.Status(ledger.Closed) {
+		r.fail("a status of %d", s)
+	}
+	return ledger.Status(s)
+}
+
 func (r *reader) amount(minor int64, currency uint32) money.Amount {
 	if minor <= 0 || minor > money.MaxStored {
 		r.fail("an amount of %d", minor)
@@ -331,6 +339,9 @@ type branchMessage interface {
 }
 
 func (r *reader) part(w branchMessage) part {
+	if p := w.GetPurpose(); p < 0 || p > math.MaxUint8 {
+		r.fail("a purpose of %d", p)
+	}
 	return part{id.Tenant(w.GetTenant()), r.id(w.GetBranch()), r.id(w.GetAccount()), tcc.Purpose(w.GetPurpose()),
 		clock.Micros(w.GetEffectiveAt())}
 }

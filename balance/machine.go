@@ -285,7 +285,7 @@ func (m *Machine) Touch(cmd any, t *book.Touch) {
 		m.keys.Touch(t, c.Key)
 		m.touch(t, c.Key.Tenant, c.Owner.Facet(uint8(c.Kind)), m.Own(Suspense, c.Terms.Currency))
 	case *AddCredit:
-		m.keys.Touch(t, c.Key)
+		m.touchCredit(t, c.Key.Tenant, c.ID, c.Key.ID)
 		m.touch(t, c.Key.Tenant, c.Account, m.Own(Suspense, c.Amount.Currency))
 	case *SetStatus:
 		m.touch(t, c.Tenant, c.Account)
