@@ -246,12 +246,10 @@ func TestEntriesExplainAPayment(t *testing.T) {
 	confirm := confirmOf(try, 1, 900, true)
 	add := s.addRequest(shop, 900)
 	add.Branch = s.branch(payment, 2)
-	var seqs []uint64
-	for _, r := range []tcc.Receipt{done(t)(s.Try(t.Context(), try)), done(t)(s.Try(t.Context(), stranger)),
-		done(t)(s.Confirm(t.Context(), confirm)), done(t)(s.Add(t.Context(), add))} {
-		seqs = append(seqs, r.Seq)
-	}
-	got, err := s.Entries(t.Context(), tenant, payment, "balance/00", seqs...)
+	receipts := []tcc.Receipt{done(t)(s.Try(t.Context(), try)), done(t)(s.Try(t.Context(), stranger)),
+		done(t)(s.Confirm(t.Context(), confirm)), done(t)(s.Add(t.Context(), add))}
+	receipts = append(receipts, receipts[0], tcc.Receipt{Book: "balance/00"}) // a duplicate, and one without a block
+	got, err := s.Entries(t.Context(), tenant, payment, receipts)
 	if err != nil || len(got) != 3 {
 		t.Fatal(got, err)
 	}
@@ -274,11 +272,25 @@ func TestEntriesExplainAPayment(t *testing.T) {
 			}
 		}
 	}
-	if got, err := s.Entries(t.Context(), tenant+1, payment, "balance/00", seqs...); err != nil || len(got) != 0 {
+	if got, err := s.Entries(t.Context(), tenant+1, payment, receipts); err != nil || len(got) != 0 {
 		t.Error("another tenant sees", got, err)
 	}
-	_, err = s.Entries(t.Context(), tenant, payment, "points/00", 1)
-	refused(t, err, fault.InvalidRequest)
-	_, err = s.Entries(t.Context(), tenant, payment, "balance/00", 1<<40)
-	refused(t, err, fault.InvalidRequest)
+	for _, r := range []tcc.Receipt{{Book: "points/00", Seq: 1}, {Book: "balance/00", Seq: 1 << 40}} {
+		_, err = s.Entries(t.Context(), tenant, payment, []tcc.Receipt{r})
+		refused(t, err, fault.DataDamaged)
+	}
+}
+
+func TestExists(t *testing.T) {
+	s := newOnThread(t)
+	x := s.yen(Balance, 0)
+	for _, c := range []struct {
+		tenant id.Tenant
+		id     id.ID
+		want   bool
+	}{{tenant, x, true}, {tenant + 1, x, false}, {tenant, x.Facet(tcc.PayableAccount), false}} {
+		if got, err := s.Exists(t.Context(), c.tenant, c.id); err != nil || got != c.want {
+			t.Error(c, got, err)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package balance
 
 import (
 	"context"
+	"slices"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
@@ -161,32 +162,55 @@ func (s *Service) Close(ctx context.Context, t id.Tenant, x id.ID) (Account, err
 	return do[Account](ctx, s.book(x), &SetStatus{t, x, ledger.Closed})
 }
 
-// Entries returns the entries of a payment in the named blocks of one of the service's books, in their order: for
-// explaining it. A hold is one pending leg; what is let go is the opposite one.
+// Exists reports whether there is an account.
+func (s *Service) Exists(ctx context.Context, t id.Tenant, x id.ID) (bool, error) {
+	_, err := s.Account(ctx, t, x)
+	if fault.HasCode(err, fault.AccountNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Entries returns the entries of a payment in the blocks that receipts name, in the order of the receipts, each block
+// once: for explaining it. A hold is one pending leg; what is let go is the opposite one.
 //
-// Errors: invalid_request (no such book or block), and what reading the journal gives.
-func (s *Service) Entries(ctx context.Context, t id.Tenant, payment id.ID, book string, seqs ...uint64) ([]tcc.Entry, error) {
-	known := false
-	for _, b := range s.books {
-		known = known || b.Name() == book
+// Errors: data_damaged (no such book or block), and what reading the journal gives.
+func (s *Service) Entries(ctx context.Context, t id.Tenant, payment id.ID, receipts []tcc.Receipt) ([]tcc.Entry, error) {
+	type place struct {
+		book string
+		seq  uint64
 	}
-	if !known {
-		return nil, fault.InvalidRequest.New("there is no book %s here", book)
-	}
+	seen := map[place]bool{}
 	var out []tcc.Entry
-	for _, seq := range seqs {
-		blocks, err := s.log.Read(ctx, book, seq, 1)
+	for _, r := range receipts {
+		at := place{r.Book, r.Seq}
+		if r.Seq == 0 || seen[at] { // 0: it was answered without a block
+			continue
+		}
+		seen[at] = true
+		b, err := s.block(ctx, r.Book, r.Seq)
 		if err != nil {
 			return nil, err
 		}
-		if len(blocks) == 0 {
-			return nil, fault.InvalidRequest.New("the book %s has no block %d", book, seq)
-		}
-		found, err := entriesOf(blocks[0], t, payment.Root())
+		found, err := entriesOf(b, t, payment.Root())
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, found...)
 	}
 	return out, nil
+}
+
+func (s *Service) block(ctx context.Context, book string, seq uint64) (*journal.Block, error) {
+	if !slices.ContainsFunc(s.books, func(b Book) bool { return b.Name() == book }) {
+		return nil, fault.DataDamaged.New("a receipt names the book %s, which is none of the balance service", book)
+	}
+	blocks, err := s.log.Read(ctx, book, seq, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(blocks) == 0 {
+		return nil, fault.DataDamaged.New("a receipt names block %d of book %s, which does not exist", seq, book)
+	}
+	return blocks[0], nil
 }
