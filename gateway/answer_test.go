@@ -185,7 +185,11 @@ func TestOverload(t *testing.T) {
 	done := make(chan *answer)
 	hold := func(path string) {
 		go func() { done <- d.do(request{verb: "GET", path: path}) }()
-		<-entered
+		select {
+		case <-entered:
+		case a := <-done:
+			t.Fatalf("%s had no room: %s", path, a.Body)
+		}
 	}
 	hold("/v1/payments/pay_1")
 	a := d.do(request{verb: "GET", path: "/v1/payments/pay_1"})
@@ -286,6 +290,17 @@ func TestLargeBodies(t *testing.T) {
 	post(full+" ", -1).wants(t, fault.RequestTooLarge, "")
 	post("", 1<<30).wants(t, fault.RequestTooLarge, "")
 	d.do(request{verb: "POST", path: "/v1/merchants", body: `{"name":"a"}`, header: http.Header{"Content-Encoding": {"gzip"}}}).wants(t, fault.InvalidRequest, "")
+}
+
+// A handler that says nothing has a bug; its caller is not told that all went well.
+func TestNoAnswer(t *testing.T) {
+	d := newDoor(t, nil)
+	for _, r := range d.table {
+		if r.Pattern == "/v1/payments/{id}/void" {
+			r.handler.call = func(context.Context, proto.Message) (proto.Message, error) { return (*paymentv1.Payment)(nil), nil }
+		}
+	}
+	d.do(request{verb: "POST", path: "/v1/payments/pay_1/void"}).wants(t, fault.Bug, "")
 }
 
 // A gateway does not start with a handler missing, unknown, twice, or of other messages.

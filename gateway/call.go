@@ -188,6 +188,9 @@ func (g *Gateway) run(x *exchange, call rpc.Call, req proto.Message) error {
 		}
 		return err
 	}
+	if !resp.ProtoReflect().IsValid() {
+		return fault.Bug.New("the handler gave neither an answer nor a fault")
+	}
 	g.answer(x, reply, resp)
 	return nil
 }

@@ -67,6 +67,24 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+func TestWholeNumber(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "7": 7, "-7": -7, "10": 10, "9223372036854775807": 1<<63 - 1, "-9223372036854775808": -1 << 63, "12,": 12, "12}": 12, "12]": 12, "12 ": 12,
+	} {
+		if v, n, problem := wholeNumber([]byte(text)); v != want || problem != "" || n != len(strings.TrimRight(text, ",}] ")) {
+			t.Errorf("%q: %d, %d bytes, %s", text, v, n, problem)
+		}
+	}
+	for _, text := range []string{
+		"", "-", "-0", "00", "01", "-01", "+1", "1.", "1.0", "1e1", "1E1", "0x1", "1_0", "\uff11", "1\uff11", "1\x00", "1-", "1\"",
+		"9223372036854775808", "-9223372036854775809", "18446744073709551617", "99999999999999999999999999",
+	} {
+		if v, _, problem := wholeNumber([]byte(text)); problem == "" || v != 0 {
+			t.Errorf("%q is taken for %d", text, v)
+		}
+	}
+}
+
 // Everything in the contracts has a form: routes, requests, answers.
 func TestContractsHaveAForm(t *testing.T) {
 	table, err := routeTable()
