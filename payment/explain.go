@@ -63,7 +63,7 @@ func (s *Service) Explain(ctx context.Context, t id.Tenant, x id.ID, blocks Bloc
 		return nil, err
 	}
 	for who, e := range entries {
-		list, err := e.Entries(ctx, t, x, refs(p, who))
+		list, err := e.Entries(ctx, t, x, receipts(p, who))
 		if err != nil {
 			return nil, err
 		}
@@ -82,16 +82,12 @@ func (s *Service) Explain(ctx context.Context, t id.Tenant, x id.ID, blocks Bloc
 	return st, err
 }
 
-// refs returns the blocks in which a participant wrote its effects, each once.
-func refs(p *Payment, who Participant) []tcc.BlockRef {
-	seen := make(map[tcc.BlockRef]bool)
-	var out []tcc.BlockRef
+// receipts returns what a participant answered that it wrote.
+func receipts(p *Payment, who Participant) (out []tcc.Receipt) {
 	for _, x := range p.Parts {
 		for _, a := range x.Answers {
-			r := tcc.BlockRef{Book: a.Book, Seq: a.Seq}
-			if x.Participant == who && a.Seq > 0 && !seen[r] {
-				seen[r] = true
-				out = append(out, r)
+			if x.Participant == who && a.Seq > 0 {
+				out = append(out, tcc.Receipt{Book: a.Book, Seq: a.Seq, At: a.At})
 			}
 		}
 	}

@@ -19,9 +19,9 @@ type Accounts interface {
 	Exists(ctx context.Context, t id.Tenant, account id.ID) (bool, error)
 }
 
-// Entries tells what the journals of the participants say of one payment, in the given blocks.
+// Entries tells what a participant's journal says of one payment, in the blocks that its receipts name.
 type Entries interface {
-	Entries(ctx context.Context, t id.Tenant, payment id.ID, blocks []tcc.BlockRef) ([]tcc.Entry, error)
+	Entries(ctx context.Context, t id.Tenant, payment id.ID, receipts []tcc.Receipt) ([]tcc.Entry, error)
 }
 
 // Blocks reads the journal.
