@@ -230,7 +230,7 @@ func (f *Feed) follow(ctx context.Context) error {
 		if !t.behind {
 			continue
 		}
-		if err := f.stands(ctx, v, Position{t.seq, t.hash}); err != nil {
+		if err := f.stands(ctx, v, t.at); err != nil {
 			return err
 		}
 		if err := f.catchUp(ctx, v); err != nil {
@@ -249,7 +249,7 @@ func (f *Feed) catchUp(ctx context.Context, volume int) error {
 		f.mu.Lock()
 		t := f.follower.tracks[volume]
 		f.mu.Unlock()
-		blocks, err := f.c.Log.Read(ctx, name, t.seq+1, readBatch)
+		blocks, err := f.c.Log.Read(ctx, name, t.at.Seq+1, readBatch)
 		if err != nil {
 			return err
 		}
@@ -270,21 +270,19 @@ func (f *Feed) catchUp(ctx context.Context, volume int) error {
 		}
 		switch {
 		case len(blocks) > 0:
-		case t.heard > t.seq:
-			return fault.DataDamaged.New("block %d of %s was durable, and its journal ends at block %d", t.heard, name, t.seq)
+		case t.heard.Seq > t.at.Seq || t.heard.Seq == t.at.Seq && t.heard.Hash != t.at.Hash:
+			return fault.DataDamaged.New("block %d (%x) of %s was durable, and its journal ends at block %d (%x)", t.heard.Seq,
+				t.heard.Hash[:4], name, t.at.Seq, t.at.Hash[:4])
 		case f.caughtUp(volume):
 			return nil
 		}
 	}
 }
 
-// caughtUp ends the reading of a volume unless more was heard of meanwhile.
 func (f *Feed) caughtUp(volume int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	t := &f.follower.tracks[volume]
-	t.behind = t.heard > t.seq
-	return !t.behind
+	return f.follower.caughtUp(volume)
 }
 
 // count returns how many public events of each tenant a block holds, as the book's core counted them.

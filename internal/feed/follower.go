@@ -22,31 +22,35 @@ type follower struct {
 
 // track is one volume's journal as far as it was taken in.
 type track struct {
-	seq, heard uint64       // the last block taken in, and the last one heard of
-	hash       journal.Hash // of block seq
-	from       uint64       // the first block that is not queued
-	prev       journal.Hash // of block from-1
-	behind     bool         // blocks have to be read from the journal
+	at     Position     // the last block taken in
+	heard  Position     // the last block heard of
+	from   uint64       // the first block that is not queued
+	prev   journal.Hash // of block from-1
+	behind bool         // blocks have to be read from the journal
 }
 
 // begin sets a volume to what the sequencing book says. What comes after is to be read from the journal.
 func (f *follower) begin(volume int, p Position) {
 	t := &f.tracks[volume]
-	t.seq, t.hash, t.from, t.prev, t.behind = p.Seq, p.Hash, p.Seq+1, p.Hash, true
-	t.heard = max(t.heard, p.Seq)
+	t.at, t.from, t.prev, t.behind = p, p.Seq+1, p.Hash, true
+	if t.heard.Seq <= p.Seq {
+		t.heard = p
+	}
 }
 
 // hear takes in a block that has just become durable and reports whether there is something to do. Blocks that were not
 // heard, or come too fast, are found in the journal.
 func (f *follower) hear(volume int, head journal.Head, counts []book.PublicCount) bool {
 	t := &f.tracks[volume]
-	t.heard = max(t.heard, head.Seq)
+	if t.heard.Seq <= head.Seq {
+		t.heard = Position{head.Seq, head.Hash}
+	}
 	switch {
 	case t.behind:
 		return false // it will be read
-	case head.Seq <= t.seq && (head.Seq < t.seq || head.Hash == t.hash):
+	case head.Seq < t.at.Seq, t.heard == t.at:
 		return false // it was read
-	case head.Seq != t.seq+1, len(f.queue) >= maxQueued:
+	case head.Seq != t.at.Seq+1, len(f.queue) >= maxQueued:
 		t.behind = true
 		return true
 	}
@@ -55,19 +59,30 @@ func (f *follower) hear(volume int, head journal.Head, counts []book.PublicCount
 
 // read takes in a block that was read from the journal.
 func (f *follower) read(volume int, b *journal.Block, counts []book.PublicCount) error {
-	if t := &f.tracks[volume]; b.Seq != t.seq+1 || b.Prev != t.hash {
+	switch t := &f.tracks[volume]; {
+	case b.Seq != t.at.Seq+1 || b.Prev != t.at.Hash:
 		return fault.DataDamaged.New("block %d of %s does not follow block %d (%x) that was followed before it", b.Seq, b.Book,
-			t.seq, t.hash[:4])
+			t.at.Seq, t.at.Hash[:4])
+	case b.Seq == t.heard.Seq && b.Hash != t.heard.Hash:
+		return fault.DataDamaged.New("block %d of %s (%x) is not the one that was durable (%x)", b.Seq, b.Book, b.Hash[:4],
+			t.heard.Hash[:4])
 	}
 	f.take(volume, b.Seq, b.Hash, counts)
 	return nil
+}
+
+// caughtUp ends the reading of a volume at the end of its journal, unless more was heard of meanwhile.
+func (f *follower) caughtUp(volume int) bool {
+	t := &f.tracks[volume]
+	t.behind = t.heard.Seq > t.at.Seq
+	return !t.behind
 }
 
 // take queues the next block. Blocks without public events only move the position: they go with the next one that has
 // some, or when there are many of them.
 func (f *follower) take(volume int, seq uint64, hash journal.Hash, counts []book.PublicCount) bool {
 	t := &f.tracks[volume]
-	t.seq, t.hash = seq, hash
+	t.at = Position{seq, hash}
 	if len(counts) == 0 && seq-t.from+1 < maxSilent {
 		return false
 	}
