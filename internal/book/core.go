@@ -32,6 +32,7 @@ type Core struct {
 	flight  *flight
 	reads   []Answer // decided on durable state, without an event
 	told    []Answer // may be told
+	fold    uint32   // the highest fold version that the book was opened by
 	saving  *SaveSet
 	ended   *fault.Error // why nothing is answered any more
 	pulse   int          // commands since the last snapshot, to tell idle from busy
@@ -330,7 +331,7 @@ func (c *Core) Snapshot() *SaveSet {
 func (c *Core) Unsaved() uint64 { return c.durable.Seq - c.saved.Seq }
 
 func (c *Core) snapshot() *SaveSet {
-	s := &SaveSet{Book: c.name, Volume: c.volume, From: c.saved, To: c.head, At: c.sealed}
+	s := &SaveSet{Book: c.name, Volume: c.volume, From: c.saved, To: c.head, At: c.sealed, Fold: c.fold}
 	for _, t := range c.tables {
 		var ts TableSave
 		t.snapshot(&ts)
@@ -401,16 +402,15 @@ func (c *Core) evictions() (n int64) {
 	return n
 }
 
-// Restore empties memory and sets the core to what the tables say: the block they stand for, its time, and the latest
-// id time in them.
-func (c *Core) Restore(saved journal.Head, at, newest clock.Micros) {
-	c.head, c.durable, c.saved, c.at, c.sealed = saved, saved, saved, at, at
+// Restore empties memory and sets the core to what the tables say.
+func (c *Core) Restore(p Position) {
+	c.head, c.durable, c.saved, c.at, c.sealed, c.fold = p.Head, p.Head, p.Head, p.At, p.At, p.Fold
 	for _, t := range c.tables {
-		t.restore(saved.Seq > 0)
+		t.restore(p.Head.Seq > 0)
 		b := t.base()
-		b.newest, b.fresh = newest, 0
-		if newest > 0 {
-			b.fresh = newest + clock.Millisecond
+		b.newest, b.fresh = p.Newest, 0
+		if p.Newest > 0 {
+			b.fresh = p.Newest + clock.Millisecond
 		}
 	}
 }
@@ -463,6 +463,7 @@ func (c *Core) decode(e journal.Event) (any, error) {
 func (c *Core) TakeOver(now clock.Micros) {
 	c.at = max(c.at, now)
 	c.head.Epoch++
+	c.fold = max(c.fold, c.machine.Version())
 	o := opened{Epoch: c.head.Epoch, At: c.at, Version: c.machine.Version()}
 	c.open.events = append(c.open.events, journal.Event{Type: openedType, Body: o.encode()})
 }
@@ -472,9 +473,15 @@ func (c *Core) checkOpened(e journal.Event) error {
 	if err != nil {
 		return fault.DataDamaged.New("book %s: %v", c.name, err)
 	}
-	if o.Version > c.machine.Version() {
+	c.fold = max(c.fold, o.Version)
+	return c.checkFold()
+}
+
+// checkFold refuses a book that a later program has written.
+func (c *Core) checkFold() error {
+	if c.fold > c.machine.Version() {
 		return fault.DataDamaged.New("book %s was written by fold version %d and this program knows %d; run the newer program",
-			c.name, o.Version, c.machine.Version())
+			c.name, c.fold, c.machine.Version())
 	}
 	return nil
 }

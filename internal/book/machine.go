@@ -30,7 +30,7 @@ type Machine interface {
 	// Expire returns the command for the row of table t whose due time has come.
 	Expire(t Table, k Key) any
 	// Version is the fold version: it goes up when Apply changes its meaning. A book that was opened by a higher
-	// version is refused (rule B4).
+	// version is refused (rule B4), and tables that a lower one has made are rebuilt from the journal.
 	Version() uint32
 }
 

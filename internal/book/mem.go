@@ -1,6 +1,7 @@
 package book
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"reflect"
@@ -69,7 +70,11 @@ func assign(dest, args []any) error {
 		if args[i] == nil {
 			continue
 		}
-		to, from := reflect.ValueOf(d).Elem(), reflect.ValueOf(args[i])
+		arg := args[i]
+		if b, ok := arg.([]byte); ok {
+			arg = bytes.Clone(b) // the row may change it
+		}
+		to, from := reflect.ValueOf(d).Elem(), reflect.ValueOf(arg)
 		if !from.CanConvert(to.Type()) {
 			return fmt.Errorf("book: column %d: %s does not fit %s", i, from.Type(), to.Type())
 		}
@@ -135,7 +140,7 @@ func (m *MemState) Save(_ context.Context, sets []*SaveSet) (lost []string, err 
 			lost = append(lost, set.Book)
 			continue
 		}
-		m.at[set.Book] = Position{Head: set.To, At: set.At, Newest: set.Newest}
+		m.at[set.Book] = Position{Head: set.To, At: set.At, Newest: set.Newest, Fold: set.Fold}
 		for i := range set.Tables {
 			m.put(set.Volume, &set.Tables[i])
 		}

@@ -36,15 +36,20 @@ func recoverCore(ctx context.Context, c *Core, log Log, state State) error {
 	if err != nil {
 		return unreadable(c.name, err)
 	}
-	if ok, err := stands(ctx, log, at.Head); err != nil {
+	ok, err := stands(ctx, log, at.Head)
+	if err != nil {
 		return err
-	} else if !ok {
+	}
+	if !ok || at.Fold < c.machine.Version() && at.Head.Seq > 0 {
 		if err := state.Wipe(ctx, c.name, c.volume, c.tables); err != nil {
 			return fmt.Errorf("book %s: empty the tables to rebuild them: %w", c.name, err)
 		}
 		at = Position{Head: journal.Head{Book: c.name}}
 	}
-	c.Restore(at.Head, at.At, at.Newest)
+	c.Restore(at)
+	if err := c.checkFold(); err != nil {
+		return err
+	}
 	return replay(ctx, c, log, state)
 }
 

@@ -28,7 +28,8 @@ const savedTable = `CREATE TABLE IF NOT EXISTS book_saved (
 	hash BYTEA NOT NULL,
 	epoch BIGINT NOT NULL,
 	at BIGINT NOT NULL,
-	newest BIGINT NOT NULL
+	newest BIGINT NOT NULL,
+	fold BIGINT NOT NULL
 )`
 
 // NewSQLState returns the state of the service whose tables stand, migrated, in db.
@@ -58,8 +59,8 @@ func (s *SQLState) Saved(ctx context.Context, book string) (p Position, err erro
 func position(ctx context.Context, tx *sql.Tx, book string) (Position, error) {
 	p := Position{Head: journal.Head{Book: book}}
 	var hash []byte
-	err := tx.QueryRowContext(ctx, `SELECT seq, hash, epoch, at, newest FROM book_saved WHERE book = $1`, book).
-		Scan(&p.Head.Seq, &hash, &p.Head.Epoch, &p.At, &p.Newest)
+	err := tx.QueryRowContext(ctx, `SELECT seq, hash, epoch, at, newest, fold FROM book_saved WHERE book = $1`, book).
+		Scan(&p.Head.Seq, &hash, &p.Head.Epoch, &p.At, &p.Newest, &p.Fold)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, nil
 	}
@@ -281,11 +282,12 @@ func (s *SQLState) Save(ctx context.Context, sets []*SaveSet) (lost []string, er
 // advance moves a book's position. ok is false if the tables stand elsewhere than the snapshot started from; done is
 // true if they stand at its end already.
 func advance(ctx context.Context, tx *sql.Tx, set *SaveSet) (ok, done bool, err error) {
-	text := `UPDATE book_saved SET seq = $2, hash = $3, epoch = $4, at = $5, newest = $6
-		WHERE book = $1 AND seq = $7 AND hash = $8`
-	args := []any{set.Book, int64(set.To.Seq), set.To.Hash[:], int64(set.To.Epoch), int64(set.At), int64(set.Newest)}
+	text := `UPDATE book_saved SET seq = $2, hash = $3, epoch = $4, at = $5, newest = $6, fold = $7
+		WHERE book = $1 AND seq = $8 AND hash = $9`
+	args := []any{set.Book, int64(set.To.Seq), set.To.Hash[:], int64(set.To.Epoch), int64(set.At), int64(set.Newest),
+		int64(set.Fold)}
 	if set.From.Seq == 0 {
-		text = `INSERT INTO book_saved (book, seq, hash, epoch, at, newest) VALUES ($1, $2, $3, $4, $5, $6)
+		text = `INSERT INTO book_saved (book, seq, hash, epoch, at, newest, fold) VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (book) DO NOTHING`
 	} else {
 		args = append(args, int64(set.From.Seq), set.From.Hash[:])

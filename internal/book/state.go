@@ -35,6 +35,7 @@ type Position struct {
 	Head   journal.Head
 	At     clock.Micros // time of the block
 	Newest clock.Micros // the latest time in the id of any row
+	Fold   uint32       // the highest fold version that the book was opened by
 }
 
 // DueRow is a row that is due.
@@ -56,6 +57,7 @@ type SaveSet struct {
 	To     journal.Head
 	At     clock.Micros
 	Newest clock.Micros
+	Fold   uint32
 	Tables []TableSave
 }
 
