@@ -269,3 +269,20 @@ func eraseNote(ctx context.Context, tx *sql.Tx, tenant uint32, service string, i
 	}
 	return nil
 }
+
+func strayBooks(ctx context.Context, tx *sql.Tx) (out []string, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT book FROM journal_blocks
+		WHERE book NOT IN (SELECT book FROM journal_heads) ORDER BY book`)
+	if err != nil {
+		return nil, fmt.Errorf("journal: look for strays: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var book string
+		if err := rows.Scan(&book); err != nil {
+			return nil, fmt.Errorf("journal: look for strays: %w", err)
+		}
+		out = append(out, book)
+	}
+	return out, rows.Err()
+}
