@@ -326,7 +326,7 @@ func TestAnotherJournalIsRefused(t *testing.T) {
 		w2 := &world{log: &split{Log: log, other: w.log, mine: isFeed}, state: w.state, clk: w.clk}
 		p := &process{t: t, w: w2, writer: book.NewWriter(w2.log, w.clk, false, nil, book.Hooks{})}
 		_, err := Open(patience(t), w2.config(p))
-		p.writer.Close()
+		p.writer.Close(over())
 		if !fault.HasCode(err, fault.DataDamaged) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -339,7 +339,7 @@ func TestAnEventThatIsNotUnderstoodStopsTheFeed(t *testing.T) {
 	p.say(0, said{1, false, "one"})
 	p.stop()
 	p = &process{t: t, w: w, writer: book.NewWriter(w.log, w.clk, false, nil, book.Hooks{}), alarms: make(chan error, 1)}
-	defer p.writer.Close()
+	defer p.writer.Close(over())
 	c := w.config(p)
 	c.Source = refusing{}
 	f, err := Open(patience(t), c)

@@ -126,13 +126,20 @@ func (w *world) start(t testing.TB, withFeed bool) *process {
 	return p
 }
 
-// stop ends the life. What waits to be numbered is not waited for.
+// over is a context that has ended: it waits for nothing.
+func over() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// stop ends the life. What waits to be numbered or written is not waited for.
 func (p *process) stop() {
 	p.once.Do(func() {
 		if p.feed != nil {
 			p.feed.Close()
 		}
-		p.writer.Close()
+		p.writer.Close(over())
 		if p.saver != nil {
 			p.saver.Close()
 		}

@@ -30,9 +30,7 @@ func OpenState(ctx context.Context, db *store.DB) (*book.SQLState, error) {
 var positionSchema = book.Schema[Position]{
 	Table:   "feed_positions",
 	Columns: []string{"seq", "hash"},
-	Args: func(p *Position, args []any) []any {
-		return append(args, int64(p.Seq), append([]byte(nil), p.Hash[:]...))
-	},
+	Args:    func(p *Position, args []any) []any { return append(args, int64(p.Seq), p.Hash[:]) },
 	Scan: func(scan func(...any) error, p *Position) error {
 		var hash []byte
 		err := scan(&p.Seq, &hash)
