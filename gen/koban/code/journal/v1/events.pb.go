@@ -228,7 +228,7 @@ type SessionOpened struct {
 	Customer      []byte                 `protobuf:"bytes,3,opt,name=customer,proto3" json:"customer,omitempty"`
 	Merchant      []byte                 `protobuf:"bytes,4,opt,name=merchant,proto3" json:"merchant,omitempty"`
 	Currency      uint32                 `protobuf:"varint,5,opt,name=currency,proto3" json:"currency,omitempty"`
-	Amount        *Money                 `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"` // what the code carries; absent where the payer enters it
+	Amount        int64                  `protobuf:"varint,6,opt,name=amount,proto3" json:"amount,omitempty"` // what the code carries, in minor units; 0 where the payer enters it
 	ExpiresAt     int64                  `protobuf:"varint,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	Key           []byte                 `protobuf:"bytes,8,opt,name=key,proto3" json:"key,omitempty"`
 	Fingerprint   []byte                 `protobuf:"bytes,9,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
@@ -301,11 +301,11 @@ func (x *SessionOpened) GetCurrency() uint32 {
 	return 0
 }
 
-func (x *SessionOpened) GetAmount() *Money {
+func (x *SessionOpened) GetAmount() int64 {
 	if x != nil {
 		return x.Amount
 	}
-	return nil
+	return 0
 }
 
 func (x *SessionOpened) GetExpiresAt() int64 {
@@ -336,8 +336,9 @@ type SessionExpired struct {
 	Session       []byte                 `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
 	Customer      []byte                 `protobuf:"bytes,3,opt,name=customer,proto3" json:"customer,omitempty"`
 	Merchant      []byte                 `protobuf:"bytes,4,opt,name=merchant,proto3" json:"merchant,omitempty"`
-	Amount        *Money                 `protobuf:"bytes,5,opt,name=amount,proto3" json:"amount,omitempty"`
-	ExpiresAt     int64                  `protobuf:"varint,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	Currency      uint32                 `protobuf:"varint,5,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount        int64                  `protobuf:"varint,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	ExpiresAt     int64                  `protobuf:"varint,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -400,11 +401,18 @@ func (x *SessionExpired) GetMerchant() []byte {
 	return nil
 }
 
-func (x *SessionExpired) GetAmount() *Money {
+func (x *SessionExpired) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *SessionExpired) GetAmount() int64 {
 	if x != nil {
 		return x.Amount
 	}
-	return nil
+	return 0
 }
 
 func (x *SessionExpired) GetExpiresAt() int64 {
@@ -590,12 +598,14 @@ type Confirmed struct {
 	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
 	Session       []byte                 `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
-	Customer      []byte                 `protobuf:"bytes,4,opt,name=customer,proto3" json:"customer,omitempty"`
-	Merchant      []byte                 `protobuf:"bytes,5,opt,name=merchant,proto3" json:"merchant,omitempty"`
-	Amount        *Money                 `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`                         // that the code carries
-	ExpiresAt     int64                  `protobuf:"varint,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"` // of the session, as it stood
-	Capture       uint32                 `protobuf:"varint,8,opt,name=capture,proto3" json:"capture,omitempty"`
-	EffectiveAt   int64                  `protobuf:"varint,9,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	Print         []byte                 `protobuf:"bytes,4,opt,name=print,proto3" json:"print,omitempty"` // of the request
+	Capture       uint32                 `protobuf:"varint,5,opt,name=capture,proto3" json:"capture,omitempty"`
+	EffectiveAt   int64                  `protobuf:"varint,6,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	Customer      []byte                 `protobuf:"bytes,7,opt,name=customer,proto3" json:"customer,omitempty"` // of the session, as are the rest
+	Merchant      []byte                 `protobuf:"bytes,8,opt,name=merchant,proto3" json:"merchant,omitempty"`
+	Currency      uint32                 `protobuf:"varint,9,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount        int64                  `protobuf:"varint,10,opt,name=amount,proto3" json:"amount,omitempty"` // what the code carries
+	ExpiresAt     int64                  `protobuf:"varint,11,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -651,6 +661,27 @@ func (x *Confirmed) GetSession() []byte {
 	return nil
 }
 
+func (x *Confirmed) GetPrint() []byte {
+	if x != nil {
+		return x.Print
+	}
+	return nil
+}
+
+func (x *Confirmed) GetCapture() uint32 {
+	if x != nil {
+		return x.Capture
+	}
+	return 0
+}
+
+func (x *Confirmed) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
 func (x *Confirmed) GetCustomer() []byte {
 	if x != nil {
 		return x.Customer
@@ -665,30 +696,23 @@ func (x *Confirmed) GetMerchant() []byte {
 	return nil
 }
 
-func (x *Confirmed) GetAmount() *Money {
+func (x *Confirmed) GetCurrency() uint32 {
+	if x != nil {
+		return x.Currency
+	}
+	return 0
+}
+
+func (x *Confirmed) GetAmount() int64 {
 	if x != nil {
 		return x.Amount
 	}
-	return nil
+	return 0
 }
 
 func (x *Confirmed) GetExpiresAt() int64 {
 	if x != nil {
 		return x.ExpiresAt
-	}
-	return 0
-}
-
-func (x *Confirmed) GetCapture() uint32 {
-	if x != nil {
-		return x.Capture
-	}
-	return 0
-}
-
-func (x *Confirmed) GetEffectiveAt() int64 {
-	if x != nil {
-		return x.EffectiveAt
 	}
 	return 0
 }
@@ -804,26 +828,27 @@ const file_koban_code_journal_v1_events_proto_rawDesc = "" +
 	"\x06number\x18\x03 \x01(\x03R\x06number\x12\x10\n" +
 	"\x03key\x18\x04 \x01(\fR\x03key\x12 \n" +
 	"\vfingerprint\x18\x05 \x01(\fR\vfingerprint\x12\x12\n" +
-	"\x04note\x18\x06 \x01(\fR\x04note\"\x9e\x02\n" +
+	"\x04note\x18\x06 \x01(\fR\x04note\"\x80\x02\n" +
 	"\rSessionOpened\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x18\n" +
 	"\asession\x18\x02 \x01(\fR\asession\x12\x1a\n" +
 	"\bcustomer\x18\x03 \x01(\fR\bcustomer\x12\x1a\n" +
 	"\bmerchant\x18\x04 \x01(\fR\bmerchant\x12\x1a\n" +
-	"\bcurrency\x18\x05 \x01(\rR\bcurrency\x124\n" +
-	"\x06amount\x18\x06 \x01(\v2\x1c.koban.code.journal.v1.MoneyR\x06amount\x12\x1d\n" +
+	"\bcurrency\x18\x05 \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\x06 \x01(\x03R\x06amount\x12\x1d\n" +
 	"\n" +
 	"expires_at\x18\a \x01(\x03R\texpiresAt\x12\x10\n" +
 	"\x03key\x18\b \x01(\fR\x03key\x12 \n" +
-	"\vfingerprint\x18\t \x01(\fR\vfingerprint\"\xcf\x01\n" +
+	"\vfingerprint\x18\t \x01(\fR\vfingerprint\"\xcd\x01\n" +
 	"\x0eSessionExpired\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x18\n" +
 	"\asession\x18\x02 \x01(\fR\asession\x12\x1a\n" +
 	"\bcustomer\x18\x03 \x01(\fR\bcustomer\x12\x1a\n" +
-	"\bmerchant\x18\x04 \x01(\fR\bmerchant\x124\n" +
-	"\x06amount\x18\x05 \x01(\v2\x1c.koban.code.journal.v1.MoneyR\x06amount\x12\x1d\n" +
+	"\bmerchant\x18\x04 \x01(\fR\bmerchant\x12\x1a\n" +
+	"\bcurrency\x18\x05 \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\x06 \x01(\x03R\x06amount\x12\x1d\n" +
 	"\n" +
-	"expires_at\x18\x06 \x01(\x03R\texpiresAt\"\xdd\x01\n" +
+	"expires_at\x18\a \x01(\x03R\texpiresAt\"\xdd\x01\n" +
 	"\x05Tried\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
 	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
@@ -837,18 +862,21 @@ const file_koban_code_journal_v1_events_proto_rawDesc = "" +
 	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
 	"\asession\x18\x03 \x01(\fR\asession\x12\x14\n" +
 	"\x05print\x18\x04 \x01(\fR\x05print\x128\n" +
-	"\arefusal\x18\x05 \x01(\v2\x1e.koban.code.journal.v1.RefusalR\arefusal\"\x9f\x02\n" +
+	"\arefusal\x18\x05 \x01(\v2\x1e.koban.code.journal.v1.RefusalR\arefusal\"\xb3\x02\n" +
 	"\tConfirmed\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
 	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
-	"\asession\x18\x03 \x01(\fR\asession\x12\x1a\n" +
-	"\bcustomer\x18\x04 \x01(\fR\bcustomer\x12\x1a\n" +
-	"\bmerchant\x18\x05 \x01(\fR\bmerchant\x124\n" +
-	"\x06amount\x18\x06 \x01(\v2\x1c.koban.code.journal.v1.MoneyR\x06amount\x12\x1d\n" +
+	"\asession\x18\x03 \x01(\fR\asession\x12\x14\n" +
+	"\x05print\x18\x04 \x01(\fR\x05print\x12\x18\n" +
+	"\acapture\x18\x05 \x01(\rR\acapture\x12!\n" +
+	"\feffective_at\x18\x06 \x01(\x03R\veffectiveAt\x12\x1a\n" +
+	"\bcustomer\x18\a \x01(\fR\bcustomer\x12\x1a\n" +
+	"\bmerchant\x18\b \x01(\fR\bmerchant\x12\x1a\n" +
+	"\bcurrency\x18\t \x01(\rR\bcurrency\x12\x16\n" +
+	"\x06amount\x18\n" +
+	" \x01(\x03R\x06amount\x12\x1d\n" +
 	"\n" +
-	"expires_at\x18\a \x01(\x03R\texpiresAt\x12\x18\n" +
-	"\acapture\x18\b \x01(\rR\acapture\x12!\n" +
-	"\feffective_at\x18\t \x01(\x03R\veffectiveAt\"\xd0\x01\n" +
+	"expires_at\x18\v \x01(\x03R\texpiresAt\"\xd0\x01\n" +
 	"\tCancelled\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
 	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
@@ -884,16 +912,13 @@ var file_koban_code_journal_v1_events_proto_goTypes = []any{
 	(*Cancelled)(nil),      // 8: koban.code.journal.v1.Cancelled
 }
 var file_koban_code_journal_v1_events_proto_depIdxs = []int32{
-	0, // 0: koban.code.journal.v1.SessionOpened.amount:type_name -> koban.code.journal.v1.Money
-	0, // 1: koban.code.journal.v1.SessionExpired.amount:type_name -> koban.code.journal.v1.Money
-	0, // 2: koban.code.journal.v1.Tried.amount:type_name -> koban.code.journal.v1.Money
-	1, // 3: koban.code.journal.v1.Refused.refusal:type_name -> koban.code.journal.v1.Refusal
-	0, // 4: koban.code.journal.v1.Confirmed.amount:type_name -> koban.code.journal.v1.Money
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	0, // 0: koban.code.journal.v1.Tried.amount:type_name -> koban.code.journal.v1.Money
+	1, // 1: koban.code.journal.v1.Refused.refusal:type_name -> koban.code.journal.v1.Refusal
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_koban_code_journal_v1_events_proto_init() }

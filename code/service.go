@@ -1,0 +1,255 @@
+package code
+
+import (
+	"context"
+
+	"github.com/koban-pay/koban/code/emv"
+	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/tcc"
+)
+
+// Notes is where shops' names and addresses stand (rule B14): beside the journal, from where they can be erased.
+type Notes interface {
+	PutNotes(ctx context.Context, notes []journal.Note) error
+	Note(ctx context.Context, tenant uint32, service string, id []byte) (body []byte, found bool, err error)
+}
+
+// Reader is what the service needs of the journal to explain a payment: *journal.Journal.
+type Reader interface {
+	Read(ctx context.Context, book string, from uint64, limit int) ([]*journal.Block, error)
+}
+
+// Service registers shops, reads codes and keeps sessions. It is safe for concurrent use.
+//
+// Every method can fail with unavailable, timeout or fenced, after which nobody knows the outcome yet: ask again with
+// the same request.
+type Service struct {
+	books []*book.Book
+	log   Reader
+	notes Notes
+	ids   *id.Source
+	clk   clock.Clock
+}
+
+var _ tcc.Participant = (*Service)(nil)
+
+// New returns the service over its books, one per volume in order.
+func New(books []*book.Book, log Reader, notes Notes, ids *id.Source, clk clock.Clock) *Service {
+	return &Service{books: books, log: log, notes: notes, ids: ids, clk: clk}
+}
+
+// Request identifies what a caller asks for, for good: the same key and fingerprint get the first reply again.
+type Request struct {
+	Tenant      id.Tenant
+	Key         [16]byte // HMAC of the caller's key
+	Fingerprint [16]byte // HMAC of the caller's request
+}
+
+// slot returns the slot of what the request makes, so that one key always meets one book.
+func (r *Request) slot() uint16 { return id.SlotOf(r.Key[:]) }
+
+// do submits a command to the book of the volume that owns x.
+func do[R any](ctx context.Context, s *Service, x id.ID, cmd any) (R, error) {
+	reply, err := s.books[x.Volume(len(s.books))].Do(ctx, cmd)
+	if err != nil {
+		var none R
+		return none, err
+	}
+	return reply.(R), nil
+}
+
+// RegisterShop gives a merchant a printed code.
+//
+// Errors: invalid_request (param name, latin, city, postal_code or mcc), idempotency_key_reused, limit_exceeded.
+func (s *Service) RegisterShop(ctx context.Context, r Request, d Details) (Shop, error) {
+	body, err := d.encode()
+	if err != nil {
+		return Shop{}, err
+	}
+	// The note's id follows from the request, so that a request that is made again finds the note it left before.
+	note := append(append(make([]byte, 0, 32), r.Key[:]...), r.Fingerprint[:]...)
+	if err := s.notes.PutNotes(ctx, []journal.Note{{Tenant: uint32(r.Tenant), Service: "code", ID: note, Body: body}}); err != nil {
+		return Shop{}, err
+	}
+	merchant := s.ids.New(s.clk.Now(), r.slot())
+	reply, err := do[any](ctx, s, merchant, &Register{Tenant: r.Tenant, Key: r.Key, Fingerprint: r.Fingerprint, Merchant: merchant, Note: note})
+	if err != nil {
+		return Shop{}, err
+	}
+	if again, ok := reply.(Repeated); ok {
+		return s.Shop(ctx, r.Tenant, again.ID)
+	}
+	return s.describe(ctx, reply.(ShopFound))
+}
+
+// Shop returns the shop of a merchant.
+//
+// Errors: merchant_not_found.
+func (s *Service) Shop(ctx context.Context, tenant id.Tenant, merchant id.ID) (Shop, error) {
+	found, err := do[ShopFound](ctx, s, merchant, &ReadShop{Tenant: tenant, Merchant: merchant})
+	if err != nil {
+		return Shop{}, err
+	}
+	return s.describe(ctx, found)
+}
+
+// describe adds what the shop's note says. A shop whose note was erased has neither name nor payload; its printed code
+// still works.
+func (s *Service) describe(ctx context.Context, f ShopFound) (Shop, error) {
+	shop := Shop{Merchant: f.Merchant, Store: f.Store, RegisteredAt: f.RegisteredAt}
+	body, ok, err := s.notes.Note(ctx, uint32(f.Store.Tenant), "code", f.Note)
+	if err != nil || !ok {
+		return shop, err
+	}
+	d, err := decodeDetails(body)
+	if err != nil {
+		return shop, err
+	}
+	shop.Name = d.Name
+	shop.Payload, err = d.payload(f.Store)
+	return shop, err
+}
+
+// Read decodes a payload as it was scanned and finds its shop.
+//
+// Errors: invalid_code (param payload; the message names the object at fault), shop_not_found.
+func (s *Service) Read(ctx context.Context, tenant id.Tenant, payload string) (*emv.Code, Shop, error) {
+	c, found, err := s.find(ctx, tenant, payload)
+	if err != nil {
+		return nil, Shop{}, err
+	}
+	shop, err := s.describe(ctx, found)
+	return c, shop, err
+}
+
+func (s *Service) find(ctx context.Context, tenant id.Tenant, payload string) (*emv.Code, ShopFound, error) {
+	c, err := emv.Decode(payload)
+	if err != nil {
+		return nil, ShopFound{}, fault.Of(err).WithParam("payload")
+	}
+	unknown := fault.ShopNotFound.New("").WithParam("payload")
+	if c.JPQR == nil {
+		return nil, ShopFound{}, unknown
+	}
+	store, ok := ParseStore(*c.JPQR)
+	if !ok || store.Tenant != tenant {
+		return nil, ShopFound{}, unknown
+	}
+	found, err := do[ShopFound](ctx, s, store.key(), &FindShop{Store: store})
+	if fault.HasCode(err, fault.ShopNotFound) {
+		err = unknown
+	}
+	return c, found, err
+}
+
+// OpenSession opens a session for the customer who scanned the payload.
+//
+// Errors: those of Read, and idempotency_key_reused.
+func (s *Service) OpenSession(ctx context.Context, r Request, customer id.ID, payload string) (Session, error) {
+	c, shop, err := s.find(ctx, r.Tenant, payload)
+	if err != nil {
+		return Session{}, err
+	}
+	cmd := &Scan{
+		Tenant: r.Tenant, Key: r.Key, Fingerprint: r.Fingerprint, ID: s.ids.New(s.clk.Now(), r.slot()), Customer: customer,
+		Merchant: shop.Merchant, Currency: c.Currency(),
+	}
+	if a := c.Amount(); a != nil {
+		cmd.Minor = a.Minor
+	}
+	reply, err := do[any](ctx, s, cmd.ID, cmd)
+	if err != nil {
+		return Session{}, err
+	}
+	if again, ok := reply.(Repeated); ok {
+		return do[Session](ctx, s, again.ID, &ReadSession{Tenant: r.Tenant, ID: again.ID, First: true})
+	}
+	return reply.(Session), nil
+}
+
+// Session returns a session as it is now.
+//
+// Errors: session_not_found.
+func (s *Service) Session(ctx context.Context, tenant id.Tenant, session id.ID) (Session, error) {
+	return do[Session](ctx, s, session, &ReadSession{Tenant: tenant, ID: session})
+}
+
+// Try implements tcc.Participant: it reserves the session that Account names.
+//
+// Refused with: invalid_id, invalid_amount, invalid_currency, amount_overflow, try_too_late, try_after_cancel,
+// session_not_found, session_of_another_customer, session_mismatch (merchant, currency or amount), session_used (by
+// another payment, or reserved for one), session_expired; and id_reused.
+func (s *Service) Try(ctx context.Context, r tcc.TryRequest) (tcc.Receipt, error) {
+	return do[tcc.Receipt](ctx, s, r.Account, &r)
+}
+
+// Confirm implements tcc.Participant: it uses the session up. Captures after the first change nothing more, and are
+// answered as the first was.
+//
+// Refused with: invalid_id, invalid_amount, invalid_currency, amount_overflow, currency_mismatch, not_tried,
+// already_cancelled, exceeds_hold; and id_reused.
+func (s *Service) Confirm(ctx context.Context, r tcc.ConfirmRequest) (tcc.Receipt, error) {
+	return do[tcc.Receipt](ctx, s, r.Account, &r)
+}
+
+// Cancel implements tcc.Participant: it opens the session again.
+//
+// Refused with: invalid_id, already_confirmed; and id_reused.
+func (s *Service) Cancel(ctx context.Context, r tcc.CancelRequest) (tcc.Receipt, error) {
+	return do[tcc.Receipt](ctx, s, r.Account, &r)
+}
+
+// Entries returns what the blocks that receipts name did for a payment, in the order of the receipts, each block once.
+// A session holds no value, so its entries have no legs.
+//
+// Errors: data_damaged.
+func (s *Service) Entries(ctx context.Context, tenant id.Tenant, payment id.ID, receipts []tcc.Receipt) ([]tcc.Entry, error) {
+	type place struct {
+		book string
+		seq  uint64
+	}
+	seen := make(map[place]bool)
+	var out []tcc.Entry
+	for _, r := range receipts {
+		if r.Seq == 0 || seen[place{r.Book, r.Seq}] {
+			continue
+		}
+		seen[place{r.Book, r.Seq}] = true
+		blocks, err := s.log.Read(ctx, r.Book, r.Seq, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(blocks) != 1 {
+			return nil, fault.DataDamaged.New("a receipt names block %d of book %s, which does not exist", r.Seq, r.Book)
+		}
+		entries, err := entries(tenant, payment, blocks[0])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, entries...)
+	}
+	return out, nil
+}
+
+// entries returns what a block did for a payment.
+func entries(tenant id.Tenant, payment id.ID, b *journal.Block) (out []tcc.Entry, err error) {
+	for _, e := range b.Events {
+		if e.Type < book.FirstEventType {
+			continue
+		}
+		ev, err := (*Machine)(nil).Decode(e.Type, e.Body)
+		if err != nil {
+			return nil, fault.DataDamaged.New("block %d of book %s cannot be read", b.Seq, b.Book).Because(err)
+		}
+		of, ok := ev.(interface{ about() *branchOf })
+		if _, no := ev.(*refused); no || !ok || of.about().Tenant != tenant || of.about().Branch.Root() != payment.Root() {
+			continue
+		}
+		out = append(out, tcc.Entry{Book: b.Book, Seq: b.Seq, At: b.At, Hash: b.Hash, What: "session"})
+	}
+	return out, nil
+}

@@ -1,0 +1,109 @@
+package code
+
+import (
+	"embed"
+	"fmt"
+
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+)
+
+// Schema holds the migrations of the state tables.
+//
+//go:embed schema/*.sql
+var Schema embed.FS
+
+const keyTable = "code_keys"
+
+var shopSchema = book.Schema[ShopRow]{
+	Table:   "code_shops",
+	Columns: []string{"number", "note", "registered_at"},
+	Args: func(s *ShopRow, args []any) []any {
+		return append(args, s.Number, s.Note, int64(s.RegisteredAt))
+	},
+	Scan: func(scan func(dest ...any) error, s *ShopRow) error { return scan(&s.Number, &s.Note, &s.RegisteredAt) },
+}
+
+var numberSchema = book.Schema[numberRow]{
+	Table:   "code_numbers",
+	Columns: []string{"merchant"},
+	Args:    func(n *numberRow, args []any) []any { return append(args, raw(n.Merchant)) },
+	Scan: func(scan func(dest ...any) error, n *numberRow) error {
+		var merchant []byte
+		err := scan(&merchant)
+		copy(n.Merchant[:], merchant)
+		return err
+	},
+}
+
+var countSchema = book.Schema[countRow]{
+	Table:   "code_counts",
+	Columns: []string{"shops"},
+	Args:    func(c *countRow, args []any) []any { return append(args, c.Shops) },
+	Scan:    func(scan func(dest ...any) error, c *countRow) error { return scan(&c.Shops) },
+}
+
+var sessionSchema = book.Schema[SessionRow]{
+	Table:   "code_sessions",
+	Columns: []string{"customer", "merchant", "currency", "amount", "status", "opened_at", "open_until", "expires_at", "branch"},
+	Args: func(s *SessionRow, args []any) []any {
+		return append(args, raw(s.Customer), raw(s.Merchant), int64(s.Currency), s.Minor, s.Status.String(), int64(s.OpenedAt),
+			int64(s.OpenUntil), int64(s.ExpiresAt), raw(s.By))
+	},
+	Scan: func(scan func(dest ...any) error, s *SessionRow) error {
+		var customer, merchant, by []byte
+		var status string
+		err := scan(&customer, &merchant, &s.Currency, &s.Minor, &status, &s.OpenedAt, &s.OpenUntil, &s.ExpiresAt, &by)
+		if err != nil {
+			return err
+		}
+		copy(s.Customer[:], customer)
+		copy(s.Merchant[:], merchant)
+		copy(s.By[:], by)
+		var ok bool
+		if s.Status, ok = parseStatus(status); !ok {
+			return fmt.Errorf("code: a session of status %q", status)
+		}
+		return nil
+	},
+	Due: func(s *SessionRow) clock.Micros {
+		if s.idle() {
+			return s.ExpiresAt
+		}
+		return 0
+	},
+}
+
+var branchSchema = book.Schema[Branch]{
+	Table: "code_branches",
+	Columns: []string{
+		"session", "status", "amount", "currency", "print", "first_seq", "first_at", "refusal_code", "refusal_message", "refusal_param",
+		"capture", "taken", "end_seq", "end_at",
+	},
+	Args: func(b *Branch, args []any) []any {
+		return append(args, raw(b.Session), b.Status.String(), b.Amount.Minor, int64(b.Amount.Currency), raw(b.Print), int64(b.First.Seq),
+			int64(b.First.At), b.Refusal.Code, b.Refusal.Message, b.Refusal.Param, int64(b.Capture), raw(b.Taken), int64(b.End.Seq),
+			int64(b.End.At))
+	},
+	Scan: func(scan func(dest ...any) error, b *Branch) error {
+		var session, print, taken []byte
+		var status string
+		err := scan(&session, &status, &b.Amount.Minor, &b.Amount.Currency, &print, &b.First.Seq, &b.First.At, &b.Refusal.Code,
+			&b.Refusal.Message, &b.Refusal.Param, &b.Capture, &taken, &b.End.Seq, &b.End.At)
+		if err != nil {
+			return err
+		}
+		copy(b.Session[:], session)
+		copy(b.Print[:], print)
+		copy(b.Taken[:], taken)
+		var ok bool
+		if b.Status, ok = parseBranchStatus(status); !ok {
+			return fmt.Errorf("code: a branch of status %q", status)
+		}
+		return nil
+	},
+}
+
+// raw copies an id or a print: the row may change before it is saved.
+func raw(x id.ID) []byte { return append([]byte(nil), x[:]...) }
