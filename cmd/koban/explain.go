@@ -1,0 +1,302 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/koban-pay/koban/cmd/koban/term"
+)
+
+type explainCmd struct {
+	ID    string `arg:"" help:"The payment or refund." placeholder:"pay_…"`
+	JSON  bool   `name:"json" help:"Print the page as JSON."`
+	where `embed:""`
+}
+
+// Run prints everything that is known about one payment.
+func (x *explainCmd) Run(c *console) error {
+	api, card, err := x.find(asOperator)
+	if err != nil {
+		return err
+	}
+	names := map[string]string{}
+	for _, m := range card.Merchants {
+		names[m.ID] = m.Name
+	}
+	a, err := api.get("/v1/payments/"+url.PathEscape(x.ID)+"/explain", nil)
+	return say(c, x.JSON, a, err, func(e *explanation) { e.print(c.out, names) })
+}
+
+// explanation is the page, as data.
+type explanation struct {
+	Payment  payment `json:"payment"`
+	Phase    string  `json:"phase"`
+	Rollback string  `json:"rollback_phase"`
+	Decision string  `json:"decision"`
+	Steps    []struct {
+		At       time.Time `json:"at"`
+		Event    string    `json:"event"`
+		Status   string    `json:"status"`
+		Resource string    `json:"resource_status"`
+		Phase    string    `json:"phase"`
+		Rollback string    `json:"rollback_phase"`
+		Attempts int64     `json:"attempts"`
+		Code     string    `json:"code"`
+		Message  string    `json:"message"`
+		Block    blockRef  `json:"block"`
+	} `json:"steps"`
+	Owed []struct {
+		Verb        string    `json:"verb"`
+		Participant string    `json:"participant"`
+		Amount      *amount   `json:"amount"`
+		DueAt       time.Time `json:"due_at"`
+		Attempts    int64     `json:"attempts"`
+		Code        string    `json:"code"`
+		Layer       string    `json:"layer"`
+	} `json:"owed"`
+	Parts []struct {
+		Number      int64  `json:"number"`
+		Participant string `json:"participant"`
+		Account     string `json:"account"`
+		Amount      amount `json:"amount"`
+		State       string `json:"state"`
+		Answers     []struct {
+			Verb     string    `json:"verb"`
+			Outcome  string    `json:"outcome"`
+			Attempts int64     `json:"attempts"`
+			At       time.Time `json:"at"`
+			Failure  *failure  `json:"failure"`
+			Block    *blockRef `json:"block"`
+		} `json:"answers"`
+	} `json:"parts"`
+	Entries []struct {
+		At    time.Time `json:"at"`
+		Kind  string    `json:"kind"`
+		Legs  []leg     `json:"legs"`
+		Block blockRef  `json:"block"`
+	} `json:"entries"`
+	Blocks []struct {
+		Book     string    `json:"book"`
+		Seq      int64     `json:"seq"`
+		At       time.Time `json:"at"`
+		Hash     string    `json:"hash"`
+		Previous string    `json:"previous_hash"`
+		Events   int64     `json:"events"`
+	} `json:"blocks"`
+	Events []struct {
+		Service string    `json:"service"`
+		N       int64     `json:"n"`
+		Type    string    `json:"type"`
+		At      time.Time `json:"at"`
+	} `json:"events"`
+	Refunds []payment `json:"refunds"`
+}
+
+type blockRef struct {
+	Book string `json:"book"`
+	Seq  int64  `json:"seq"`
+}
+
+func (b blockRef) String() string { return b.Book + "#" + strconv.FormatInt(b.Seq, 10) }
+
+type leg struct {
+	Account  string `json:"account"`
+	Kind     string `json:"account_kind"`
+	Posted   int64  `json:"posted"`
+	Held     int64  `json:"held"`
+	Currency string `json:"currency"`
+}
+
+func (e *explanation) print(w *term.Writer, names map[string]string) {
+	e.printHead(w, names)
+	e.printSteps(w)
+	e.printOwed(w)
+	e.printParts(w)
+	e.printEntries(w)
+	e.printBlocks(w)
+	e.printRest(w)
+}
+
+func heading(w *term.Writer, format string, args ...any) {
+	fmt.Fprintf(w, "\n%s\n", w.Bold(fmt.Sprintf(format, args...)))
+}
+
+func (e *explanation) printHead(w *term.Writer, names map[string]string) {
+	p := &e.Payment
+	fmt.Fprintf(w, "%s %s  %s  %s\n", w.Bold(p.Kind), w.Mark(p.ID), w.Bold(p.Amount.String()), statusText(w, p.Status))
+	t := w.Table("", "")
+	t.Row(w.Dim("  work"), resourceText(w, p.Resource))
+	t.Row(w.Dim("  customer"), p.Customer)
+	t.Row(w.Dim("  merchant"), strings.TrimSpace(p.Merchant+"  "+term.Clean(names[p.Merchant])))
+	if p.Session != "" {
+		t.Row(w.Dim("  session"), p.Session)
+	}
+	if p.Parent != "" {
+		t.Row(w.Dim("  gives back"), w.Mark(p.Parent))
+	}
+	if p.Reference != "" {
+		t.Row(w.Dim("  reference"), term.Clean(p.Reference))
+	}
+	t.Row(w.Dim("  created"), p.CreatedAt.UTC().Format("2006-01-02 15:04:05.000Z"))
+	if p.Failure != nil {
+		t.Row(w.Dim("  failure"), fmt.Sprintf("%s: %s", w.Bad(p.Failure.Code), term.Clean(p.Failure.Message)))
+	}
+	t.Print()
+}
+
+func resourceText(w *term.Writer, s string) string {
+	switch s {
+	case "WORK_IN_PROGRESS":
+		return w.Warn(s) + "  something is still to be done"
+	case "WAIT":
+		return w.Good(s) + "  all is done; something may follow"
+	case "COMPLETED":
+		return w.Good(s) + "  all is done, nothing can follow"
+	}
+	return w.Bad(s) + "  all is done, nothing can follow"
+}
+
+func (e *explanation) printSteps(w *term.Writer) {
+	heading(w, "What happened")
+	t := w.Table("  time", "event", "status", "phase", "back", ">tries", "block", "")
+	for _, s := range e.Steps {
+		why := term.Clean(s.Message)
+		if s.Code != "" {
+			why = strings.TrimSpace(s.Code + "  " + why)
+		}
+		t.Row("  "+clockText(s.At), s.Event, statusText(w, s.Status), s.Phase, s.Rollback, strconv.FormatInt(s.Attempts, 10),
+			w.Dim(s.Block.String()), why)
+	}
+	t.Print()
+	if e.Decision != "" {
+		fmt.Fprintf(w, "  decided: %s\n", w.Bold(e.Decision))
+	}
+}
+
+func (e *explanation) printOwed(w *term.Writer) {
+	if len(e.Owed) == 0 {
+		return
+	}
+	heading(w, "What is owed")
+	t := w.Table("  verb", "to", ">amount", "due", ">tries", "by", "last answer")
+	for _, d := range e.Owed {
+		sum := ""
+		if d.Amount != nil {
+			sum = d.Amount.String()
+		}
+		t.Row("  "+w.Warn(d.Verb), d.Participant, sum, clockText(d.DueAt), strconv.FormatInt(d.Attempts, 10), d.Layer, d.Code)
+	}
+	t.Print()
+}
+
+func (e *explanation) printParts(w *term.Writer) {
+	heading(w, "What the participants answered")
+	t := w.Table("  part", ">amount", "state", "verb", "answer", ">tries", "time", "block")
+	for _, p := range e.Parts {
+		name, sum, state := fmt.Sprintf("  %d %s", p.Number, p.Participant), p.Amount.String(), p.State
+		for _, a := range p.Answers {
+			block := ""
+			if a.Block != nil {
+				block = a.Block.String()
+			}
+			t.Row(name, sum, state, a.Verb, answerText(w, a.Outcome, a.Failure), strconv.FormatInt(a.Attempts, 10), clockText(a.At), w.Dim(block))
+			name, sum, state = "", "", ""
+		}
+		if name != "" {
+			t.Row(name, sum, state)
+		}
+	}
+	t.Print()
+}
+
+func answerText(w *term.Writer, outcome string, why *failure) string {
+	switch {
+	case outcome == "done":
+		return w.Good(outcome)
+	case why != nil:
+		return w.Bad(outcome) + " " + why.Code
+	}
+	return w.Warn(outcome)
+}
+
+// printEntries prints the journal of the payment: debits and credits that are posted, and what is only held.
+func (e *explanation) printEntries(w *term.Writer) {
+	if len(e.Entries) == 0 {
+		return
+	}
+	heading(w, "Ledger")
+	t := w.Table("  time", "entry", "account", ">debit", ">credit", ">held", "block")
+	for _, entry := range e.Entries {
+		at, kind, block := "  "+clockText(entry.At), entry.Kind, w.Dim(entry.Block.String())
+		for _, l := range entry.Legs {
+			var debit, credit, held string
+			switch {
+			case l.Posted > 0:
+				debit = amountText(l.Posted, l.Currency)
+			case l.Posted < 0:
+				credit = amountText(-l.Posted, l.Currency)
+			}
+			if l.Held != 0 {
+				held = signed(l.Held, l.Currency)
+			}
+			t.Row(at, kind, l.Kind+" "+w.Dim(short(l.Account)), debit, credit, held, block)
+			at, kind, block = "", "", ""
+		}
+	}
+	t.Print()
+}
+
+func signed(n int64, currency string) string {
+	if n > 0 {
+		return "+" + amountText(n, currency)
+	}
+	return amountText(n, currency)
+}
+
+// short returns the end of an id: enough to tell the few accounts of a page apart.
+func short(id string) string {
+	if len(id) <= 10 {
+		return id
+	}
+	return "…" + id[len(id)-6:]
+}
+
+func (e *explanation) printBlocks(w *term.Writer) {
+	heading(w, "Blocks")
+	t := w.Table("  block", "time", ">events", "hash", "follows")
+	for _, b := range e.Blocks {
+		t.Row("  "+blockRef{b.Book, b.Seq}.String(), clockText(b.At), strconv.FormatInt(b.Events, 10), cut(b.Hash), w.Dim(cut(b.Previous)))
+	}
+	t.Print()
+}
+
+// cut shortens a hash.
+func cut(hash string) string {
+	if len(hash) <= 16 {
+		return hash
+	}
+	return hash[:16] + "…"
+}
+
+func (e *explanation) printRest(w *term.Writer) {
+	if len(e.Events) > 0 {
+		heading(w, "Announced")
+		t := w.Table("  time", "feed", ">n", "event")
+		for _, x := range e.Events {
+			t.Row("  "+clockText(x.At), x.Service, strconv.FormatInt(x.N, 10), x.Type)
+		}
+		t.Print()
+	}
+	if len(e.Refunds) > 0 {
+		heading(w, "Refunds")
+		t := w.Table("  time", "refund", ">amount", "status")
+		for i := range e.Refunds {
+			r := &e.Refunds[i]
+			t.Row("  "+clockText(r.CreatedAt), w.Mark(r.ID), r.Amount.String(), statusText(w, r.Status))
+		}
+		t.Print()
+	}
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/koban-pay/koban/cmd/koban/term"
+	"github.com/koban-pay/koban/internal/store"
+)
+
+// Exit codes, from docs/start.md.
+const (
+	exitDone    = 0
+	exitRefused = 1 // the platform said no, or something was found wrong
+	exitCannot  = 2 // used wrongly, or could not run
+	exitHeld    = 3 // the store is held by another process
+)
+
+const about = `Koban is a payment company in one program.
+
+Start a platform, and leave it running:
+
+    koban run
+
+It makes a demo company with customers, shops and keys, and writes koban-data/platform.json, where the other commands
+find it. From another terminal:
+
+    koban pay                 a customer pays ¥1,200 in a shop, 200 points of it
+    koban payments            what happened
+    koban explain pay_…       one payment on one page
+    koban refund pay_… 600    give back
+    koban verify              prove the books
+
+Exit codes: 0 done, 1 refused or found wrong, 2 used wrongly or could not run, 3 the store is held by another process.`
+
+// commands are the words of the command line.
+type commands struct {
+	Run      runCmd      `cmd:"" help:"Start the platform, and run until told to stop."`
+	Pay      payCmd      `cmd:"" help:"Make a payment: scan a shop's code for a customer, and pay."`
+	Refund   refundCmd   `cmd:"" help:"Give back a payment, or part of it."`
+	Payments paymentsCmd `cmd:"" help:"List payments and refunds, newest first."`
+	Accounts accountsCmd `cmd:"" help:"Show what customers and shops hold."`
+	Explain  explainCmd  `cmd:"" help:"Show everything about one payment on one page."`
+	Verify   verifyCmd   `cmd:"" help:"Prove the books, beside a running platform or on a stopped one. It changes nothing."`
+	Code     codeCmd     `cmd:"" help:"Read QR codes."`
+}
+
+// console is what a command talks to.
+type console struct {
+	in  io.Reader
+	out *term.Writer
+	err *term.Writer
+	env func(string) string
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], &console{
+		in: os.Stdin, out: term.New(os.Stdout, os.Getenv), err: term.New(os.Stderr, os.Getenv), env: os.Getenv,
+	}))
+}
+
+// run does what the arguments say, and returns the exit code.
+func run(args []string, c *console) int {
+	var words commands
+	asked := -1 // the exit code, if help was asked for
+	parser, err := kong.New(&words, kong.Name("koban"), kong.Description(about), kong.Writers(c.out, c.err),
+		kong.Exit(func(code int) { asked = code }), kong.Bind(c), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}))
+	if err != nil {
+		fmt.Fprintln(c.err, "koban:", err)
+		return exitCannot
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	ctx, err := parser.Parse(args)
+	if asked >= 0 {
+		return asked
+	}
+	if err != nil {
+		fmt.Fprintf(c.err, "koban: %v\nkoban --help shows what there is.\n", err)
+		return exitCannot
+	}
+	return exitCode(ctx.Run(c), c)
+}
+
+// exitCode says on the console what went wrong, and returns the code that scripts see.
+func exitCode(err error, c *console) int {
+	var told quiet
+	var held *store.HeldError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &told):
+		return int(told)
+	}
+	fmt.Fprintf(c.err, "koban: %v\n", err)
+	switch {
+	case errors.As(err, &held):
+		return exitHeld
+	case errors.As(err, new(*refusal)):
+		return exitRefused
+	}
+	return exitCannot
+}
+
+// quiet is the exit code of a command that has said all there is to say.
+type quiet int
+
+func (q quiet) Error() string { return fmt.Sprintf("exit code %d", int(q)) }

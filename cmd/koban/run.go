@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/koban-pay/koban/cmd/koban/term"
+	"github.com/koban-pay/koban/internal/app"
+)
+
+type runCmd struct {
+	Data    string `help:"The folder for platform.json, and for the books unless they are on PostgreSQL." default:"./koban-data" type:"path" placeholder:"DIR"`
+	Listen  string `help:"Where to take requests; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"ADDRESS"`
+	Store   string `help:"Keep the books on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
+	Standby bool   `help:"Wait while another process holds the store, and take over when it ends."`
+	Tenant  string `help:"Whether to make the demo company: demo or none." enum:"demo,none" default:"demo"`
+	Volumes int    `help:"How many volumes the books of a new platform are cut into, for good." placeholder:"8"`
+	Log     string `help:"Where to write the log, requests included; - is the standard error. Without it, only what needs attention is written, there." placeholder:"FILE"`
+	Mortal  bool   `hidden:"" help:"On SIGUSR1, die at the step of the next payment that DIR/die-at-step names."`
+}
+
+// Help says more than one line can.
+func (runCmd) Help() string {
+	return `Without --store, everything is in the data folder: the journal, which is the record, and state tables, which can be
+rebuilt from it. Once the platform is ready, platform.json there tells where it is and which keys it has.
+
+Stop it with Ctrl-C or SIGTERM: it finishes what is under way. Or kill it whenever you like: what was acknowledged is
+kept, and what was under way goes on at the next start.`
+}
+
+// Run runs the platform until it is told to stop.
+func (x *runCmd) Run(c *console) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	log, err := x.logger(c)
+	if err != nil {
+		return err
+	}
+	config := app.Config{Data: x.Data, StoreURL: x.Store, Standby: x.Standby, Listen: x.Listen, Tenant: x.Tenant, Volumes: x.Volumes,
+		Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) }}
+	if x.Mortal {
+		config.Watch = app.Mortal(ctx, x.Data)
+	}
+	if x.Standby {
+		fmt.Fprintln(c.out, "Starting, as soon as nobody else holds the store.")
+	}
+	platform, err := app.Start(ctx, config)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // it was told to stop while it waited
+		}
+		return err
+	}
+	x.greet(c.out, platform)
+	<-ctx.Done()
+	stop() // a second Ctrl-C ends it at once
+	fmt.Fprintln(c.out, "Stopping: what is under way is finished first.")
+	return platform.Close(context.Background())
+}
+
+func (x *runCmd) logger(c *console) (*slog.Logger, error) {
+	var w io.Writer = c.err
+	level := slog.LevelWarn
+	if x.Log != "" {
+		level = slog.LevelInfo
+	}
+	if x.Log != "" && x.Log != "-" {
+		f, err := os.OpenFile(x.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("the log: %w", err)
+		}
+		w = f // open until the process ends
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
+}
+
+func (x *runCmd) greet(w *term.Writer, p *app.App) {
+	fmt.Fprintf(w, "%s is ready at %s\n", w.Bold("Koban"), w.Mark(p.Card.Address))
+	t := w.Table("", "")
+	t.Row(w.Dim("  books"), fmt.Sprintf("%s, %s", p.Data, p.Card.Store))
+	if len(p.Card.Customers) > 0 {
+		t.Row(w.Dim("  demo company"), fmt.Sprintf("%d customers, %d shops", len(p.Card.Customers), len(p.Card.Merchants)))
+	}
+	t.Row(w.Dim("  API"), p.Card.Address+"/openapi.yaml")
+	t.Row(w.Dim("  keys"), "platform.json, in the data folder")
+	t.Print()
+	fmt.Fprintf(w, "\nFrom another terminal: koban pay, koban payments, koban explain pay_…, koban verify\n")
+}
+

@@ -1,0 +1,92 @@
+package term
+
+import (
+	"io"
+	"os"
+	"strings"
+	"unicode"
+
+	"github.com/mattn/go-isatty"
+	"golang.org/x/text/width"
+)
+
+// Writer prints, and knows whether colours are seen.
+type Writer struct {
+	io.Writer
+	colour bool
+}
+
+// New returns a writer on w. Colours are on if w is a terminal that knows them and nobody said no (https://no-color.org).
+func New(w io.Writer, env func(string) string) *Writer {
+	f, ok := w.(*os.File)
+	colour := ok && isatty.IsTerminal(f.Fd()) && env("NO_COLOR") == "" && env("TERM") != "dumb"
+	return &Writer{w, colour || env("CLICOLOR_FORCE") == "1"}
+}
+
+// Colour reports whether colours are on.
+func (w *Writer) Colour() bool { return w.colour }
+
+func (w *Writer) paint(code, s string) string {
+	if !w.colour || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// Bold makes s stand out.
+func (w *Writer) Bold(s string) string { return w.paint("1", s) }
+
+// Dim makes s stand back.
+func (w *Writer) Dim(s string) string { return w.paint("2", s) }
+
+// Good marks what is as it should be.
+func (w *Writer) Good(s string) string { return w.paint("32", s) }
+
+// Bad marks what is not.
+func (w *Writer) Bad(s string) string { return w.paint("1;31", s) }
+
+// Warn marks what is under way.
+func (w *Writer) Warn(s string) string { return w.paint("33", s) }
+
+// Mark marks a name.
+func (w *Writer) Mark(s string) string { return w.paint("36", s) }
+
+// Clean returns s with every character that could steer a terminal replaced: text of strangers is printed through it.
+func Clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == unicode.ReplacementChar, unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == '\u2028', r == '\u2029':
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
+
+// Width returns how many columns s takes, colours not counted (Unicode Standard Annex 11: wide characters take two).
+func Width(s string) int {
+	n, escape := 0, false
+	for _, r := range s {
+		switch {
+		case r == '\x1b':
+			escape = true
+		case escape:
+			escape = r != 'm'
+		case unicode.Is(unicode.Mn, r):
+		default:
+			n++
+			if k := width.LookupRune(r).Kind(); k == width.EastAsianWide || k == width.EastAsianFullwidth {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// pad returns s in n columns; right puts it to the right.
+func pad(s string, n int, right bool) string {
+	blank := strings.Repeat(" ", max(0, n-Width(s)))
+	if right {
+		return blank + s
+	}
+	return s + blank
+}

@@ -1,0 +1,231 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/koban-pay/koban/balance"
+	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/gateway"
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/feed"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/store"
+	"github.com/koban-pay/koban/payment"
+	"github.com/koban-pay/koban/points"
+)
+
+// Config says what a process runs. Data is required; the rest may be left at zero.
+type Config struct {
+	Data     string // the data folder
+	StoreURL string // of PostgreSQL; "" keeps the books in the data folder
+	Standby  bool   // wait while another process holds the store, instead of failing
+	Listen   string // address of the door, such as 127.0.0.1:8080; "" opens none
+	Tenant   string // "demo" makes the demo company; "none" or "" makes nothing
+	Volumes  int    // how many volumes a new platform's books are cut into; 0 means 8, or as it was created
+
+	Log   *slog.Logger // nil: none
+	Clock clock.Clock  // nil: the machine's
+	// Fatal is told when the process has to end at once: the record cannot be written, or another process has taken the
+	// books over. It should not return. Nil means panic.
+	Fatal   func(error)
+	Timing  payment.Timing // zero: payment.DefaultTiming
+	MinFree uint64         // bytes of room that the disk must have; 0 means 64 MiB
+	// Watch, if set, stands between the books and the journal: for dying at a chosen step.
+	Watch func(book.Log) book.Log
+}
+
+// App is a running process of the platform.
+type App struct {
+	Config
+	Journal *journal.Journal
+	Writer  *book.Writer
+	IDs     *id.Codec  // public text of ids
+	Fresh   *id.Source // new ids
+	Balance *balance.Service
+	Points  *points.Service
+	Payment *payment.Service
+	Feeds   map[string]*feed.Feed // by service
+	Gateway *gateway.Gateway      // nil without Listen
+	Card    Card                  // what platform.json says
+
+	place     place
+	constants constants
+	keys      *gateway.Keys
+	log       book.Log // what the books write to: the journal, or Watch's
+	metrics   *prometheus.Registry
+	shelves   map[string]*shelf
+	handlers  handlers
+	driver    atomic.Pointer[payment.Service] // set once it can be told of what expired
+	stops     []func(context.Context) error   // in the order of starting
+	stopping  sync.Once
+	stopped   error
+	failed    atomic.Pointer[error]
+}
+
+// Start starts a process: it returns once every book answers, and the door is open if there is to be one.
+//
+// Errors: a *store.HeldError if another process holds the data folder or the store; otherwise the reason why it cannot
+// start, and what to change.
+func Start(ctx context.Context, c Config) (*App, error) {
+	if c.Clock == nil {
+		c.Clock = clock.NewSystem()
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.MinFree == 0 {
+		c.MinFree = minFree
+	}
+	dir, err := filepath.Abs(c.Data)
+	if err != nil {
+		return nil, fmt.Errorf("app: the data folder: %w", err)
+	}
+	c.Data = dir
+	a := &App{Config: c, Fresh: id.NewSource(nil), metrics: prometheus.NewRegistry(), Feeds: map[string]*feed.Feed{},
+		place: place{data: dir, url: c.StoreURL, clock: c.Clock}, shelves: map[string]*shelf{}}
+	for _, step := range []func(context.Context) error{a.prepare, a.open, a.build, a.recover, a.welcome, a.listen, a.announce} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, a.Close(ctx))
+		}
+	}
+	return a, nil
+}
+
+// onStop has f called when the process stops, before whatever was started before it.
+func (a *App) onStop(f func(context.Context) error) { a.stops = append(a.stops, f) }
+
+// drainLimit is how long requests that are under way may take to finish when the process stops.
+const drainLimit = 10 * time.Second
+
+// Close stops the process: it takes no new requests, finishes those under way, saves, and lets go of the store. What is
+// not finished goes on at the next start.
+func (a *App) Close(ctx context.Context) error {
+	a.stopping.Do(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainLimit)
+		defer cancel()
+		var errs []error
+		for i := len(a.stops) - 1; i >= 0; i-- {
+			errs = append(errs, a.stops[i](ctx))
+		}
+		a.stopped = errors.Join(errs...)
+	})
+	return a.stopped
+}
+
+// prepare makes the data folder, looks at the machine and takes the lock.
+func (a *App) prepare(ctx context.Context) error {
+	if err := a.place.prepare(); err != nil {
+		return err
+	}
+	if err := checkMachine(a.Data, a.Clock, a.MinFree); err != nil {
+		return err
+	}
+	held, err := a.place.lock(ctx, a.Standby)
+	if err != nil {
+		return err
+	}
+	a.onStop(func(context.Context) error { return held.release() })
+	return removeCard(a.Data) // of a process that died: it would name a platform that does not run
+}
+
+// fatal ends the process, as far as that is up to us.
+func (a *App) fatal(err error) {
+	if !a.failed.CompareAndSwap(nil, &err) {
+		return
+	}
+	if a.Fatal == nil {
+		panic(err)
+	}
+	a.Fatal(err)
+}
+
+// recover lets payments go on that were unfinished when the platform stopped.
+func (a *App) recover(ctx context.Context) error {
+	a.driver.Store(a.Payment)
+	return a.Payment.Recover(ctx)
+}
+
+// Ready returns nil if every book answers.
+func (a *App) Ready(context.Context) error {
+	if err := a.failed.Load(); err != nil {
+		return *err
+	}
+	if err := a.Journal.Trouble(); err != nil {
+		return err
+	}
+	for _, s := range a.shelves {
+		for _, b := range s.books {
+			if b.Stats().Fenced {
+				return fault.Fenced.New("another process has taken book %s over", b.Name())
+			}
+		}
+		if err := s.feed.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watchEvery is how often a process looks whether it was replaced.
+const watchEvery = 200 * time.Millisecond
+
+// watch ends the process once another one has taken a book over: what it would answer is unknown from then on.
+func (a *App) watch(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-clock.Pause(watchEvery):
+		}
+		for _, s := range a.shelves {
+			for _, b := range s.books {
+				if b.Stats().Fenced && ctx.Err() == nil {
+					a.fatal(&store.HeldError{What: "the store", Holder: "another process, which has taken the books over"})
+					return
+				}
+			}
+		}
+	}
+}
+
+// listen opens the door.
+func (a *App) listen(ctx context.Context) error {
+	if a.Listen == "" {
+		return nil
+	}
+	if err := a.openDoor(); err != nil {
+		return err
+	}
+	var listen net.ListenConfig
+	l, err := listen.Listen(ctx, "tcp", a.Listen)
+	if err != nil {
+		return fmt.Errorf("app: listen on %s: %w: choose another address with --listen", a.Listen, err)
+	}
+	a.Card.Address = "http://" + l.Addr().String()
+	server := a.Gateway.Server()
+	go func() {
+		if err := server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			a.fatal(fmt.Errorf("app: the door is shut: %w", err))
+		}
+	}()
+	a.onStop(func(ctx context.Context) error {
+		if err := server.Shutdown(ctx); err != nil {
+			return errors.Join(fmt.Errorf("app: some requests did not end in time: %w", err), server.Close())
+		}
+		return nil
+	})
+	return nil
+}

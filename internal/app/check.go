@@ -1,0 +1,44 @@
+package app
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/koban-pay/koban/internal/clock"
+)
+
+// What a process looks at before it opens anything (requirement S38). What the databases promise is checked by
+// internal/store, the ends of the chains by internal/book as it opens them.
+
+// minFree is how much room the data folder's disk must have: enough for minutes of work, so that a full disk is found at
+// the start and not in the middle of a payment.
+const minFree = 64 << 20
+
+// wellKnown is a time that no clock of a machine may stand before: this program did not exist then.
+const wellKnown = clock.Micros(1735689600) * clock.Second // 2025-01-01
+
+// checkMachine refuses to start on a machine that would lose money, and says what to change.
+func checkMachine(dir string, clk clock.Clock, free uint64) error {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return fmt.Errorf("app: the data folder: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("app: %s is not a folder; expected the data folder", dir)
+	case info.Mode().Perm()&0o002 != 0:
+		return fmt.Errorf("app: everybody can write to %s (mode %04o), and so replace the books: chmod 700 it", dir, info.Mode().Perm())
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("app: ask for the room on the disk of %s: %w", dir, err)
+	}
+	if have := fs.Bavail * uint64(fs.Bsize); have < free {
+		return fmt.Errorf("app: the disk of %s has room for %d MiB, at least %d are needed: make room", dir, have>>20, free>>20)
+	}
+	if now := clk.Now(); now < wellKnown {
+		return fmt.Errorf("app: the machine's clock says %s, which is in the past: set it", now)
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/feed"
+	"github.com/koban-pay/koban/internal/store"
+)
+
+// shelf is what one service stands on: its tables, its books, and the feed that follows them.
+type shelf struct {
+	kind  kind
+	db    *store.DB
+	saver *book.Saver
+	books []*book.Book
+	feed  *feed.Feed
+	feeds *book.Saver // of the feed's tables
+	dbs   []*store.DB // all that were opened
+}
+
+// open opens the record, and on it the shelves of all services at the same time.
+func (a *App) open(ctx context.Context) error {
+	j, db, err := openJournal(ctx, a.place)
+	if err != nil {
+		return err
+	}
+	a.Journal, a.log = j, j
+	a.onStop(func(context.Context) error { return db.Close() })
+	if a.constants, err = fix(ctx, j, a.Volumes); err != nil {
+		return err
+	}
+	if a.Watch != nil {
+		a.log = a.Watch(j)
+	}
+	a.onStop(a.closeShelves)
+	a.Writer = book.NewWriter(a.log, a.Clock, a.StoreURL != "", nil, book.Hooks{
+		Fatal: a.fatal,
+		Alarm: func(err error) { a.Log.Error("nothing is written until this is right", "error", err) },
+	})
+	a.onStop(func(ctx context.Context) error { a.Writer.Close(ctx); return nil })
+	var steps []func() error
+	for _, k := range catalog() {
+		s := &shelf{kind: k}
+		a.shelves[k.name] = s
+		steps = append(steps, func() error { return a.fill(ctx, s) })
+	}
+	a.onStop(a.closeFeeds)
+	if err := all(steps...); err != nil {
+		return err
+	}
+	for name, s := range a.shelves {
+		a.Feeds[name] = s.feed
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	go a.watch(life)
+	a.onStop(func(context.Context) error { stop(); return nil })
+	return nil
+}
+
+// fill opens one service's tables, then its feed, then its books, which the feed follows.
+func (a *App) fill(ctx context.Context, s *shelf) (err error) {
+	if s.db, err = a.place.state(ctx, s.kind.name); err != nil {
+		return err
+	}
+	s.dbs = append(s.dbs, s.db)
+	if err := s.db.Migrate(ctx, s.kind.migrations()); err != nil {
+		return fmt.Errorf("the tables of %s: %w", s.kind.name, err)
+	}
+	state, err := book.NewSQLState(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	s.saver = book.NewSaver(state)
+	if err := a.openFeed(ctx, s); err != nil {
+		return err
+	}
+	n := a.constants.volumes
+	s.books = make([]*book.Book, n)
+	steps := make([]func() error, n)
+	for v := range n {
+		steps[v] = func() (err error) {
+			s.books[v], err = book.Open(ctx, book.Config{Service: s.kind.name, Volume: v, Machine: s.kind.machine(v, n), Log: a.log,
+				State: state, Clock: a.Clock, Writer: a.Writer, Saver: s.saver, OnPublic: s.feed.Follow(v), OnExpiry: a.onExpiry(s)})
+			return err
+		}
+	}
+	return all(steps...)
+}
+
+// openFeed opens the feed of a service. Its tables are a database of their own: they belong to its book alone.
+func (a *App) openFeed(ctx context.Context, s *shelf) error {
+	db, err := a.place.state(ctx, s.kind.name+".feed")
+	if err != nil {
+		return err
+	}
+	s.dbs = append(s.dbs, db)
+	state, err := feed.OpenState(ctx, db)
+	if err != nil {
+		return err
+	}
+	s.feeds = book.NewSaver(state)
+	s.feed, err = feed.Open(ctx, feed.Config{Service: s.kind.name, Volumes: a.constants.volumes, Log: a.log, State: state,
+		Writer: a.Writer, Saver: s.feeds, Clock: a.Clock, Source: feed.MachineSource(s.kind.machine(0, a.constants.volumes)),
+		Alarm: func(err error) { a.Log.Error("a feed has stopped", "service", s.kind.name, "error", err) }})
+	return err
+}
+
+// onExpiry tells the payment service of payments whose time has come.
+func (a *App) onExpiry(s *shelf) func(cmd, reply any, err error) {
+	if s.kind.name != "payment" {
+		return nil
+	}
+	return func(cmd, reply any, err error) {
+		if d := a.driver.Load(); d != nil {
+			d.Expired(cmd, reply, err)
+		}
+	}
+}
+
+func (a *App) closeFeeds(context.Context) error {
+	for _, s := range a.shelves {
+		if s.feed != nil {
+			s.feed.Close()
+		}
+	}
+	return nil
+}
+
+// closeShelves saves what is durable. The writer has stopped.
+func (a *App) closeShelves(context.Context) error {
+	var errs []error
+	for _, s := range a.shelves {
+		if s.saver != nil {
+			s.saver.Close()
+		}
+		if s.feeds != nil {
+			s.feeds.Close()
+		}
+		for _, db := range s.dbs {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,111 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/store"
+)
+
+// place says where the databases of a platform are.
+type place struct {
+	data     string // the data folder
+	url      string // of PostgreSQL; "" keeps everything in the data folder
+	readOnly bool
+	clock    clock.Clock
+}
+
+// journal opens the database of the record.
+func (p place) journal(ctx context.Context) (*store.DB, error) {
+	c := store.Config{URL: p.url, Schema: "journal", Durability: store.Full, ReadOnly: p.readOnly, Clock: p.clock}
+	if p.url == "" {
+		c.Path, c.Schema = filepath.Join(p.data, "journal.db"), ""
+	}
+	return store.Open(ctx, c)
+}
+
+// state opens the database of one service's tables, or of one feed's.
+func (p place) state(ctx context.Context, name string) (*store.DB, error) {
+	c := store.Config{URL: p.url, Schema: strings.ReplaceAll(name, ".", "_"), Durability: store.Relaxed, ReadOnly: p.readOnly, Clock: p.clock}
+	if p.url == "" {
+		c.Path, c.Schema = filepath.Join(p.data, "state", name+".db"), ""
+	}
+	return store.Open(ctx, c)
+}
+
+// engine returns the word of platform.json for the kind of store.
+func (p place) engine() string {
+	if p.url == "" {
+		return store.SQLite.String()
+	}
+	return store.Postgres.String()
+}
+
+// prepare makes the folders. They are for their owner alone.
+func (p place) prepare() error {
+	for _, dir := range []string{p.data, filepath.Join(p.data, "state")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("app: make the data folder: %w", err)
+		}
+	}
+	return nil
+}
+
+// locks are held for as long as the process lives.
+type locks []*store.Lock
+
+// lock takes the data folder, and the store if that is elsewhere. While another process holds one of them, it returns a
+// *store.HeldError, or waits.
+func (p place) lock(ctx context.Context, wait bool) (locks, error) {
+	dir, err := store.LockDir(ctx, p.data, wait, p.clock)
+	if err != nil {
+		return nil, err
+	}
+	if p.url == "" {
+		return locks{dir}, nil
+	}
+	remote, err := store.LockStore(ctx, p.url, "koban", wait)
+	if err != nil {
+		return nil, errors.Join(err, dir.Release())
+	}
+	return locks{remote, dir}, nil
+}
+
+func (l locks) release() error {
+	var errs []error
+	for _, one := range l {
+		errs = append(errs, one.Release())
+	}
+	return errors.Join(errs...)
+}
+
+// openJournal opens the record and the platform's constants.
+func openJournal(ctx context.Context, p place) (*journal.Journal, *store.DB, error) {
+	db, err := p.journal(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	j, err := journal.Open(ctx, db)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return j, db, nil
+}
+
+// all runs every function at the same time, waits for all of them, and returns their errors.
+func all(funcs ...func() error) error {
+	errs := make([]error, len(funcs))
+	var wait sync.WaitGroup
+	for i, f := range funcs {
+		wait.Go(func() { errs[i] = f() })
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
