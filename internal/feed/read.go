@@ -79,13 +79,12 @@ func (f *Feed) await(ctx context.Context, tenant id.Tenant, after uint64, wait t
 	if err := f.Err(); err != nil || wait == 0 {
 		return found.Last, err
 	}
-	if f.readers.Add(1) > maxReaders {
-		f.readers.Add(-1)
-		return 0, fault.Overloaded.New("too many readers wait for events")
-	}
-	defer f.readers.Add(-1)
 	expired := make(chan struct{})
 	defer f.c.Clock.AfterFunc(wait, func() { close(expired) })()
+	defer f.readers.Add(-1)
+	if f.readers.Add(1) > maxReaders {
+		return 0, fault.Overloaded.New("too many readers wait for events")
+	}
 	for {
 		over := false
 		select {
