@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	codejournalv1 "github.com/koban-pay/koban/gen/koban/code/journal/v1"
 	"github.com/koban-pay/koban/internal/clock"
@@ -146,11 +147,31 @@ func (r *reader) fail(err error) {
 	}
 }
 
+// read decodes a message. A field that this version does not know could be an outcome: the event is refused (rule B4).
 func read[M proto.Message](r *reader, body []byte, msg M) M {
 	if err := proto.Unmarshal(body, msg); err != nil {
 		r.fail(err)
+	} else if unknown(msg.ProtoReflect()) {
+		r.fail(errors.New("it has a field that this version does not know"))
 	}
 	return msg
+}
+
+func unknown(m protoreflect.Message) bool {
+	found := len(m.GetUnknown()) > 0
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.Message() == nil:
+		case f.IsList():
+			for i := range v.List().Len() {
+				found = found || unknown(v.List().Get(i).Message())
+			}
+		default:
+			found = found || unknown(v.Message())
+		}
+		return !found
+	})
+	return found
 }
 
 func (r *reader) id(b []byte) (x [16]byte) {

@@ -23,12 +23,18 @@ type Reader interface {
 	Read(ctx context.Context, book string, from uint64, limit int) ([]*journal.Block, error)
 }
 
+// Book is what the service needs of a volume's book: *book.Book, or a test's.
+type Book interface {
+	Name() string
+	Do(ctx context.Context, cmd any) (any, error)
+}
+
 // Service registers shops, reads codes and keeps sessions. It is safe for concurrent use.
 //
 // Every method can fail with unavailable, timeout or fenced, after which nobody knows the outcome yet: ask again with
 // the same request.
 type Service struct {
-	books []*book.Book
+	books []Book
 	log   Reader
 	notes Notes
 	ids   *id.Source
@@ -38,8 +44,12 @@ type Service struct {
 var _ tcc.Participant = (*Service)(nil)
 
 // New returns the service over its books, one per volume in order.
-func New(books []*book.Book, log Reader, notes Notes, ids *id.Source, clk clock.Clock) *Service {
-	return &Service{books: books, log: log, notes: notes, ids: ids, clk: clk}
+func New[B Book](books []B, log Reader, notes Notes, ids *id.Source, clk clock.Clock) *Service {
+	s := &Service{log: log, notes: notes, ids: ids, clk: clk}
+	for _, b := range books {
+		s.books = append(s.books, b)
+	}
+	return s
 }
 
 // Request identifies what a caller asks for, for good: the same key and fingerprint get the first reply again.
@@ -246,10 +256,21 @@ func entries(tenant id.Tenant, payment id.ID, b *journal.Block) (out []tcc.Entry
 			return nil, fault.DataDamaged.New("block %d of book %s cannot be read", b.Seq, b.Book).Because(err)
 		}
 		of, ok := ev.(interface{ about() *branchOf })
-		if _, no := ev.(*refused); no || !ok || of.about().Tenant != tenant || of.about().Branch.Root() != payment.Root() {
+		if !ok || !moves(ev) || of.about().Tenant != tenant || of.about().Branch.Root() != payment.Root() {
 			continue
 		}
 		out = append(out, tcc.Entry{Book: b.Book, Seq: b.Seq, At: b.At, Hash: b.Hash, What: "session"})
 	}
 	return out, nil
+}
+
+// moves reports whether an event of a branch changed its session.
+func moves(ev any) bool {
+	switch e := ev.(type) {
+	case *refused:
+		return false
+	case *cancelled:
+		return e.Released
+	}
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pointsjournalv1 "github.com/koban-pay/koban/gen/koban/points/journal/v1"
 	"github.com/koban-pay/koban/internal/clock"
@@ -220,11 +221,31 @@ func (r *reader) fail(what string) {
 	}
 }
 
+// read decodes a message. A field that this version does not know could be an outcome: the event is refused (rule B4).
 func read[M proto.Message](r *reader, body []byte, msg M) M {
-	if err := proto.Unmarshal(body, msg); err != nil && r.err == nil {
-		r.err = err
+	if err := proto.Unmarshal(body, msg); err != nil {
+		r.fail(err.Error())
+	} else if unknown(msg.ProtoReflect()) {
+		r.fail("it has a field that this version does not know")
 	}
 	return msg
+}
+
+func unknown(m protoreflect.Message) bool {
+	found := len(m.GetUnknown()) > 0
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.Message() == nil:
+		case f.IsList():
+			for i := range v.List().Len() {
+				found = found || unknown(v.List().Get(i).Message())
+			}
+		default:
+			found = found || unknown(v.Message())
+		}
+		return !found
+	})
+	return found
 }
 
 func (r *reader) id(b []byte) (x [16]byte) {

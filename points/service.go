@@ -2,9 +2,9 @@ package points
 
 import (
 	"context"
+	"slices"
 
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
@@ -18,12 +18,18 @@ type Reader interface {
 	Read(ctx context.Context, book string, from uint64, limit int) ([]*journal.Block, error)
 }
 
+// Book is what the service needs of a volume's book: *book.Book, or a test's.
+type Book interface {
+	Name() string
+	Do(ctx context.Context, cmd any) (any, error)
+}
+
 // Service keeps points. It is safe for concurrent use.
 //
 // Every method can fail with unavailable, timeout or fenced, after which nobody knows the outcome yet: ask again with
 // the same request.
 type Service struct {
-	books []*book.Book
+	books []Book
 	log   Reader
 	ids   *id.Source
 	clk   clock.Clock
@@ -35,8 +41,12 @@ var (
 )
 
 // New returns the service over its books, one per volume in order.
-func New(books []*book.Book, log Reader, ids *id.Source, clk clock.Clock) *Service {
-	return &Service{books: books, log: log, ids: ids, clk: clk}
+func New[B Book](books []B, log Reader, ids *id.Source, clk clock.Clock) *Service {
+	s := &Service{log: log, ids: ids, clk: clk}
+	for _, b := range books {
+		s.books = append(s.books, b)
+	}
+	return s
 }
 
 // do submits a command to the book of the volume that owns x.
@@ -147,11 +157,11 @@ func (s *Service) Entries(ctx context.Context, tenant id.Tenant, payment id.ID, 
 		if err != nil {
 			return nil, err
 		}
-		m := s.machine(r.Book)
-		if len(blocks) != 1 || m == nil {
+		v := s.volume(r.Book)
+		if len(blocks) != 1 || v < 0 {
 			return nil, fault.DataDamaged.New("a receipt names block %d of book %s, which does not exist", r.Seq, r.Book)
 		}
-		entries, err := m.entries(tenant, payment, blocks[0])
+		entries, err := NewMachine(v, len(s.books), nil).entries(tenant, payment, blocks[0])
 		if err != nil {
 			return nil, err
 		}
@@ -160,11 +170,7 @@ func (s *Service) Entries(ctx context.Context, tenant id.Tenant, payment id.ID, 
 	return out, nil
 }
 
-func (s *Service) machine(name string) *Machine {
-	for _, b := range s.books {
-		if b.Name() == name {
-			return b.Machine().(*Machine)
-		}
-	}
-	return nil
+// volume returns which volume a book is, -1 for a book that is not of this service.
+func (s *Service) volume(name string) int {
+	return slices.IndexFunc(s.books, func(b Book) bool { return b.Name() == name })
 }
