@@ -177,16 +177,15 @@ type breaker struct {
 }
 
 const (
-	breakerCalls    = 20 // calls in the window before the breaker may open
-	breakerFailures = 50 // per cent of them
-	breakerWindow   = 10 * time.Second
+	breakerCalls    = 20 // the last calls that are looked at
+	breakerFailures = 10 // of them without a known outcome, and the breaker opens
 	breakerRest     = 3 * time.Second
 	breakerProofs   = 2 // good calls that close it again
 )
 
 func newBreaker(p Participant, closed func(Participant)) *breaker {
 	cb := circuitbreaker.NewBuilder[any]().
-		WithFailureRateThreshold(breakerFailures, breakerCalls, breakerWindow).
+		WithFailureThresholdRatio(breakerFailures, breakerCalls).
 		WithDelay(breakerRest).
 		WithSuccessThreshold(breakerProofs).
 		OnClose(func(circuitbreaker.StateChangedEvent) { closed(p) }).
