@@ -102,6 +102,8 @@ func (s *script) statement(w []string) {
 		s.expect(&SetStatus{Tenant: tenant, Account: account(w[1]), Status: to}, last)
 	case "wait":
 		s.Advance(s.time(w[1]))
+	case "late":
+		s.Clock.Advance(s.time(w[1]))
 	case "restart":
 		s.Restart()
 	default:
