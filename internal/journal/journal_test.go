@@ -5,12 +5,15 @@ import (
 	"context"
 	"crypto/ed25519"
 	"database/sql"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -167,6 +170,26 @@ func TestTwoWritersAreFenced(t *testing.T) {
 		if s := old.Stats(); s.Fenced != 1 {
 			t.Errorf("%d blocks counted as fenced, want 1", s.Fenced)
 		}
+	})
+}
+
+// A block is taken only in the one place that its number and its predecessor's hash name together.
+func TestNumberAndPredecessorMustAgree(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db func(string) *store.DB) {
+		j := open(t, db("journal"))
+		h := grow(t, j, "a", 3)
+		for name, prev := range map[string]journal.Head{
+			"another hash":   {Book: "a", Seq: h.Seq, Hash: journal.Hash{1}},
+			"a number ahead": {Book: "a", Seq: h.Seq + 1, Hash: h.Hash},
+			"a number back":  {Book: "a", Seq: h.Seq - 1, Hash: h.Hash},
+			"another book":   {Book: "b", Seq: h.Seq, Hash: h.Hash},
+			"from the start": {Book: "a"},
+		} {
+			if f := write(t, j, journal.Batch{Blocks: []*journal.Block{block(prev, 1, 1, "x")}}); !f.Fenced[0] {
+				t.Errorf("%s: the block was taken", name)
+			}
+		}
+		verify(t, j, "a", 3)
 	})
 }
 
@@ -417,38 +440,31 @@ func TestConnectionsAreKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer killer.Close(bg)
-	quit, kills := make(chan struct{}), make(chan int)
-	go func() {
-		n := 0
-		for {
-			select {
-			case <-quit:
-				kills <- n
-				return
-			default:
-			}
-			var k int
+	const enough = 40
+	var kills atomic.Int64
+	var killing sync.WaitGroup
+	killing.Go(func() {
+		for kills.Load() < enough {
+			var k int64
 			err := killer.QueryRow(bg, `SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
-				WHERE datname = current_database() AND application_name = 'koban' AND state = 'active'`).Scan(&k)
+				WHERE datname = current_database() AND application_name = 'koban' AND state <> 'idle'`).Scan(&k)
 			if err != nil {
 				t.Errorf("kill: %v", err)
+				return
 			}
-			n += k
+			kills.Add(k)
 		}
-	}()
+	})
 	h := journal.Head{Book: "a"}
-	for range 150 {
+	for kills.Load() < enough && !t.Failed() {
 		b := block(h, 1, 3, "x")
 		if f := write(t, j, journal.Batch{Blocks: []*journal.Block{b}}); f.Fenced[0] {
 			t.Fatalf("block %d is fenced", b.Seq)
 		}
 		h = b.Head()
 	}
-	close(quit)
-	if n := <-kills; n == 0 {
-		t.Error("no connection was killed")
-	}
-	verify(t, j, "a", 150)
+	killing.Wait()
+	verify(t, j, "a", h.Seq)
 }
 
 func TestDamageIsFound(t *testing.T) {
@@ -545,6 +561,86 @@ func damage(t testing.TB, db *store.DB, statements ...string) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A block is put in place of another with a hash of its own that holds: only the links can tell.
+func TestForgedBlocksAreFound(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open2 func(string) *store.DB) {
+		for i, c := range []struct {
+			name   string
+			blocks uint64
+			at     uint64
+			forge  func(*journal.Block)
+			seq    uint64
+		}{
+			{"in the middle", 6, 3, func(b *journal.Block) { b.Events[0].Body = []byte("more") }, 4},
+			{"the last", 6, 6, func(b *journal.Block) { b.Events[0].Body = []byte("more") }, 6},
+			{"of an older epoch", 6, 6, func(b *journal.Block) { b.Epoch = 0 }, 6},
+			{"a first one that follows another", 1, 1, func(b *journal.Block) { b.Prev[0] = 1 }, 1},
+		} {
+			db := open2(fmt.Sprintf("journal%d", i))
+			j := open(t, db)
+			grow(t, j, "a", int(c.blocks))
+			blocks, err := j.Read(bg, "a", c.at, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			forgeBlock(t, db, blocks[0], c.forge, c.name != "the last")
+			var d *journal.Damage
+			if _, err := j.Verify(bg, "a", nil); !errors.As(err, &d) || d.Seq != c.seq {
+				t.Errorf("%s: Verify found %v, want damage at block %d", c.name, err, c.seq)
+			}
+			if _, err := j.Read(bg, "a", 1, 10); !errors.As(err, &d) || d.Seq != c.seq {
+				t.Errorf("%s: Read found %v, want damage at block %d", c.name, err, c.seq)
+			}
+		}
+	})
+}
+
+// forgeBlock changes a stored block and gives it the hash it then has; where it is the last one, also in the head.
+func forgeBlock(t testing.TB, db *store.DB, b *journal.Block, forge func(*journal.Block), head bool) {
+	t.Helper()
+	forge(b)
+	hash := hashOf(b)
+	body := binary.BigEndian.AppendUint64([]byte{journal.Format}, b.Epoch)
+	body = append(append(body, b.Prev[:]...), b.Salt[:]...)
+	body = binary.AppendUvarint(body, uint64(len(b.Events)))
+	for _, e := range b.Events {
+		body = binary.AppendUvarint(body, uint64(e.Type))
+		body = append(binary.AppendUvarint(body, uint64(len(e.Body))), e.Body...)
+	}
+	err := db.Write(bg, func(tx *sql.Tx) error {
+		_, err := tx.Exec("UPDATE journal_blocks SET hash = $1, body = $2 WHERE book = $3 AND seq = $4", hash[:], body, b.Book, int64(b.Seq))
+		if err == nil && head {
+			_, err = tx.Exec("UPDATE journal_heads SET hash = $1, epoch = $2 WHERE book = $3 AND seq = $4", hash[:], int64(b.Epoch), b.Book, int64(b.Seq))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The link between two blocks holds also where Verify reads them in two parts.
+func TestVerifyLinksItsParts(t *testing.T) {
+	conf := storetest.SQLite(t)("journal")
+	conf.Durability = store.Relaxed // nothing here is about losing power
+	db := storetest.Open(t, conf)
+	j := open(t, db)
+	grow(t, j, "a", 1026)
+	var told []uint64
+	if _, err := j.Verify(bg, "a", func(seq uint64) { told = append(told, seq) }); err != nil || len(told) != 2 || told[1] != 1026 {
+		t.Errorf("verified in parts %v (%v), want two, up to 1026", told, err)
+	}
+	blocks, err := j.Read(bg, "a", 1024, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forgeBlock(t, db, blocks[0], func(b *journal.Block) { b.Events[0].Body = []byte("more") }, false)
+	var d *journal.Damage
+	if _, err := j.Verify(bg, "a", nil); !errors.As(err, &d) || d.Seq != 1025 {
+		t.Errorf("found %v, want damage at block 1025", err)
 	}
 }
 
