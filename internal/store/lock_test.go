@@ -1,0 +1,126 @@
+package store_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	osexec "os/exec"
+	"strings"
+	"testing"
+
+	"github.com/koban-pay/koban/internal/store"
+	"github.com/koban-pay/koban/internal/store/storetest"
+)
+
+// holderVariable makes this test binary a process that takes a lock and keeps it until it is killed.
+const holderVariable = "KOBAN_TEST_HOLD"
+
+func TestMain(m *testing.M) {
+	if what := os.Getenv(holderVariable); what != "" {
+		hold(what)
+	}
+	os.Exit(m.Run())
+}
+
+func hold(what string) {
+	_, err := lock(what, false)(context.Background())
+	fmt.Println(err)
+	_, _ = io.Copy(io.Discard, os.Stdin) // until killed
+	os.Exit(0)
+}
+
+// lock returns what locks a directory, or a store where what is a URL.
+func lock(what string, wait bool) func(context.Context) (*store.Lock, error) {
+	return func(ctx context.Context) (*store.Lock, error) {
+		if strings.HasPrefix(what, "postgres://") {
+			return store.LockStore(ctx, what, "journal", wait)
+		}
+		return store.LockDir(ctx, what, wait, nil)
+	}
+}
+
+// startHolder starts another process that holds the lock, and returns what it said and how to kill it.
+func startHolder(t *testing.T, what string) (said string, pid int, kill func()) {
+	t.Helper()
+	cmd := osexec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), holderVariable+"="+what)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = in.Close()
+	}
+	t.Cleanup(kill)
+	said, err = bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the other process said nothing: %v", err)
+	}
+	return strings.TrimSpace(said), cmd.Process.Pid, kill
+}
+
+func TestOneProcessAtATime(t *testing.T) {
+	for name, what := range map[string]string{"directory": t.TempDir(), "store": storetest.Postgres(t)("x").URL} {
+		t.Run(name, func(t *testing.T) {
+			said, pid, kill := startHolder(t, what)
+			if said != "<nil>" {
+				t.Fatalf("the first process: %s", said)
+			}
+			_, err := lock(what, false)(bg)
+			var held *store.HeldError
+			if !errors.As(err, &held) || !strings.Contains(held.Holder, fmt.Sprintf("process %d on ", pid)) {
+				t.Fatalf("while another holds it: %v, want it refused and process %d named", err, pid)
+			}
+			got := make(chan error)
+			go func() {
+				l, err := lock(what, true)(bg)
+				if err == nil {
+					err = l.Release()
+				}
+				got <- err
+			}()
+			kill()
+			if err := <-got; err != nil {
+				t.Errorf("waiting for a process that was killed: %v", err)
+			}
+			mine, err := lock(what, false)(bg)
+			if err != nil {
+				t.Fatalf("once it is free: %v", err)
+			}
+			if said, _, _ := startHolder(t, what); !strings.Contains(said, fmt.Sprintf("process %d on ", os.Getpid())) {
+				t.Errorf("another process while we hold it: %s", said)
+			}
+			ctx, cancel := context.WithCancel(bg)
+			cancel()
+			if _, err := lock(what, true)(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("waiting that is called off: %v", err)
+			}
+			if err := mine.Release(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestLocksForOtherPurposesAreApart(t *testing.T) {
+	url := storetest.Postgres(t)("x").URL
+	for _, name := range []string{"journal", "migrate x", "migrate y"} {
+		l, err := store.LockStore(bg, url, name, false)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		defer l.Release()
+	}
+}
