@@ -24,6 +24,9 @@ func (m *Machine) decideOpen(now clock.Micros, c *Open, out *book.Decision) {
 
 func (m *Machine) decideRead(now clock.Micros, c *Read, out *book.Decision) {
 	a := m.accounts.Get(book.Key{Tenant: c.Tenant, ID: c.Account})
+	if k := Kind(c.Account.Part()); a == nil && k >= Redeemed && k < Customer && c.Account == m.ownID(k) {
+		a = m.ownAccount(c.Tenant, k)
+	}
 	if a == nil {
 		out.Refuse(fault.AccountNotFound.New(""))
 		return
