@@ -21,10 +21,9 @@ import (
 // an account lives in, its id says.
 type accounts struct {
 	ids     *id.Codec
-	fresh   *id.Source
 	clock   clock.Clock
 	volumes int
-	balance *balance.Service
+	balance *balance.Handler
 	points  *points.Service
 }
 
@@ -37,28 +36,25 @@ const (
 	inPoints
 )
 
-// homeOf says where x lives. A volume's own accounts have ids without a time; those of points have low facets.
-func homeOf(x id.ID) (h home, own bool) {
-	own = x.Time() == id.Nil.Time()
+// homeOf says where x lives. A volume's own accounts have ids without a time; those of points have the low facets.
+func homeOf(x id.ID) home {
+	own := ownAccount(x)
 	switch f := x.Part(); {
-	case own && f > 0 && f < uint8(balance.PaymentClearing):
-		return inPoints, own
-	case own && balance.KindOf(x).String() != "":
-		return inBalance, own
-	case f == tcc.BalanceAccount, f == tcc.PayableAccount:
-		return inBalance, own
-	case f == tcc.PointsAccount:
-		return inPoints, own
+	case own && f > 0 && f < uint8(balance.PaymentClearing), !own && f == tcc.PointsAccount:
+		return inPoints
+	case own && f >= uint8(balance.PaymentClearing), !own && (f == tcc.BalanceAccount || f == tcc.PayableAccount):
+		return inBalance
 	}
-	return nowhere, own
+	return nowhere
 }
 
-// locate reads the account's id in an address. What cannot be an account, or is none the caller may meet, does not exist.
-func (h *accounts) locate(c *rpc.Call, text string) (id.ID, home, error) {
+func ownAccount(x id.ID) bool { return x.Time() == id.Nil.Time() }
+
+// locate reads the account's id in an address. What is no account, or a volume's own for a customer app, does not exist.
+func (h *accounts) locate(ctx context.Context, text string) (id.ID, home, error) {
 	x, err := h.ids.Decode(id.Account, text)
-	where, own := homeOf(x)
-	hidden := c.Principal.Role == rpc.CustomerApp && (own || x.Part() == tcc.PayableAccount)
-	if err != nil || where == nowhere || hidden {
+	where := homeOf(x)
+	if err != nil || where == nowhere || ownAccount(x) && rpc.From(ctx).Principal.Role != rpc.Operator {
 		return x, nowhere, fault.AccountNotFound.New("")
 	}
 	return x, where, nil
@@ -66,27 +62,26 @@ func (h *accounts) locate(c *rpc.Call, text string) (id.ID, home, error) {
 
 // GetAccount serves GET /v1/accounts/{id}.
 func (h *accounts) GetAccount(ctx context.Context, q *balancev1.GetAccountRequest) (*balancev1.Account, error) {
-	c := rpc.From(ctx)
-	x, where, err := h.locate(c, q.Id)
+	x, where, err := h.locate(ctx, q.Id)
 	if err != nil {
 		return nil, err
 	}
-	return h.read(ctx, c.Principal.Tenant, x, where)
+	if where == inBalance {
+		return h.balance.GetAccount(ctx, q)
+	}
+	return h.read(ctx, rpc.From(ctx).Principal.Tenant, x)
 }
 
-func (h *accounts) read(ctx context.Context, t id.Tenant, x id.ID, where home) (*balancev1.Account, error) {
-	if where == inPoints {
-		v, err := h.points.Account(ctx, t, x)
-		if err != nil {
-			return nil, err
-		}
-		return h.pointsMessage(&v), nil
+// read returns an account, whoever asks.
+func (h *accounts) read(ctx context.Context, t id.Tenant, x id.ID) (*balancev1.Account, error) {
+	if homeOf(x) == inBalance {
+		return h.balance.Account(ctx, t, x)
 	}
-	a, err := h.balance.Account(ctx, t, x)
+	v, err := h.points.Account(ctx, t, x)
 	if err != nil {
 		return nil, err
 	}
-	return h.balanceMessage(x, a.Currency, a.Posted(), a.Available(), a.Status), nil
+	return h.message(&v), nil
 }
 
 // ListCustomerAccounts serves GET /v1/customers/{id}/accounts.
@@ -96,11 +91,8 @@ func (h *accounts) ListCustomerAccounts(ctx context.Context, q *balancev1.ListCu
 		return nil, fault.CustomerNotFound.New("")
 	}
 	out := &balancev1.ListCustomerAccountsResponse{}
-	for _, one := range []struct {
-		facet uint8
-		home  home
-	}{{tcc.BalanceAccount, inBalance}, {tcc.PointsAccount, inPoints}} {
-		m, err := h.read(ctx, rpc.From(ctx).Principal.Tenant, customer.Facet(one.facet), one.home)
+	for _, facet := range []uint8{tcc.BalanceAccount, tcc.PointsAccount} {
+		m, err := h.read(ctx, rpc.From(ctx).Principal.Tenant, customer.Facet(facet))
 		switch {
 		case err == nil:
 			out.Items = append(out.Items, m)
@@ -119,60 +111,43 @@ const creditLife = 365 * clock.Day
 
 // CreditAccount serves POST /v1/accounts/{id}/credits. The reply is the account as the credit left it, for ever.
 func (h *accounts) CreditAccount(ctx context.Context, q *balancev1.CreditAccountRequest) (*balancev1.Account, error) {
+	x, where, err := h.locate(ctx, q.Id)
+	if err != nil {
+		return nil, err
+	}
+	if where == inBalance {
+		return h.balance.CreditAccount(ctx, q)
+	}
+	amount, err := amountOf(q.Amount, "amount")
+	if err != nil {
+		return nil, err
+	}
 	c := rpc.From(ctx)
-	x, where, err := h.locate(c, q.Id)
+	who := points.Request{Tenant: c.Principal.Tenant, Key: c.Key, Fingerprint: c.Fingerprint}
+	g, err := h.points.Credit(ctx, who, x, amount, points.Free, h.clock.Now()+creditLife)
 	if err != nil {
 		return nil, err
 	}
-	amount, err := amountOf(q.Amount)
-	if err != nil {
-		return nil, err
-	}
-	now := h.clock.Now()
-	if where == inPoints {
-		who := points.Request{Tenant: c.Principal.Tenant, Key: c.Key, Fingerprint: c.Fingerprint}
-		g, err := h.points.Credit(ctx, who, x, amount, points.Free, now+creditLife)
-		if err != nil {
-			return nil, err
-		}
-		return h.pointsMessage(&g.Account), nil
-	}
-	done, err := h.balance.Credit(ctx, balance.AddCredit{Key: book.Key{Tenant: c.Principal.Tenant, ID: id.ID(c.Key)},
-		Print: balance.Print(c.Fingerprint), ID: h.fresh.New(now, x.Slot()), Account: x, Amount: amount, EffectiveAt: now})
-	if err != nil {
-		return nil, err
-	}
-	return h.balanceMessage(x, amount.Currency, done.Posted, done.Available, done.Status), nil
+	return h.message(&g.Account), nil
 }
 
 // Exists tells payments whether an account of the balance service exists.
 func (h *accounts) Exists(ctx context.Context, t id.Tenant, account id.ID) (bool, error) {
-	_, err := h.balance.Account(ctx, t, account)
+	_, err := h.balance.Service.Account(ctx, t, account)
 	if fault.HasCode(err, fault.AccountNotFound) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-func (h *accounts) balanceMessage(x id.ID, c money.Currency, posted, available int64, s ledger.Status) *balancev1.Account {
-	return &balancev1.Account{Id: h.ids.Encode(id.Account, x), Owner: h.owner(x, "balance"), Kind: balance.KindOf(x).String(),
-		Currency: c.Code(), Posted: posted, Held: posted - available, Available: available, Status: statusOf(s)}
-}
-
-func (h *accounts) pointsMessage(v *points.View) *balancev1.Account {
-	return &balancev1.Account{Id: h.ids.Encode(id.Account, v.ID), Owner: h.owner(v.ID, "points"), Kind: v.Kind.String(),
-		Currency: money.PT.Code(), Posted: v.Posted, Held: v.Held, Available: v.Available, Status: statusOf(v.Status)}
-}
-
-// owner returns whose account x is: a customer's, a merchant's, or a volume's own, which is named by its book.
-func (h *accounts) owner(x id.ID, service string) string {
-	switch _, own := homeOf(x); {
-	case own:
-		return book.Name(service, x.Volume(h.volumes))
-	case x.Part() == tcc.PayableAccount:
-		return h.ids.Encode(id.Merchant, x.Root())
+// message returns the message about an account of the points service.
+func (h *accounts) message(v *points.View) *balancev1.Account {
+	owner := book.Name("points", v.ID.Volume(h.volumes))
+	if !ownAccount(v.ID) {
+		owner = h.ids.Encode(id.Customer, v.ID.Root())
 	}
-	return h.ids.Encode(id.Customer, x.Root())
+	return &balancev1.Account{Id: h.ids.Encode(id.Account, v.ID), Owner: owner, Kind: v.Kind.String(), Currency: money.PT.Code(),
+		Posted: v.Posted, Held: v.Held, Available: v.Available, Status: statusOf(v.Status)}
 }
 
 func statusOf(s ledger.Status) balancev1.AccountStatus {
@@ -187,10 +162,10 @@ func statusOf(s ledger.Status) balancev1.AccountStatus {
 }
 
 // amountOf reads an amount of a request. The front door has checked its range.
-func amountOf(m *typev1.Money) (money.Amount, error) {
+func amountOf(m *typev1.Money, field string) (money.Amount, error) {
 	c, err := money.ParseCurrency(m.GetCurrency())
 	if err != nil {
-		return money.Amount{}, fault.InvalidCurrency.New("").WithParam("amount.currency")
+		return money.Amount{}, fault.InvalidCurrency.New("").WithParam(field + ".currency")
 	}
 	return money.Of(m.Value, c), nil
 }

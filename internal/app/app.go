@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/koban-pay/koban/balance"
+	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/gateway"
 	"github.com/koban-pay/koban/internal/book"
@@ -56,6 +57,7 @@ type App struct {
 	Fresh   *id.Source // new ids
 	Balance *balance.Service
 	Points  *points.Service
+	Code    *code.Service
 	Payment *payment.Service
 	Feeds   map[string]*feed.Feed // by service
 	Gateway *gateway.Gateway      // nil without Listen

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"github.com/koban-pay/koban/balance"
+	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/points"
@@ -22,6 +23,7 @@ func catalog() []kind {
 	return []kind{
 		{"balance", balance.Schema, func(v, n int) book.Machine { return balance.NewMachine(v, n) }},
 		{"points", points.Schema, func(v, n int) book.Machine { return points.NewMachine(v, n, nil) }},
+		{"code", code.Schema, func(v, n int) book.Machine { return code.NewMachine(v, n, code.DefaultRules) }},
 		{"payment", payment.Schema, func(v, n int) book.Machine { return payment.NewMachine(v, n) }},
 	}
 }

@@ -42,8 +42,8 @@ func (a *App) registry() *gateway.Registry {
 	const platform = "koban.platform.v1.PlatformService."
 	gateway.Handle(r, platform+"CreateCustomer", h.platform.CreateCustomer)
 	gateway.Handle(r, platform+"CreateMerchant", h.platform.CreateMerchant)
-	gateway.Handle(r, "koban.code.v1.SessionService.CreateSession", sessions{}.CreateSession)
-	gateway.Handle(r, "koban.code.v1.SessionService.GetSession", sessions{}.GetSession)
+	gateway.Handle(r, "koban.code.v1.SessionService.CreateSession", h.code.CreateSession)
+	gateway.Handle(r, "koban.code.v1.SessionService.GetSession", h.code.GetSession)
 	gateway.Handle(r, "koban.feed.v1.FeedService.ReadFeed", h.feeds.ReadFeed)
 	return r
 }

@@ -6,11 +6,14 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/koban-pay/koban/balance"
+	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/fault"
 	feedv1 "github.com/koban-pay/koban/gen/koban/feed/v1"
 	"github.com/koban-pay/koban/internal/feed"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/rpc"
+	"github.com/koban-pay/koban/points"
 )
 
 // feeds serves koban.feed.v1.FeedService: the public events of every service, each put into words by its own service.
@@ -54,9 +57,10 @@ func (h *feeds) ReadFeed(ctx context.Context, q *feedv1.ReadFeedRequest) (*feedv
 	return out, nil
 }
 
-// announcers returns the feeds of all services.
-func (a *App) announcers() *feeds {
-	pointsMachine := a.shelves["points"].kind.machine(0, a.constants.volumes).(pointsTeller)
+// feedHandler returns the feeds of all services.
+func (a *App) feedHandler() *feeds {
+	n := a.constants.volumes
+	balances, lots, codes := balance.NewMachine(0, n), points.NewMachine(0, n, nil), code.NewMachine(0, n, code.DefaultRules)
 	return &feeds{map[string]announcer{
 		"payment": {a.Feeds["payment"], func(ctx context.Context, t id.Tenant, e *feed.Event, m *feedv1.Event) error {
 			typ, data, err := a.handlers.payment.PublicEvent(ctx, t, e.Type, e.Body)
@@ -65,9 +69,22 @@ func (a *App) announcers() *feeds {
 			}
 			return err
 		}},
+		"balance": {a.Feeds["balance"], func(_ context.Context, _ id.Tenant, e *feed.Event, m *feedv1.Event) error {
+			typ, data, err := balances.Announce(e.Type, e.Body, a.IDs)
+			m.Type, m.Data = typ, &feedv1.Event_AccountEvent{AccountEvent: data}
+			return err
+		}},
 		"points": {a.Feeds["points"], func(_ context.Context, _ id.Tenant, e *feed.Event, m *feedv1.Event) error {
-			typ, data, err := pointsMachine.Announce(e.Type, e.Body, a.IDs)
+			typ, data, err := lots.Announce(e.Type, e.Body, a.IDs)
 			m.Type, m.Data = typ, &feedv1.Event_PointsEvent{PointsEvent: data}
+			return err
+		}},
+		"code": {a.Feeds["code"], func(_ context.Context, _ id.Tenant, e *feed.Event, m *feedv1.Event) error {
+			typ, cause, data, err := codes.Announce(e.Type, e.Body, a.IDs)
+			m.Type, m.Data = typ, &feedv1.Event_SessionEvent{SessionEvent: data}
+			if !cause.IsNil() {
+				m.Payment = proto.String(a.IDs.Encode(id.Payment, cause))
+			}
 			return err
 		}},
 	}}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 
 	"github.com/koban-pay/koban/balance"
+	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/fault"
 	balancev1 "github.com/koban-pay/koban/gen/koban/balance/v1"
 	platformv1 "github.com/koban-pay/koban/gen/koban/platform/v1"
@@ -18,60 +19,66 @@ import (
 )
 
 // platform serves koban.platform.v1.PlatformService: what spans services. Each use case names its owner first, in one
-// book and under the caller's key; every step after that is keyed by the owner's id, so that a request that died half-way
-// is finished by sending it again, and an answer is made of nothing but the request and what the first step recorded.
+// book and under the caller's key; every step after that is keyed by the owner's id. So a request that died half-way is
+// finished by sending it again, and the answer is made of the request and what the first step recorded, for ever.
 type platform struct {
-	accounts
-	merchants func(id.Tenant, id.ID) string // the key of a merchant
+	*accounts
+	fresh *id.Source
+	code  *code.Service
+	key   func(id.Tenant, id.ID) string // of a merchant
 }
 
 // CreateCustomer serves POST /v1/customers: the balance account names the customer, the points account follows.
 func (h *platform) CreateCustomer(ctx context.Context, q *platformv1.CreateCustomerRequest) (*platformv1.Customer, error) {
-	c := rpc.From(ctx)
 	opening, granted := money.Yen(0), money.Of(0, money.PT)
 	var err error
 	if q.Balance != nil {
-		if opening, err = amountOf(q.Balance); err != nil || !opening.Currency.IsISO() {
+		if opening, err = amountOf(q.Balance, "balance"); err != nil || !opening.Currency.IsISO() {
 			return nil, fault.InvalidCurrency.New("").WithParam("balance.currency")
 		}
 	}
 	if q.Points != nil {
-		if granted, err = amountOf(q.Points); err != nil || granted.Currency != money.PT {
+		if granted, err = amountOf(q.Points, "points"); err != nil || granted.Currency != money.PT {
 			return nil, fault.InvalidCurrency.New("points are in PT").WithParam("points.currency")
 		}
 	}
-	customer, err := h.name(ctx, c, balance.Balance, opening)
+	customer, account, err := h.openBalance(ctx, opening)
 	if err != nil {
 		return nil, err
 	}
-	account, err := h.givePoints(ctx, c, customer, granted)
+	wallet, err := h.openPoints(ctx, customer, granted)
 	if err != nil {
 		return nil, err
 	}
-	return &platformv1.Customer{Id: h.ids.Encode(id.Customer, customer), CreatedAt: int64(customer.Time()), Points: account,
-		Balance: h.balanceMessage(customer.Facet(tcc.BalanceAccount), opening.Currency, opening.Minor, opening.Minor, ledger.Open)}, nil
+	return &platformv1.Customer{Id: h.ids.Encode(id.Customer, customer), CreatedAt: int64(customer.Time()), Balance: account, Points: wallet}, nil
 }
 
-// name returns the owner that the caller's key stands for, and opens the owner's first account if the key is new.
-func (h *platform) name(ctx context.Context, c *rpc.Call, kind balance.Kind, opening money.Amount) (id.ID, error) {
-	now := h.clock.Now()
-	return h.balance.OpenOwner(ctx, balance.OpenOwner{
+// openBalance returns the customer that the caller's key stands for, and the balance account as it was opened.
+func (h *platform) openBalance(ctx context.Context, opening money.Amount) (id.ID, *balancev1.Account, error) {
+	c, now := rpc.From(ctx), h.clock.Now()
+	customer, err := h.balance.Service.OpenOwner(ctx, balance.OpenOwner{
 		Key: book.Key{Tenant: c.Principal.Tenant, ID: id.ID(c.Key)}, Print: balance.Print(c.Fingerprint),
-		Owner: h.fresh.New(now, c.Key.Slot()), Kind: kind, Terms: balance.Terms{Currency: opening.Currency},
+		Owner: h.fresh.New(now, c.Key.Slot()), Kind: balance.Balance, Terms: balance.Terms{Currency: opening.Currency},
 		Opening: opening.Minor, EffectiveAt: now,
 	})
+	if err != nil {
+		return id.Nil, nil, err
+	}
+	m, err := h.balance.Account(ctx, c.Principal.Tenant, customer.Facet(tcc.BalanceAccount))
+	if err != nil {
+		return id.Nil, nil, err
+	}
+	m.Posted, m.Held, m.Available, m.Status = opening.Minor, 0, opening.Minor, statusOf(ledger.Open)
+	return customer, m, nil
 }
 
-// givePoints opens the customer's points account and gives the first points. The key of that is the customer's own, so
-// that it happens once however often the request is sent.
-func (h *platform) givePoints(ctx context.Context, c *rpc.Call, customer id.ID, granted money.Amount) (*balancev1.Account, error) {
+// openPoints opens the customer's points account and gives the first points, and returns it as that left it. The key of
+// the gift is the customer's own, so that it happens once however often the request is sent.
+func (h *platform) openPoints(ctx context.Context, customer id.ID, granted money.Amount) (*balancev1.Account, error) {
+	c := rpc.From(ctx)
 	v, err := h.points.Open(ctx, c.Principal.Tenant, customer)
-	if err != nil {
-		return nil, err
-	}
-	if granted.IsZero() {
-		v.Posted, v.Held, v.Available, v.Status = 0, 0, 0, ledger.Open
-		return h.pointsMessage(&v), nil
+	if err != nil || granted.IsZero() {
+		return h.message(&v), err
 	}
 	key := sha256.Sum256(append([]byte("koban/first-points/1"), customer[:]...))
 	who := points.Request{Tenant: c.Principal.Tenant, Key: [16]byte(key[:16]), Fingerprint: c.Fingerprint}
@@ -79,5 +86,24 @@ func (h *platform) givePoints(ctx context.Context, c *rpc.Call, customer id.ID, 
 	if err != nil {
 		return nil, err
 	}
-	return h.pointsMessage(&g.Account), nil
+	return h.message(&g.Account), nil
+}
+
+// CreateMerchant serves POST /v1/merchants: the shop names the merchant, the account that takings land on follows.
+func (h *platform) CreateMerchant(ctx context.Context, q *platformv1.CreateMerchantRequest) (*platformv1.Merchant, error) {
+	return h.openShop(ctx, code.Details{Name: q.Name})
+}
+
+func (h *platform) openShop(ctx context.Context, d code.Details) (*platformv1.Merchant, error) {
+	c := rpc.From(ctx)
+	shop, err := h.code.RegisterShop(ctx, code.Request{Tenant: c.Principal.Tenant, Key: c.Key, Fingerprint: c.Fingerprint}, d)
+	if err != nil {
+		return nil, err
+	}
+	account := shop.Merchant.Facet(tcc.PayableAccount)
+	if _, err := h.balance.Service.Open(ctx, c.Principal.Tenant, account, balance.Terms{Currency: money.JPY}); err != nil {
+		return nil, err
+	}
+	return &platformv1.Merchant{Id: h.ids.Encode(id.Merchant, shop.Merchant), Name: shop.Name, Payload: shop.Payload,
+		Account: h.ids.Encode(id.Account, account), Key: h.key(c.Principal.Tenant, shop.Merchant), CreatedAt: int64(shop.RegisteredAt)}, nil
 }

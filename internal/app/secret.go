@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
 )
 
@@ -87,6 +88,9 @@ func (c constants) derive(purpose string, length int) []byte {
 	}
 	return key
 }
+
+// codec returns what turns ids into public text.
+func (c constants) codec() (*id.Codec, error) { return id.NewCodec(c.derive("ids", 16)) }
 
 // signer returns the key that signs exported checkpoints.
 func (c constants) signer() ed25519.PrivateKey {

@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"github.com/koban-pay/koban/balance"
+	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/gateway"
-	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/points"
@@ -14,15 +14,16 @@ import (
 
 // handlers are what the gateway calls.
 type handlers struct {
-	accounts accounts
-	platform platform
-	payment  payment.Handler
+	accounts *accounts
+	platform *platform
+	code     *code.Handler
+	payment  *payment.Handler
 	feeds    *feeds
 }
 
 // build makes the services, each over its books, in the order in which they need one another.
 func (a *App) build(context.Context) (err error) {
-	if a.IDs, err = id.NewCodec(a.constants.derive("ids", 16)); err != nil {
+	if a.IDs, err = a.constants.codec(); err != nil {
 		return err
 	}
 	if a.keys, err = gateway.NewKeys(a.constants.derive("door", secretBytes), a.IDs); err != nil {
@@ -30,11 +31,14 @@ func (a *App) build(context.Context) (err error) {
 	}
 	a.Balance = a.balance()
 	a.Points = a.points()
+	a.Code = a.code()
 	a.Payment = a.payment()
-	a.handlers.accounts = accounts{ids: a.IDs, fresh: a.Fresh, clock: a.Clock, volumes: a.constants.volumes, balance: a.Balance, points: a.Points}
-	a.handlers.platform = platform{accounts: a.handlers.accounts, merchants: a.keys.Merchant}
-	a.handlers.payment = a.paymentHandler()
-	a.handlers.feeds = a.announcers()
+	h := &a.handlers
+	h.accounts = a.accountHandler()
+	h.platform = &platform{accounts: h.accounts, fresh: a.Fresh, code: a.Code, key: a.keys.Merchant}
+	h.code = code.NewHandler(a.Code, a.IDs)
+	h.payment = a.paymentHandler()
+	h.feeds = a.feedHandler()
 	return nil
 }
 
@@ -46,11 +50,15 @@ func (a *App) points() *points.Service {
 	return points.New(a.shelves["points"].books, a.Journal, a.Fresh, a.Clock)
 }
 
+func (a *App) code() *code.Service {
+	return code.New(a.shelves["code"].books, a.Journal, notes{a.Writer, a.Journal}, a.Fresh, a.Clock)
+}
+
 func (a *App) payment() *payment.Service {
 	s := a.shelves["payment"]
 	p := payment.New(payment.Config{
 		Books: s.books, Tables: s.db, Sync: s.saver.Sync, Notes: notes{a.Writer, a.Journal},
-		Participants: map[payment.Participant]tcc.Participant{payment.Balance: a.Balance, payment.Points: a.Points},
+		Participants: map[payment.Participant]tcc.Participant{payment.Balance: a.Balance, payment.Points: a.Points, payment.Code: a.Code},
 		Receivers:    map[payment.Participant]tcc.Receiver{payment.Balance: a.Balance, payment.Points: a.Points},
 		Clock:        a.Clock, IDs: a.Fresh, Log: a.Log, Timing: a.Timing,
 	})
@@ -58,10 +66,15 @@ func (a *App) payment() *payment.Service {
 	return p
 }
 
-func (a *App) paymentHandler() payment.Handler {
-	return payment.Handler{
-		Service: a.Payment, IDs: a.IDs, Accounts: &a.handlers.accounts, Blocks: a.Journal,
-		Entries: map[payment.Participant]payment.Entries{payment.Balance: a.Balance, payment.Points: a.Points},
+func (a *App) accountHandler() *accounts {
+	b := &balance.Handler{Service: a.Balance, IDs: a.IDs, New: a.Fresh, Clock: a.Clock}
+	return &accounts{ids: a.IDs, clock: a.Clock, volumes: a.constants.volumes, balance: b, points: a.Points}
+}
+
+func (a *App) paymentHandler() *payment.Handler {
+	return &payment.Handler{
+		Service: a.Payment, IDs: a.IDs, Sessions: a.handlers.code, Accounts: a.handlers.accounts, Blocks: a.Journal,
+		Entries: map[payment.Participant]payment.Entries{payment.Balance: a.Balance, payment.Points: a.Points, payment.Code: a.Code},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/koban-pay/koban/code"
 	platformv1 "github.com/koban-pay/koban/gen/koban/platform/v1"
 	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
 	"github.com/koban-pay/koban/internal/id"
@@ -19,15 +20,13 @@ const (
 	demoPoints    = 5_000
 )
 
-// demoShop is one shop of the demo company. Addresses are real places, the shops are not.
-type demoShop struct{ nameJA, name, city, postalCode, mcc string }
-
-var demoShops = []demoShop{
-	{"喫茶こばん", "Koban Coffee", "Chiyoda-ku", "1010047", "5814"},
-	{"青葉書店", "Aoba Books", "Sendai", "9800811", "5942"},
-	{"丸福ベーカリー", "Marufuku Bakery", "Osaka", "5300041", "5462"},
-	{"花屋みどり", "Midori Flowers", "Yokohama", "2200011", "5992"},
-	{"さくら薬局", "Sakura Pharmacy", "Fukuoka", "8100001", "5912"},
+// demoShops are the shops of the demo company. The places are real, the shops are not.
+var demoShops = []code.Details{
+	{Name: "喫茶こばん Koban Coffee", Latin: "Koban Coffee", City: "CHIYODA-KU", PostalCode: "1010047", MCC: "5814"},
+	{Name: "青葉書店 Aoba Books", Latin: "Aoba Books", City: "SENDAI", PostalCode: "9800811", MCC: "5942"},
+	{Name: "丸福パン Marufuku Bakery", Latin: "Marufuku Bakery", City: "OSAKA", PostalCode: "5300041", MCC: "5462"},
+	{Name: "花屋みどり Midori Flowers", Latin: "Midori Flowers", City: "YOKOHAMA", PostalCode: "2200011", MCC: "5992"},
+	{Name: "さくら薬局 Sakura Pharmacy", Latin: "Sakura Pharmacy", City: "FUKUOKA", PostalCode: "8100001", MCC: "5912"},
 }
 
 // welcome makes the demo company, or finds it as it was made: every request has a key of its own that never changes.
@@ -75,15 +74,24 @@ func (a *App) welcomeCustomer(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	balance, err := a.handlers.accounts.read(ctx, demoTenant, x.Facet(tcc.BalanceAccount), inBalance)
+	balance, err := a.handlers.accounts.read(ctx, demoTenant, x.Facet(tcc.BalanceAccount))
 	if err != nil {
 		return err
 	}
-	points, err := a.handlers.accounts.read(ctx, demoTenant, x.Facet(tcc.PointsAccount), inPoints)
+	points, err := a.handlers.accounts.read(ctx, demoTenant, x.Facet(tcc.PointsAccount))
 	if err != nil {
 		return err
 	}
 	a.Card.Customers[i] = CardCustomer{ID: c.Id, Balance: CardAccount{balance.Id, balance.Available}, Points: CardAccount{points.Id, points.Available}}
+	return nil
+}
+
+func (a *App) welcomeShop(ctx context.Context, i int) error {
+	m, err := a.handlers.platform.openShop(a.asOperator(ctx, fmt.Sprintf("shop-%d", i+1)), demoShops[i])
+	if err != nil {
+		return err
+	}
+	a.Card.Merchants[i] = CardMerchant{ID: m.Id, Name: m.Name, Payload: m.Payload, Account: m.Account, Key: m.Key}
 	return nil
 }
 
