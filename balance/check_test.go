@@ -16,12 +16,15 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		a    *Audit
 		cash *Account
 		held *Branch
+		gone *Branch // cancelled
 	}
 	make := func() world {
 		s := newOnThread(t)
 		s.SaveEvery = 0
 		cash := s.yen(Balance, 5000)
-		kept, posted := s.tryRequest(cash, 700), s.tryRequest(cash, 300)
+		kept, posted, gone := s.tryRequest(cash, 700), s.tryRequest(cash, 300), s.tryRequest(cash, 100)
+		done(t)(s.Try(t.Context(), gone))
+		done(t)(s.Cancel(t.Context(), cancelOf(gone)))
 		done(t)(s.Try(t.Context(), kept))
 		done(t)(s.Try(t.Context(), posted))
 		done(t)(s.Confirm(t.Context(), confirmOf(posted, 1, 300, true)))
@@ -42,18 +45,25 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		}
 		w.cash = w.m.accounts.Edit(book.Key{Tenant: tenant, ID: cash})
 		w.held = w.m.branches.Edit(book.Key{Tenant: tenant, ID: kept.Branch.ID})
+		w.gone = w.m.branches.Edit(book.Key{Tenant: tenant, ID: gone.Branch.ID})
 		return w
 	}
 	for name, c := range map[string]struct {
 		spoil func(w world)
 		want  []string // invariants, each at least once and no other
 	}{
-		"nothing":             {func(world) {}, nil},
-		"one yen more":        {func(w world) { w.cash.CreditsPosted++ }, []string{"I2", "I3"}},
-		"a held yen lost":     {func(w world) { w.cash.DebitsPending-- }, []string{"I3", "I5"}},
-		"an orphan hold":      {func(w world) { w.held.Hold.Account[3]++ }, []string{"I5"}},
-		"a hold ended twice":  {func(w world) { w.held.Hold.Released = 701 }, []string{"I5", "I6"}},
-		"a status that lies":  {func(w world) { w.held.Status = Confirmed }, []string{"I6"}},
+		"nothing":            {func(world) {}, nil},
+		"one yen more":       {func(w world) { w.cash.CreditsPosted++ }, []string{"I2", "I3"}},
+		"a held yen lost":    {func(w world) { w.cash.DebitsPending-- }, []string{"I3", "I5"}},
+		"an orphan hold":     {func(w world) { w.held.Hold.Account[3]++ }, []string{"I5"}},
+		"a hold ended twice": {func(w world) { w.held.Hold.Released = 701 }, []string{"I5", "I6"}},
+		"a status that lies": {func(w world) { w.held.Status = Confirmed }, []string{"I6"}},
+		"let go too little":  {func(w world) { w.gone.Hold.Released-- }, []string{"I5", "I6"}},
+		"taken and cancelled": {func(w world) {
+			w.gone.Hold.Posted, w.gone.Hold.Released, w.gone.Captures = 100, 0, []Capture{{Number: 1, Amount: 100}}
+		}, []string{"I6"}},
+		"a refusal that held": {func(w world) { w.gone.Status = Refused }, []string{"I6"}},
+		"a hold without end":  {func(w world) { w.gone.Status = Held }, []string{"I6"}},
 		"a capture forgotten": {func(w world) { w.held.Captures = []Capture{{Number: 1, Amount: 1}} }, []string{"I6"}},
 		"a version lost":      {func(w world) { w.cash.Version-- }, []string{"I3"}},
 		"overdrawn":           {func(w world) { w.cash.DebitsPosted += 5000 }, []string{"I2", "I3", "I4"}},

@@ -155,6 +155,7 @@ func (m *model) setStatus(account int, to ledger.Status) string {
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		s := newOnThread(t)
+		s.SaveEvery = rapid.IntRange(1, 60).Draw(r, "save every") // between two saves, a restart replays
 		m := &model{map[int]int64{}, map[int]int64{}, map[int]ledger.Status{}, map[int]*modelBranch{}, 0, 0}
 		var accounts [3]id.ID
 		for i := range accounts {

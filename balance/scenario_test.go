@@ -90,7 +90,6 @@ func (s *script) statement(w []string, want string) {
 		}
 		s.Advance(d)
 	case "restart":
-		s.Save()
 		s.Restart()
 	default:
 		s.state(w)

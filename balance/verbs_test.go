@@ -97,7 +97,6 @@ func TestDuplicates(t *testing.T) {
 	s.Advance(time.Hour) // far beyond NotAfter
 	for _, restart := range []bool{false, true} {
 		if restart {
-			s.Save()
 			s.Restart()
 			head = s.Core().Head().Seq
 		}
@@ -223,7 +222,9 @@ func TestConfirmAndCancelExcludeEachOther(t *testing.T) {
 		done(t)(s.Try(t.Context(), r))
 	}
 	done(t)(s.Confirm(t.Context(), confirmOf(a, 1, 100, true)))
-	done(t)(s.Cancel(t.Context(), cancelOf(b)))
+	if r := done(t)(s.Cancel(t.Context(), cancelOf(b))); r.Available != 4600 {
+		t.Fatal(r)
+	}
 	done(t)(s.Confirm(t.Context(), confirmOf(c, 1, 100, false)))
 	_, err = s.Cancel(t.Context(), cancelOf(a))
 	refused(t, err, fault.AlreadyConfirmed)
@@ -246,21 +247,25 @@ func TestCaptures(t *testing.T) {
 		final        bool
 		want         string
 		posted, held int64
+		available    int64 // in the receipt
 	}{
-		{0, 100, false, "invalid_request", 5000, 1000},
-		{1, 0, true, "invalid_amount", 5000, 1000},
-		{1, -1, true, "invalid_amount", 5000, 1000},
-		{1, 1001, true, "exceeds_hold", 5000, 1000},
-		{2, 300, false, "ok", 4700, 700}, // in any order
-		{1, 200, false, "ok", 4500, 500},
-		{3, 501, false, "exceeds_hold", 4500, 500},
-		{3, 100, true, "ok", 4400, 0}, // lets go of 400
-		{4, 1, false, "hold_ended", 4400, 0},
-		{2, 300, false, "ok", 4400, 0},
+		{0, 100, false, "invalid_request", 5000, 1000, 0},
+		{1, 0, true, "invalid_amount", 5000, 1000, 0},
+		{1, -1, true, "invalid_amount", 5000, 1000, 0},
+		{1, 1001, true, "exceeds_hold", 5000, 1000, 0},
+		{2, 300, false, "ok", 4700, 700, 4000}, // in any order
+		{1, 200, false, "ok", 4500, 500, 4000},
+		{3, 501, false, "exceeds_hold", 4500, 500, 0},
+		{3, 100, true, "ok", 4400, 0, 4400}, // lets go of 400
+		{4, 1, false, "hold_ended", 4400, 0, 0},
+		{2, 300, false, "ok", 4400, 0, 4000}, // as it was then
 	} {
-		_, err := s.Confirm(t.Context(), confirmOf(try, c.number, c.yen, c.final))
+		r, err := s.Confirm(t.Context(), confirmOf(try, c.number, c.yen, c.final))
 		if code(err) != c.want {
 			t.Fatalf("%+v: %v", c, err)
+		}
+		if err == nil && r.Available != c.available {
+			t.Fatalf("%+v: %d is available", c, r.Available)
 		}
 		s.expect(cash, c.posted, c.held)
 	}
