@@ -77,6 +77,11 @@ func TestPostgresSettingsOfTheDatabase(t *testing.T) {
 			migrate(t, db, "schema")
 			var commit string
 			err := db.Read(bg, func(tx *sql.Tx) error { return tx.QueryRow("SHOW synchronous_commit").Scan(&commit) })
+			var isolation string
+			err2 := db.Write(bg, func(tx *sql.Tx) error { return tx.QueryRow("SHOW transaction_isolation").Scan(&isolation) })
+			if err2 != nil || isolation != "read committed" {
+				t.Errorf("%s: writing is %s (%v)", c.setting, isolation, err2)
+			}
 			if err != nil || d == store.Relaxed && commit != "off" || d == store.Full && commit == "off" {
 				t.Errorf("%s, durability %d: synchronous_commit is %s (%v)", c.setting, d, commit, err)
 			}

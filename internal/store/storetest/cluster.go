@@ -114,7 +114,7 @@ func serverSettings(port int) []string {
 	return []string{
 		"listen_addresses=127.0.0.1", fmt.Sprintf("port=%d", port), "max_connections=300",
 		"fsync=on", "synchronous_commit=on", "full_page_writes=on",
-		"shared_buffers=64MB", "max_wal_size=1GB", "autovacuum=off", "logging_collector=off",
+		"shared_buffers=64MB", "max_wal_size=1GB", "autovacuum=off", "logging_collector=off", "deadlock_timeout=20ms",
 	}
 }
 
