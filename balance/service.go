@@ -171,24 +171,19 @@ func (s *Service) Exists(ctx context.Context, t id.Tenant, x id.ID) (bool, error
 	return err == nil, err
 }
 
-// Entries returns the entries of a payment in the blocks that receipts name, in the order of the receipts, each block
-// once: for explaining it. A hold is one pending leg; what is let go is the opposite one.
+// Entries returns the entries of a payment in the blocks that receipts named, in their order, each block once: for
+// explaining it. A hold is one pending leg; what is let go is the opposite one.
 //
 // Errors: data_damaged (no such book or block), and what reading the journal gives.
-func (s *Service) Entries(ctx context.Context, t id.Tenant, payment id.ID, receipts []tcc.Receipt) ([]tcc.Entry, error) {
-	type place struct {
-		book string
-		seq  uint64
-	}
-	seen := map[place]bool{}
+func (s *Service) Entries(ctx context.Context, t id.Tenant, payment id.ID, blocks []tcc.BlockRef) ([]tcc.Entry, error) {
+	seen := map[tcc.BlockRef]bool{}
 	var out []tcc.Entry
-	for _, r := range receipts {
-		at := place{r.Book, r.Seq}
-		if r.Seq == 0 || seen[at] { // 0: it was answered without a block
+	for _, ref := range blocks {
+		if ref.Seq == 0 || seen[ref] { // 0: it was answered without a block
 			continue
 		}
-		seen[at] = true
-		b, err := s.block(ctx, r.Book, r.Seq)
+		seen[ref] = true
+		b, err := s.block(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
@@ -201,16 +196,16 @@ func (s *Service) Entries(ctx context.Context, t id.Tenant, payment id.ID, recei
 	return out, nil
 }
 
-func (s *Service) block(ctx context.Context, book string, seq uint64) (*journal.Block, error) {
-	if !slices.ContainsFunc(s.books, func(b Book) bool { return b.Name() == book }) {
-		return nil, fault.DataDamaged.New("a receipt names the book %s, which is none of the balance service", book)
+func (s *Service) block(ctx context.Context, ref tcc.BlockRef) (*journal.Block, error) {
+	if !slices.ContainsFunc(s.books, func(b Book) bool { return b.Name() == ref.Book }) {
+		return nil, fault.DataDamaged.New("a receipt names the book %s, which is none of the balance service", ref.Book)
 	}
-	blocks, err := s.log.Read(ctx, book, seq, 1)
+	blocks, err := s.log.Read(ctx, ref.Book, ref.Seq, 1)
 	if err != nil {
 		return nil, err
 	}
 	if len(blocks) == 0 {
-		return nil, fault.DataDamaged.New("a receipt names block %d of book %s, which does not exist", seq, book)
+		return nil, fault.DataDamaged.New("a receipt names block %d of book %s, which does not exist", ref.Seq, ref.Book)
 	}
 	return blocks[0], nil
 }
