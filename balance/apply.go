@@ -1,0 +1,168 @@
+package balance
+
+import (
+	"fmt"
+
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/ledger"
+	"github.com/koban-pay/koban/money"
+)
+
+// editor lets an event change rows; at is the time of its block.
+type editor struct {
+	*scope
+	at clock.Micros
+}
+
+// EditAccount implements ledger.Rows.
+func (e editor) EditAccount(x id.ID) *ledger.Account {
+	a := e.m.accounts.Edit(e.key(x))
+	switch {
+	case a.Status != 0:
+	case KindOf(x).own():
+		*a = newAccount(x, Terms{Currency: ownCurrency(x)}, e.at)
+	default:
+		return nil
+	}
+	return &a.Account
+}
+
+// EditHold implements ledger.Rows.
+func (e editor) EditHold(x id.ID) *ledger.Hold[id.ID] { return &e.m.branches.Edit(e.key(x)).Hold }
+
+// TouchEvent implements book.Machine.
+func (m *Machine) TouchEvent(ev any, t *book.Touch) {
+	switch e := ev.(type) {
+	case *accountOpened:
+		m.touchEntry(t, e.Tenant, e.Account, &e.Entry)
+		if !e.Key.IsNil() {
+			m.keys.Touch(t, book.Key{Tenant: e.Tenant, ID: e.Key})
+		}
+	case *statusChanged:
+		m.touch(t, e.Tenant, e.Account)
+	case *credited:
+		m.touchCredit(t, e.Tenant, e.ID, e.Key)
+		m.touchEntry(t, e.Tenant, e.Account, &e.Entry)
+	case *creditRefused:
+		m.touchCredit(t, e.Tenant, e.ID, e.Key)
+	case *tryHeld:
+		m.touchPart(t, &e.part, &e.Entry)
+	case *tryRefused:
+		m.touchPart(t, &e.part, nil)
+	case *confirmed:
+		m.touchPart(t, &e.part, &e.Entry)
+	case *cancelled:
+		m.touchPart(t, &e.part, &e.Entry)
+	case *added:
+		m.touchPart(t, &e.part, &e.Entry)
+	default:
+		panic(fmt.Sprintf("balance: event %T", ev))
+	}
+}
+
+func (m *Machine) touchPart(t *book.Touch, p *part, e *entry) {
+	m.branches.Touch(t, book.Key{Tenant: p.Tenant, ID: p.Branch})
+	if e != nil {
+		m.touchEntry(t, p.Tenant, p.Account, e)
+	}
+}
+
+func (m *Machine) touchEntry(t *book.Touch, tenant id.Tenant, account id.ID, e *entry) {
+	m.touch(t, tenant, account)
+	for i := range e.Legs {
+		m.touch(t, tenant, e.Legs[i].Account)
+	}
+}
+
+func (m *Machine) touchCredit(t *book.Touch, tenant id.Tenant, credit, key id.ID) {
+	m.credits.Touch(t, book.Key{Tenant: tenant, ID: credit})
+	m.keys.Touch(t, book.Key{Tenant: tenant, ID: key})
+}
+
+// Apply implements book.Machine.
+func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
+	switch e := ev.(type) {
+	case *accountOpened:
+		m.applyOpened(at, e)
+	case *statusChanged:
+		m.accounts.Edit(book.Key{Tenant: e.Tenant, ID: e.Account}).Become(e.Status)
+	case *credited:
+		m.post(e.Tenant, at, &e.Entry)
+		m.putKey(e.Tenant, e.Key, book.KeyEntry{Target: e.ID, Fingerprint: e.Print, At: at})
+		*m.credits.Edit(book.Key{Tenant: e.Tenant, ID: e.ID}) = e.row(at, seq)
+	case *creditRefused:
+		m.putKey(e.Tenant, e.Key, book.KeyEntry{Target: e.ID, Fingerprint: e.Print, At: at})
+		*m.credits.Edit(book.Key{Tenant: e.Tenant, ID: e.ID}) = Credit{Account: e.Account, Amount: e.Amount,
+			EffectiveAt: e.EffectiveAt, Seq: seq, At: at, Code: e.Code, Message: e.Message}
+	case *tryHeld:
+		m.post(e.Tenant, at, &e.Entry)
+		b := m.edit(&e.part, e.Amount.Currency)
+		b.become(Held)
+		b.Print, b.First = e.Print, Answer{seq, at, e.Available}
+	case *tryRefused:
+		b := m.edit(&e.part, e.Amount.Currency)
+		b.become(Refused)
+		b.Hold.Account, b.Hold.Amount = e.Account, e.Amount.Minor
+		b.Print, b.First, b.Code, b.Message = e.Print, Answer{Seq: seq, At: at}, e.Code, e.Message
+	case *confirmed:
+		m.applyConfirmed(at, seq, e)
+	case *cancelled:
+		m.post(e.Tenant, at, &e.Entry)
+		b := m.edit(&e.part, e.Currency)
+		b.become(Cancelled)
+		b.Hold.Account, b.Last = e.Account, Answer{seq, at, e.Available}
+	case *added:
+		m.post(e.Tenant, at, &e.Entry)
+		b := m.edit(&e.part, e.Amount.Currency)
+		b.become(Added)
+		b.Hold.Account, b.Hold.Amount = e.Account, e.Amount.Minor
+		b.Print, b.First, b.Code, b.Message = e.Print, Answer{seq, at, e.Available}, e.Code, e.Message
+	default:
+		panic(fmt.Sprintf("balance: event %T", ev))
+	}
+}
+
+func (m *Machine) applyOpened(at clock.Micros, e *accountOpened) {
+	a := m.accounts.Edit(book.Key{Tenant: e.Tenant, ID: e.Account})
+	if a.Status != 0 {
+		panic("balance: an account was opened twice")
+	}
+	*a = newAccount(e.Account, e.Terms, at)
+	m.post(e.Tenant, at, &e.Entry)
+	if !e.Key.IsNil() {
+		m.putKey(e.Tenant, e.Key, book.KeyEntry{Target: e.Account.Root(), Fingerprint: e.Print, At: at})
+	}
+}
+
+func (m *Machine) applyConfirmed(at clock.Micros, seq uint64, e *confirmed) {
+	m.post(e.Tenant, at, &e.Entry)
+	b := m.edit(&e.part, e.Amount.Currency)
+	b.Captures = append(b.Captures, Capture{e.Capture, e.Amount.Minor, e.Print, Answer{seq, at, e.Available}})
+	if b.Hold.Ended() {
+		b.become(Confirmed)
+	} else {
+		b.become(Held)
+	}
+}
+
+// post applies the entry of an event, if it has one.
+func (m *Machine) post(t id.Tenant, at clock.Micros, e *entry) {
+	if len(e.Legs)+len(e.Holds) > 0 {
+		ledger.Apply(editor{m.of(t), at}, *e)
+	}
+}
+
+func (m *Machine) putKey(t id.Tenant, key id.ID, e book.KeyEntry) {
+	m.keys.Put(book.Key{Tenant: t, ID: key}, e)
+}
+
+// edit returns the branch of an event, to be changed.
+func (m *Machine) edit(p *part, c money.Currency) *Branch {
+	b := m.branches.Edit(book.Key{Tenant: p.Tenant, ID: p.Branch})
+	if b.Status == 0 {
+		b.Currency, b.Purpose, b.EffectiveAt = c, p.Purpose, p.EffectiveAt
+	}
+	return b
+}
