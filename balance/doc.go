@@ -30,7 +30,7 @@
 //   - BL4 A hold exists exactly while its branch is HELD. Nothing here ends it: that is the coordinator's, so the
 //     service has no timers.
 //   - BL5 Neither a suspension nor a limit since the Try stops a Confirm or a Cancel, and none stops an Add.
-//   - BL6 One caller's key stands for one owner or one credit, refusals included.
+//   - BL6 One caller's key stands for one owner, or for one credit, a refused one too.
 //
 // Public events are those about accounts: opened, credited, and the changes of status. What payments do to an account
 // is told by the payments' own events.
