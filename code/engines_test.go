@@ -238,6 +238,8 @@ func TestPayloads(t *testing.T) {
 		check(t, err)
 		return payload
 	}
+	theirs, err := p.RegisterShop(t.Context(), Request{8, request(1).Key, request(1).Fingerprint}, Details{Name: "cafe"})
+	check(t, err)
 	nobody, yen := Store{tenant, shop.Store.Slot, 99}, money.Yen(1200)
 	for what, tc := range map[string]struct {
 		payload string
@@ -248,7 +250,7 @@ func TestPayloads(t *testing.T) {
 		"cut":            {shop.Payload[:len(shop.Payload)-3], fault.InvalidCode, "object 63"},
 		"empty":          {"", fault.InvalidCode, "object 00"},
 		"no shop":        {encode(nobody, nil), fault.ShopNotFound, ""},
-		"another tenant": {encode(Store{8, shop.Store.Slot, 1}, nil), fault.ShopNotFound, ""},
+		"another tenant": {theirs.Payload, fault.ShopNotFound, ""},
 	} {
 		_, err := p.OpenSession(t.Context(), request(50), name("ann"), tc.payload)
 		if f := fault.Of(err); f.Code != tc.code || f.Param != "payload" || !strings.Contains(f.Message, tc.message) {

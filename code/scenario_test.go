@@ -93,6 +93,8 @@ func (s *script) statement(w []string) {
 		s.expect(err, w[len(w)-1])
 	case "wait":
 		s.Advance(s.time(w[1]))
+	case "late":
+		s.Clock.Advance(s.time(w[1]))
 	case "restart":
 		s.Restart()
 	default:

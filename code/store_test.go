@@ -57,7 +57,7 @@ func TestForeignStoreIDs(t *testing.T) {
 func TestStoreKeysDiffer(t *testing.T) {
 	seen := map[id.ID]Store{}
 	for _, slot := range []uint16{0, 1, 4095} {
-		for _, n := range []int64{1, 2, 255, 256, 65_536, half - 1, half, half + 1, maxNumber} {
+		for _, n := range []int64{1, 2, 255, 256, 65_536, half - 1, half, half + 1, 1<<24 + 1, 1<<32 + 1, 1<<39 + 1, maxNumber} {
 			s := Store{7, slot, n}
 			if other, ok := seen[s.key()]; ok {
 				t.Errorf("%+v and %+v", s, other)
