@@ -19,6 +19,10 @@ import (
 func TestEventsOfManyVolumesAreReadInOrder(t *testing.T) {
 	p := newWorld().start(t, true)
 	want := p.talk("r", 40)
+	p.say(0, many(1, 3*pageSize)...)
+	for i := range 3 * pageSize {
+		want[1] = append(want[1], fmt.Sprintf("r v0 %d", i))
+	}
 	for tenant, list := range want {
 		sameOrderPerVolume(t, p.texts(tenant, len(list)), list)
 	}
@@ -64,6 +68,42 @@ func TestRebuiltTablesGiveTheSameNumbers(t *testing.T) {
 		if got := p.texts(tenant, len(list)); !slices.Equal(got, list) {
 			t.Errorf("tenant %d:\n got %q\nwant %q", tenant, got, list)
 		}
+	}
+}
+
+// stingy gives few blocks at a time, and counts them.
+type stingy struct {
+	book.Log
+	given atomic.Int64
+}
+
+func (s *stingy) Read(ctx context.Context, name string, from uint64, limit int) ([]*journal.Block, error) {
+	blocks, err := s.Log.Read(ctx, name, from, min(limit, 2))
+	s.given.Add(int64(len(blocks)))
+	return blocks, err
+}
+
+// A journal may give less than was asked for, and what stands between two wanted blocks is not read.
+func TestOnlyTheBlocksOfAPageAreRead(t *testing.T) {
+	w := newWorld()
+	log := &stingy{Log: w.log}
+	w.log = log
+	p := w.start(t, true)
+	for _, others := range []int{0, 1, 0, 2, 100, 0} {
+		for range others {
+			p.say(0, said{2, false, "x"})
+		}
+		p.say(0, said{1, false, "mine"})
+	}
+	p.texts(1, 6)
+	p.feed.Close() // it follows no more, so that only the reader reads
+	before := log.given.Load()
+	events, _, err := p.feed.Read(patience(t), 1, 0, 10, 0)
+	if err != nil || len(events) != 6 {
+		t.Fatalf("%v, %v", events, err)
+	}
+	if n := log.given.Load() - before; n > 6+3 {
+		t.Errorf("%d blocks were read for 6 events", n)
 	}
 }
 

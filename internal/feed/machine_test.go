@@ -113,10 +113,13 @@ func TestWhatDoesNotFollowIsRefusedAsAWhole(t *testing.T) {
 	n := book.PublicCount{Tenant: 1, N: 1}
 	other := step(0, 3, 3, n)
 	other.Prev[0]++
+	jump := step(0, 4, 4, n)
+	jump.Prev = hashOf(0, 2)
 	fork := step(0, 1, 2, n)
 	fork.Hash[0]++
 	for name, b := range map[string]Block{
 		"a gap":                    step(0, 4, 4, n),
+		"a gap that is denied":     jump,
 		"another predecessor":      other,
 		"another block of its seq": fork,
 		"an overlap":               step(0, 2, 3, n),
