@@ -247,9 +247,9 @@ func TestEntriesExplainAPayment(t *testing.T) {
 	confirm := confirmOf(try, 1, 900, true)
 	add := s.addRequest(shop, 900)
 	add.Branch = s.branch(payment, 2)
-	receipts := blocks(done(t)(s.Try(t.Context(), try)), done(t)(s.Try(t.Context(), stranger)),
-		done(t)(s.Confirm(t.Context(), confirm)), done(t)(s.Add(t.Context(), add)))
-	receipts = append(receipts, receipts[0], tcc.BlockRef{Book: "balance/00"}) // a duplicate, and one without a block
+	receipts := []tcc.Receipt{done(t)(s.Try(t.Context(), try)), done(t)(s.Try(t.Context(), stranger)),
+		done(t)(s.Confirm(t.Context(), confirm)), done(t)(s.Add(t.Context(), add))}
+	receipts = append(receipts, receipts[0], tcc.Receipt{Book: "balance/00"}) // a duplicate, and one without a block
 	got, err := s.Entries(t.Context(), tenant, payment, receipts)
 	if err != nil || len(got) != 3 {
 		t.Fatal(got, err)
@@ -276,17 +276,10 @@ func TestEntriesExplainAPayment(t *testing.T) {
 	if got, err := s.Entries(t.Context(), tenant+1, payment, receipts); err != nil || len(got) != 0 {
 		t.Error("another tenant sees", got, err)
 	}
-	for _, r := range []tcc.BlockRef{{Book: "points/00", Seq: 1}, {Book: "balance/00", Seq: 1 << 40}} {
-		_, err = s.Entries(t.Context(), tenant, payment, []tcc.BlockRef{r})
+	for _, r := range []tcc.Receipt{{Book: "points/00", Seq: 1}, {Book: "balance/00", Seq: 1 << 40}} {
+		_, err = s.Entries(t.Context(), tenant, payment, []tcc.Receipt{r})
 		refused(t, err, fault.DataDamaged)
 	}
-}
-
-func blocks(receipts ...tcc.Receipt) (out []tcc.BlockRef) {
-	for _, r := range receipts {
-		out = append(out, tcc.BlockRef{Book: r.Book, Seq: r.Seq})
-	}
-	return out
 }
 
 func TestExists(t *testing.T) {

@@ -175,10 +175,11 @@ func (s *Service) Exists(ctx context.Context, t id.Tenant, x id.ID) (bool, error
 // explaining it. A hold is one pending leg; what is let go is the opposite one.
 //
 // Errors: data_damaged (no such book or block), and what reading the journal gives.
-func (s *Service) Entries(ctx context.Context, t id.Tenant, payment id.ID, blocks []tcc.BlockRef) ([]tcc.Entry, error) {
+func (s *Service) Entries(ctx context.Context, t id.Tenant, payment id.ID, receipts []tcc.Receipt) ([]tcc.Entry, error) {
 	seen := map[tcc.BlockRef]bool{}
 	var out []tcc.Entry
-	for _, ref := range blocks {
+	for _, r := range receipts {
+		ref := tcc.BlockRef{Book: r.Book, Seq: r.Seq}
 		if ref.Seq == 0 || seen[ref] { // 0: it was answered without a block
 			continue
 		}
