@@ -46,6 +46,7 @@ type commands struct {
 	Accounts accountsCmd `cmd:"" help:"Show what customers and shops hold."`
 	Explain  explainCmd  `cmd:"" help:"Show everything about one payment on one page."`
 	Verify   verifyCmd   `cmd:"" help:"Prove the books, beside a running platform or on a stopped one. It changes nothing."`
+	Bench    benchCmd    `cmd:"" help:"Measure what this machine can do."`
 	Code     codeCmd     `cmd:"" help:"Read QR codes."`
 }
 
