@@ -265,11 +265,15 @@ func TestPayloads(t *testing.T) {
 
 // TestErasedShop: without its note a shop has no name, but its printed code still works.
 func TestErasedShop(t *testing.T) {
-	p := sqlite(t)
+	config := storetest.SQLite(t)
+	open := func(name string) *store.DB { return storetest.Open(t, config(name)) }
+	p := start(t, open)
 	shop, err := p.RegisterShop(t.Context(), request(1), Details{Name: "山田商店", Latin: "Yamada"})
 	check(t, err)
 	r := request(1)
 	check(t, p.log.EraseNote(t.Context(), uint32(tenant), "code", append(r.Key[:], r.Fingerprint[:]...)))
+	p.stop()
+	p = start(t, open)
 	again, err := p.Shop(t.Context(), tenant, shop.Merchant)
 	if err != nil || again.Name != "" || again.Payload != "" {
 		t.Errorf("%+v, %v", again, err)

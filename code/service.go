@@ -29,6 +29,8 @@ type Book interface {
 	Do(ctx context.Context, cmd any) (any, error)
 }
 
+const serviceName = "code"
+
 // Service registers shops, reads codes and keeps sessions. It is safe for concurrent use.
 //
 // Every method can fail with unavailable, timeout or fenced, after which nobody knows the outcome yet: ask again with
@@ -37,6 +39,7 @@ type Service struct {
 	books []Book
 	log   Reader
 	notes Notes
+	names names
 	ids   *id.Source
 	clk   clock.Clock
 }
@@ -45,7 +48,7 @@ var _ tcc.Participant = (*Service)(nil)
 
 // New returns the service over its books, one per volume in order.
 func New[B Book](books []B, log Reader, notes Notes, ids *id.Source, clk clock.Clock) *Service {
-	s := &Service{log: log, notes: notes, ids: ids, clk: clk}
+	s := &Service{log: log, notes: notes, names: names{notes: notes, clk: clk}, ids: ids, clk: clk}
 	for _, b := range books {
 		s.books = append(s.books, b)
 	}
@@ -82,7 +85,7 @@ func (s *Service) RegisterShop(ctx context.Context, r Request, d Details) (Shop,
 	}
 	// The note's id follows from the request, so that a request that is made again finds the note it left before.
 	note := append(append(make([]byte, 0, 32), r.Key[:]...), r.Fingerprint[:]...)
-	if err := s.notes.PutNotes(ctx, []journal.Note{{Tenant: uint32(r.Tenant), Service: "code", ID: note, Body: body}}); err != nil {
+	if err := s.notes.PutNotes(ctx, []journal.Note{{Tenant: uint32(r.Tenant), Service: serviceName, ID: note, Body: body}}); err != nil {
 		return Shop{}, err
 	}
 	merchant := s.ids.New(s.clk.Now(), r.slot())
@@ -111,12 +114,8 @@ func (s *Service) Shop(ctx context.Context, tenant id.Tenant, merchant id.ID) (S
 // still works.
 func (s *Service) describe(ctx context.Context, f ShopFound) (Shop, error) {
 	shop := Shop{Merchant: f.Merchant, Store: f.Store, RegisteredAt: f.RegisteredAt}
-	body, ok, err := s.notes.Note(ctx, uint32(f.Store.Tenant), "code", f.Note)
+	d, ok, err := s.names.details(ctx, f.Store.Tenant, f.Note)
 	if err != nil || !ok {
-		return shop, err
-	}
-	d, err := decodeDetails(body)
-	if err != nil {
 		return shop, err
 	}
 	shop.Name = d.Name
