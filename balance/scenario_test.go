@@ -112,7 +112,7 @@ func (s *script) do(want string) {
 	}
 	s.want(got, want)
 	s.receipt, s.legs = r, nil
-	entries, err := s.Entries(s.Context(), tenant, s.payment, blocks(r))
+	entries, err := s.Entries(s.Context(), tenant, s.payment, []tcc.Receipt{r})
 	if err != nil {
 		s.fail("%v", err)
 	}
