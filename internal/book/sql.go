@@ -333,23 +333,27 @@ func (s *SQLState) upsert(ctx context.Context, tx *sql.Tx, m *merged) error {
 		if len(args) < n*w {
 			continue
 		}
-		stmt, err := tx.PrepareContext(ctx, s.text("save", m.base, n, func() string { return upsertText(m.base, n) }))
-		if err != nil {
-			return err
-		}
-		for len(args) >= n*w {
-			if _, err := stmt.ExecContext(ctx, args[:n*w]...); err != nil {
-				stmt.Close()
+		text := s.text("save", m.base, n, func() string { return upsertText(m.base, n, s.group) })
+		for len(args) >= n*w { // the store keeps the statement parsed, also between saves
+			if _, err := tx.ExecContext(ctx, text, args[:n*w]...); err != nil {
 				return err
 			}
 			args = args[n*w:]
 		}
-		stmt.Close()
 	}
 	return nil
 }
 
-func upsertText(b *tableBase, n int) string {
+// group returns the parameters of one row. To SQLite, $n is a name, which it and its driver look for among all others: in
+// a statement with a thousand of them that takes longer than writing the rows. A plain mark has no name.
+func (s *SQLState) group(from, n int) string {
+	if s.db.Engine() == store.SQLite {
+		return strings.Repeat("?, ", n-1) + "?"
+	}
+	return params(from, n)
+}
+
+func upsertText(b *tableBase, n int, group func(from, n int) string) string {
 	cols := b.columns
 	if b.timed {
 		cols = append(append([]string(nil), cols...), "due")
@@ -360,7 +364,7 @@ func upsertText(b *tableBase, n int) string {
 		if i > 0 {
 			t.WriteString(", ")
 		}
-		t.WriteString("(" + params(1+i*(len(cols)+3), len(cols)+3) + ")")
+		t.WriteString("(" + group(1+i*(len(cols)+3), len(cols)+3) + ")")
 	}
 	if b.segmented {
 		t.WriteString(" ON CONFLICT (tenant, volume, day, id) DO NOTHING")
