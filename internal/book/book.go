@@ -333,8 +333,10 @@ func (b *Book) tell(answers []Answer, stale bool) {
 		return
 	}
 	b.mu.Lock()
-	b.core.reads = append(b.core.reads, answers...)
 	b.core.Fence()
+	for _, a := range answers {
+		b.core.told = append(b.core.told, Answer{done: a.done, err: b.core.ended})
+	}
 	b.release()
 }
 

@@ -43,8 +43,7 @@ func (p *proc) busyDay() {
 	a, b := p.account(10_000), p.account(0)
 	for i := range 20 {
 		p.rig.clk.Advance(time.Hour)
-		key := id.ID{byte(i * 37), byte(i), 15: 1}
-		move := toyMove{ID: p.id(), From: a, To: b, Amount: int64(i * 10), Key: key}
+		move := toyMove{ID: p.id(), From: a, To: b, Amount: int64(i * 10), Key: p.key()}
 		if i%5 == 4 {
 			move.Amount = 1_000_000
 		}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,13 @@ func newRig(t testing.TB) *rig {
 
 // id returns a fresh id, made now.
 func (r *rig) id() id.ID { return r.ids.New(r.clk.Now(), 0) }
+
+// key returns a caller's key, which is random.
+func (r *rig) key() id.ID {
+	x := r.id()
+	slices.Reverse(x[:])
+	return x
+}
 
 // proc is one process.
 type proc struct {

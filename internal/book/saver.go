@@ -106,8 +106,10 @@ func (s *Saver) run(ctx context.Context) {
 		}
 		s.flush(ctx)
 	}
+	last := context.WithoutCancel(ctx)
+	s.save(last, s.take())
 	s.collect()
-	s.save(context.WithoutCancel(ctx), s.take())
+	s.save(last, s.take())
 }
 
 func (s *Saver) list() []*Book {
@@ -167,6 +169,9 @@ func (s *Saver) flush(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
+			s.mu.Lock()
+			s.ready = append(s.ready, sets...)
+			s.mu.Unlock()
 			return
 		case <-clock.Pause(min(time.Duration(n)*20*time.Millisecond, time.Second)):
 		}

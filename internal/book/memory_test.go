@@ -1,0 +1,437 @@
+package book
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+)
+
+// However many rows there are, a start reads none of them, and a command reads its own only.
+func TestB11_StartLoadsNoRows(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		p := r.start(1)
+		p.busyDay()
+		a := p.account(42)
+		p.close()
+		r.clk.Advance(time.Hour)
+		p = r.start(1)
+		if n := p.state.loads.Load(); n != 0 {
+			t.Errorf("the start read %d times", n)
+		}
+		for range 3 {
+			if got := p.must(toyRead{a}); got != int64(42) {
+				t.Errorf("it reads %v", got)
+			}
+		}
+		if n, rows := p.state.loads.Load(), p.books[0].Stats().Resident; n != 1 || rows != 1 {
+			t.Errorf("one account was read %d times and left %d rows in memory", n, rows)
+		}
+	})
+}
+
+// What is missing is fetched aside: commands whose rows are in memory go on, and those who ask for the same row share
+// the read.
+func TestB11_ColdRowsHoldNobodyUp(t *testing.T) {
+	const callers = 50
+	r := newRig(t)
+	p := r.start(1)
+	cold, other := p.account(7), p.account(8)
+	r.clk.Advance(time.Hour)
+	p.forget()
+	hot := p.account(9)
+	came, let := make(chan []Want, callers), make(chan struct{})
+	p.state.tap(func(w []Want) { came <- w; <-let }, nil)
+	answers := make(chan any, callers)
+	read := func(x id.ID) {
+		reply, err := p.do(toyRead{x})
+		if err != nil {
+			reply = err
+		}
+		answers <- reply
+	}
+	go read(other)
+	receive(t, "a read", came)
+	for range callers {
+		go read(cold)
+	}
+	if got := p.must(toyRead{hot}); got != int64(9) {
+		t.Errorf("hot: %v", got)
+	}
+	eventually(t, "all wait", func() bool {
+		p.books[0].mu.Lock()
+		defer p.books[0].mu.Unlock()
+		return p.books[0].fetches != nil
+	})
+	close(let)
+	for range callers + 1 {
+		if got := receive(t, "an answer", answers); got != int64(7) && got != int64(8) {
+			t.Errorf("cold: %v", got)
+		}
+	}
+	if n := p.state.loads.Load(); n > 3 {
+		t.Errorf("%d callers of one row took %d reads", callers, n)
+	}
+}
+
+// Rows that are not needed leave memory, whether they came by commands or by reads, and come back as they were.
+func TestB11_MemoryIsBounded(t *testing.T) {
+	r := newRig(t)
+	r.limits = Limits{Rows: 100, Keep: clock.Second}
+	p := r.start(1)
+	var all []id.ID
+	for i := range 3000 {
+		r.clk.Advance(10 * time.Millisecond)
+		all = append(all, p.account(int64(i)))
+		if i%20 == 0 {
+			if err := p.saver.Sync(background); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := p.books[0].Stats().Resident; n > 400 {
+			t.Fatalf("after %d accounts, %d rows are in memory", i, n)
+		}
+	}
+	for i, x := range all {
+		if got := p.must(toyRead{x}); got != int64(i) {
+			t.Fatalf("account %d reads %v", i, got)
+		}
+		if n := p.books[0].Stats().Resident; n > 400 {
+			t.Fatalf("after reading %d accounts, %d rows are in memory", i, n)
+		}
+	}
+}
+
+// Young rows stay, so that fresh ids are known, but not at any price.
+func TestB11_YoungRowsAreBoundedToo(t *testing.T) {
+	m := newToy()
+	c := NewCore("toy/00", 0, m)
+	c.TakeOver(start)
+	log, state := NewMemLog(), NewMemState()
+	for i := range 1000 {
+		c.Submit(start, toyOpen{toyKey(id.Compose(start, 0, [9]byte{byte(i), byte(i >> 8)})), 1}, func(any, error) {})
+	}
+	if err := errors.Join(Commit(background, c, log), SaveNow(background, c, state)); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		c.Evict(600, start)
+	}
+	if n := c.Resident(); n != 1000 {
+		t.Errorf("of less than twice the limit, %d stay", n)
+	}
+	for range 20 {
+		c.Evict(100, start)
+	}
+	if n := c.Resident(); n != 200 {
+		t.Errorf("%d young rows stay", n)
+	}
+}
+
+// A row that a command reads without declaring it would make the answer depend on what happens to be in memory. That is
+// a bug of the machine, and ends the book and the process.
+func TestB11_UndeclaredReadsAreCaught(t *testing.T) {
+	r := newRig(t)
+	p := r.start(1)
+	a := p.account(1)
+	p.must(toySneak{a}) // not seen while the row is hot
+	r.clk.Advance(time.Hour)
+	p.forget()
+	p.fails(toySneak{a}, fault.Bug)
+	var panicked *PanicError
+	if err := receive(t, "the process is ended", p.fatal); !errors.As(err, &panicked) || !strings.Contains(err.Error(), "declared in Touch") {
+		t.Errorf("Fatal heard %v", err)
+	}
+}
+
+// A machine that panics leaves a state nobody may use. The book ends, nobody hangs, nothing of it is written.
+func TestPanicEndsTheBook(t *testing.T) {
+	for _, in := range []string{"touch", "decide", "apply"} {
+		r := newRig(t)
+		p := r.start(2)
+		a := p.account(5)
+		g := newGate()
+		p.log.tap(g.pass, nil)
+		flying, waiting := make(chan error, 1), make(chan error, 1)
+		p.books[0].Go(background, toyOpen{toyKey(r.id()), 1}, func(_ any, err error) { flying <- err })
+		receive(t, "a block is being written", g.came)
+		p.books[0].Go(background, toyOpen{toyKey(r.id()), 1}, func(_ any, err error) { waiting <- err })
+		p.fails(toyCrash{in}, fault.Bug)
+		var panicked *PanicError
+		if err := receive(t, "the process is ended", p.fatal); !errors.As(err, &panicked) || panicked.Value != "crash in "+in ||
+			!strings.Contains(string(panicked.Stack), "toy_test.go") {
+			t.Errorf("Fatal heard %v", err)
+		}
+		p.log.tap(nil, nil)
+		g.let <- struct{}{}
+		for _, ch := range []chan error{flying, waiting} {
+			if err := receive(t, "an answer", ch); fault.KindOf(err) == fault.Refused || err == nil {
+				t.Errorf("a caller who waited hears %v", err)
+			}
+		}
+		p.fails(toyRead{a}, fault.Bug)
+		if _, err := p.books[1].Do(background, toyOpen{toyKey(r.id()), 1}); err != nil {
+			t.Errorf("the neighbour hears %v", err)
+		}
+		p.close()
+		if got := r.start(1).must(toyRead{a}); got != int64(5) {
+			t.Errorf("after a restart: %v", got)
+		}
+	}
+}
+
+// Ids embed their time: a book that remembers the last minutes knows without a read that a fresh one is new.
+func TestB12_FreshIDsNeedNoRead(t *testing.T) {
+	r := newRig(t)
+	r.limits = Limits{Rows: 50, Keep: 2 * clock.Minute}
+	p := r.start(1)
+	a, b := p.account(1_000_000), p.account(0)
+	pay := func(n int) {
+		t.Helper()
+		for range n {
+			r.clk.Advance(100 * time.Millisecond)
+			p.must(toyMove{ID: r.id(), From: a, To: b, Amount: 1, Key: r.key()})
+			if err := p.saver.Sync(background); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	pay(500)
+	if n := p.state.loads.Load(); n != 0 {
+		t.Errorf("500 new payments took %d reads", n)
+	}
+	late := r.id() // made now, used after what was made later is gone
+	r.clk.Advance(time.Hour)
+	pay(300)
+	if n := p.books[0].Stats().Resident; n > 400 {
+		t.Fatalf("%d rows are in memory", n)
+	}
+	before := p.state.loads.Load()
+	p.must(toyMove{ID: late, From: a, To: b, Amount: 1})
+	if n := p.state.loads.Load(); n != before+1 {
+		t.Errorf("an old id took %d reads", n-before)
+	}
+	p.crash()
+	r.clk.Advance(time.Second)
+	p = r.start(1)
+	eventually(t, "the filters are filled", p.filled)
+	p.must(toyRead{a})
+	p.must(toyRead{b})
+	before = p.state.loads.Load()
+	pay(10)
+	if n := p.state.loads.Load(); n != before {
+		t.Errorf("after a restart, 10 new payments took %d reads", n-before)
+	}
+}
+
+// filled reports whether all filters of the first book's keys are.
+func (p *proc) filled() bool {
+	p.books[0].mu.Lock()
+	defer p.books[0].mu.Unlock()
+	for _, list := range p.toys[0].keys.segments {
+		for _, s := range list {
+			if s.cold {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Callers' keys are random. Their index is cut by day, with a filter for each: a new key costs no read once the filters
+// are filled, an old one costs one, and none is ever taken for new: not on another day, after a restart, with filters
+// that are still being filled, or evicted.
+func TestB12_KeysAcrossDaysAndRestarts(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		const days, perDay = 4, 25
+		r.limits = Limits{Rows: 10}
+		p := r.start(1)
+		a, b := p.account(1_000_000), p.account(0)
+		moves := make(map[id.ID]toyMove)
+		for day := range days {
+			for range perDay {
+				m := toyMove{ID: r.id(), From: a, To: b, Amount: int64(day + 1), Key: r.key()}
+				p.must(m)
+				moves[m.Key] = m
+			}
+			r.clk.Advance(24 * time.Hour)
+		}
+		check := func(when string) {
+			t.Helper()
+			for _, m := range moves {
+				want := m.ID
+				m.ID = r.id()
+				reply, err := p.do(m)
+				if err != nil || reply.(toyReply).ID != want {
+					t.Fatalf("%s: a key that was used is answered with %+v, %v", when, reply, err)
+				}
+			}
+		}
+		check("warm")
+		p.crash()
+		p = r.process()
+		if _, err := p.open(0, newToy()); err != nil {
+			t.Fatal(err)
+		}
+		check("cold")
+		eventually(t, "the filters are filled", p.filled)
+		if n := len(p.toys[0].keys.segments[toyTenant]); n != days {
+			t.Errorf("%d segments for %d days", n, days)
+		}
+		p.must(toyRead{a})
+		p.must(toyRead{b})
+		before := p.state.loads.Load()
+		for range 20 {
+			p.must(toyMove{ID: r.id(), From: a, To: b, Amount: 1, Key: r.key()})
+		}
+		if n := p.state.loads.Load() - before; n > 5 { // a filter may be wrong once in a hundred
+			t.Errorf("20 new keys took %d reads", n)
+		}
+		if got := p.must(toyRead{b}); got != int64(perDay*(1+2+3+4)+20) {
+			t.Errorf("moved were %v", got)
+		}
+		check("filled")
+	})
+}
+
+// Many callers, few rows in memory, crashes in between: no command is lost or done twice, and the tables agree.
+func TestStress(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		const volumes, callers, rounds = 2, 8, 3
+		r.limits = Limits{Rows: 8, Keep: clock.Millisecond}
+		p := r.start(volumes)
+		var accounts [volumes][]id.ID
+		for v := range volumes {
+			for range 20 {
+				x := r.id()
+				accounts[v] = append(accounts[v], x)
+				if _, err := p.books[v].Do(background, toyOpen{toyKey(x), 1000}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for round := range rounds {
+			var all sync.WaitGroup
+			for c := range callers {
+				v := c % volumes
+				all.Go(func() { p.callALot(p.books[v], accounts[v], c+round) })
+			}
+			all.Wait()
+			if round%2 == 0 {
+				p.crash()
+			} else {
+				p.close()
+			}
+			p = r.start(volumes)
+		}
+		for v := range volumes {
+			sum := int64(0)
+			for _, x := range accounts[v] {
+				reply, err := p.books[v].Do(background, toyRead{x})
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum += reply.(int64)
+			}
+			if sum != 20*1000 {
+				t.Errorf("book %d: 20,000 became %d", v, sum)
+			}
+		}
+		p.close()
+		want := r.dump()
+		r.rebuild(volumes)
+		if d := differ(want, r.dump()); d != "" {
+			t.Fatal(d)
+		}
+	})
+}
+
+// callALot moves money to and fro, each move twice and some under keys, and reads.
+func (p *proc) callALot(b *Book, accounts []id.ID, seed int) {
+	for i := range 60 {
+		p.rig.clk.Advance(time.Millisecond)
+		from, to := accounts[(i*7+seed)%20], accounts[(i*3+seed*5+1)%20]
+		if from == to {
+			continue
+		}
+		m := toyMove{ID: p.id(), From: from, To: to, Amount: int64(i % 50)}
+		if i%3 == 0 {
+			m.Key = p.key()
+		}
+		first, err1 := b.Do(background, m)
+		again, err2 := b.Do(background, m)
+		if (err1 == nil) != (err2 == nil) || err1 == nil && first != again {
+			p.t.Errorf("a move is answered with %v, %v and then %v, %v", first, err1, again, err2)
+		}
+		if _, err := b.Do(background, toyRead{to}); err != nil {
+			p.t.Errorf("read: %v", err)
+		}
+	}
+}
+
+// Closing writes what was decided, lets everyone hear, saves it, and leaves nothing running.
+func TestCloseLeavesNothing(t *testing.T) {
+	before := runtime.NumGoroutine()
+	r := newRig(t)
+	p := r.start(3)
+	p.busyDay()
+	g := newGate()
+	p.log.tap(g.pass, nil)
+	told := make(chan error, 2)
+	x := r.id()
+	p.books[0].Go(background, toyOpen{toyKey(r.id()), 1}, func(_ any, err error) { told <- err })
+	receive(t, "a block is being written", g.came)
+	p.books[0].Go(background, toyOpen{toyKey(x), 77}, func(_ any, err error) { told <- err })
+	closed := make(chan struct{})
+	go func() { p.close(); close(closed) }()
+	eventually(t, "nothing more is taken", func() bool {
+		p.books[0].mu.Lock()
+		defer p.books[0].mu.Unlock()
+		return p.books[0].closed
+	})
+	p.fails(toyRead{x}, fault.ShuttingDown)
+	p.log.tap(nil, nil)
+	g.let <- struct{}{}
+	for range 2 {
+		if err := receive(t, "an answer", told); err != nil {
+			t.Errorf("decided before the end, answered with %v", err)
+		}
+	}
+	receive(t, "the process is closed", closed)
+	for _, b := range p.books {
+		if s := b.Stats(); s.Saved != s.Head {
+			t.Errorf("%s: saved is block %d of %d", b.Name(), s.Saved, s.Head)
+		}
+	}
+	eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
+	if err := p.writer.PutNotes(background, nil); !fault.HasCode(err, fault.ShuttingDown) {
+		t.Errorf("notes after the end: %v", err)
+	}
+	if _, err := p.open(4, newToy()); !fault.HasCode(err, fault.ShuttingDown) {
+		t.Errorf("a book opened after the end: %v", err)
+	}
+}
+
+// A journal that does not come back does not keep the process from ending.
+func TestCloseGivesUp(t *testing.T) {
+	r := newRig(t)
+	p := r.start(1)
+	p.log.dead.Store(true)
+	told := make(chan error, 1)
+	p.books[0].Go(background, toyOpen{toyKey(r.id()), 1}, func(_ any, err error) { told <- err })
+	ctx, cancel := context.WithCancel(background)
+	cancel()
+	p.writer.Close(ctx)
+	p.saver.Close()
+	p.closed = true
+	if err := receive(t, "an answer", told); fault.KindOf(err) != fault.Unknown {
+		t.Errorf("the caller hears %v", err)
+	}
+}
