@@ -91,4 +91,3 @@ func (x *runCmd) greet(w *term.Writer, p *app.App) {
 	t.Print()
 	fmt.Fprintf(w, "\nFrom another terminal: koban pay, koban payments, koban explain pay_…, koban verify\n")
 }
-

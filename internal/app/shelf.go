@@ -92,7 +92,7 @@ func (a *App) fill(ctx context.Context, s *shelf) (err error) {
 
 // openFeed opens the feed of a service. Its tables are a database of their own: they belong to its book alone.
 func (a *App) openFeed(ctx context.Context, s *shelf) error {
-	db, err := a.place.state(ctx, s.kind.name+".feed")
+	db, err := a.place.state(ctx, s.kind.name+feedSuffix)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,12 @@ import (
 	"github.com/koban-pay/koban/internal/store"
 )
 
+// journalFile is the record's file in the data folder.
+const journalFile = "journal.db"
+
+// feedSuffix makes the name of a feed of the name of its service.
+const feedSuffix = ".feed"
+
 // place says where the databases of a platform are.
 type place struct {
 	data     string // the data folder
@@ -26,7 +32,7 @@ type place struct {
 func (p place) journal(ctx context.Context) (*store.DB, error) {
 	c := store.Config{URL: p.url, Schema: "journal", Durability: store.Full, ReadOnly: p.readOnly, Clock: p.clock}
 	if p.url == "" {
-		c.Path, c.Schema = filepath.Join(p.data, "journal.db"), ""
+		c.Path, c.Schema = filepath.Join(p.data, journalFile), ""
 	}
 	return store.Open(ctx, c)
 }

@@ -1,0 +1,139 @@
+package app
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/koban-pay/koban/internal/app/verify"
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/feed"
+	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/store"
+)
+
+// VerifyConfig says what Verify judges.
+type VerifyConfig struct {
+	Data       string              // the data folder
+	StoreURL   string              // of PostgreSQL; "" if the books are in the data folder
+	Checkpoint *journal.Checkpoint // exported earlier; may be nil
+	Export     bool                // put a checkpoint of the journal into the report
+	Rebuild    bool                // let a copy of the saved tables recover, too, and compare
+}
+
+// Verify judges the books of a platform, which may be running. It changes nothing.
+//
+// Errors: the reason why the books cannot be judged. What is wrong with them stands in the report.
+func Verify(ctx context.Context, c VerifyConfig) (report *verify.Report, err error) {
+	o, err := openObserver(ctx, c.Data, c.StoreURL)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, o.Close()) }()
+	signer := o.constants.signer()
+	config := verify.Config{Journal: o.journal, Rebuild: c.Rebuild, Checkpoint: c.Checkpoint, Signer: signer.Public().(ed25519.PublicKey)}
+	if config.IDs, err = o.constants.codec(); err != nil {
+		return nil, err
+	}
+	if config.Services, err = o.services(ctx); err != nil {
+		return nil, err
+	}
+	var made journal.Checkpoint
+	if c.Export { // before the books are read, so that what is exported has been judged
+		if made, err = o.journal.Export(ctx, o.clock.Now(), signer); err != nil {
+			return nil, err
+		}
+	}
+	if report, err = verify.Run(ctx, config); err == nil && c.Export {
+		report.Checkpoint = &made
+	}
+	return report, err
+}
+
+// observer reads the databases of a platform, running or not.
+type observer struct {
+	place
+	journal   *journal.Journal
+	constants constants
+	dbs       []*store.DB
+}
+
+func openObserver(ctx context.Context, data, url string) (_ *observer, err error) {
+	dir, err := filepath.Abs(data)
+	if err != nil {
+		return nil, fmt.Errorf("app: the data folder: %w", err)
+	}
+	o := &observer{place: place{data: dir, url: url, readOnly: true, clock: clock.NewSystem()}}
+	if url == "" {
+		if _, err := os.Stat(filepath.Join(dir, journalFile)); errors.Is(err, fs.ErrNotExist) {
+			return nil, elsewhere(dir)
+		}
+	}
+	j, db, err := openJournal(ctx, o.place)
+	if err != nil {
+		return nil, err
+	}
+	o.journal, o.dbs = j, append(o.dbs, db)
+	if o.constants, err = known(ctx, j); err != nil {
+		return nil, errors.Join(err, o.Close())
+	}
+	return o, nil
+}
+
+// elsewhere says why there are no books in a data folder.
+func elsewhere(dir string) error {
+	if card, err := ReadCard(dir); err == nil && card.Store == store.Postgres.String() {
+		return fmt.Errorf("app: the books of %s are on PostgreSQL: name it with --store", dir)
+	}
+	return fmt.Errorf("app: there are no books in %s: name another folder with --data, or a PostgreSQL with --store", dir)
+}
+
+// Close closes the databases.
+func (o *observer) Close() error {
+	var errs []error
+	for _, db := range o.dbs {
+		errs = append(errs, db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// tables opens the tables of a service, or of a feed, as the platform keeps them.
+func (o *observer) tables(ctx context.Context, name string) (*store.DB, error) {
+	db, err := o.state(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("the tables of %s: %w", name, err)
+	}
+	o.dbs = append(o.dbs, db)
+	return db, nil
+}
+
+// services returns every service and feed as the judge needs it.
+func (o *observer) services(ctx context.Context) (out []verify.Service, err error) {
+	n := o.constants.volumes
+	for _, k := range catalog() {
+		s := verify.Service{Name: k.name, Volumes: n, Machine: func(v int) book.Machine { return k.machine(v, n) }}
+		s.Prepare = func(ctx context.Context, db *store.DB) (*book.SQLState, error) {
+			if err := db.Migrate(ctx, k.migrations()); err != nil {
+				return nil, err
+			}
+			return book.NewSQLState(ctx, db)
+		}
+		if s.Tables, err = o.tables(ctx, k.name); err != nil {
+			return nil, err
+		}
+		if err := s.Tables.Migrate(ctx, k.migrations()); err != nil { // for reading: it only looks
+			return nil, fmt.Errorf("the tables of %s: %w", k.name, err)
+		}
+		f := verify.Service{Name: k.name + feedSuffix, Volumes: 1, Machine: func(int) book.Machine { return feed.NewMachine() }, Prepare: feed.OpenState}
+		if f.Tables, err = o.tables(ctx, f.Name); err != nil {
+			return nil, err
+		}
+		out = append(out, s, f)
+	}
+	return out, nil
+}

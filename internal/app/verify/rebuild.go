@@ -1,0 +1,238 @@
+package verify
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/store"
+)
+
+// Service is one service's books and tables: those of a feed count as a service of their own.
+type Service struct {
+	Name    string // as it stands in the names of its books
+	Volumes int
+	Machine func(volume int) book.Machine
+	// Prepare makes the service's tables in an empty database, and returns them.
+	Prepare func(context.Context, *store.DB) (*book.SQLState, error)
+	// Tables is where the platform keeps its state; opened for reading.
+	Tables *store.DB
+	// Follows is how many volumes the service follows, if it is a feed.
+	Follows int
+}
+
+// shelf is a service whose tables are being rebuilt.
+type shelf struct {
+	Service
+	log     *journal.Journal
+	found   *findings
+	db      *store.DB // of the rebuilt tables
+	state   *book.SQLState
+	volumes []*volume
+}
+
+// volume is one book, as far as it was replayed.
+type volume struct {
+	name    string
+	n       int
+	log     *limited
+	damaged bool // it cannot be replayed: nothing more is said of it
+	witness witness
+}
+
+// witness sees every event of a book, in order.
+type witness interface {
+	see(b *journal.Block, e journal.Event)
+}
+
+// newShelf makes the files for the rebuilt tables of a service.
+func newShelf(ctx context.Context, s Service, log *journal.Journal, found *findings, dir string) (*shelf, error) {
+	sh := &shelf{Service: s, log: log, found: found}
+	var err error
+	if sh.db, err = store.Open(ctx, store.Config{Path: filepath.Join(dir, s.Name+".db"), Durability: store.Relaxed}); err != nil {
+		return nil, err
+	}
+	if sh.state, err = s.Prepare(ctx, sh.db); err != nil {
+		return nil, errors.Join(err, sh.db.Close())
+	}
+	for n := range s.Volumes {
+		v := &volume{name: book.Name(s.Name, n), n: n}
+		v.log = &limited{Journal: log, tell: func(b *journal.Block) {
+			found.count("I7", 1)
+			if v.witness == nil {
+				return
+			}
+			for _, e := range b.Events {
+				if e.Type >= book.FirstEventType {
+					v.witness.see(b, e)
+				}
+			}
+		}}
+		sh.volumes = append(sh.volumes, v)
+	}
+	return sh, nil
+}
+
+// limited is the journal of one book up to a block. It tells every block that is read for the first time.
+type limited struct {
+	*journal.Journal
+	to, told uint64
+	tell     func(*journal.Block)
+}
+
+// Write implements book.Log. Nothing is written.
+func (l *limited) Write(context.Context, journal.Batch) (journal.Fate, error) {
+	return journal.Fate{}, errors.New("verify: the books are only read")
+}
+
+// Read implements book.Log.
+func (l *limited) Read(ctx context.Context, name string, from uint64, limit int) ([]*journal.Block, error) {
+	if from > l.to {
+		return nil, nil
+	}
+	if left := l.to - from + 1; uint64(limit) > left {
+		limit = int(left)
+	}
+	blocks, err := l.Journal.Read(ctx, name, from, limit)
+	for _, b := range blocks {
+		if b.Seq > l.told {
+			l.tell(b)
+			l.told = b.Seq
+		}
+	}
+	return blocks, err
+}
+
+// replay brings the rebuilt tables of a book up to a block, and returns what they then stand for. A book that cannot be
+// replayed is reported and left alone.
+func (s *shelf) replay(ctx context.Context, v *volume, to uint64) (journal.Head, error) {
+	if v.damaged {
+		return journal.Head{}, nil
+	}
+	v.log.to = to
+	core, err := book.Recover(ctx, v.name, v.n, s.Machine(v.n), v.log, s.state)
+	if err == nil {
+		if err := book.SaveNow(ctx, core, s.state); err != nil {
+			return journal.Head{}, err
+		}
+		return core.Head(), nil
+	}
+	var damage *journal.Damage
+	var impossible *book.PanicError
+	switch {
+	case errors.As(err, &damage):
+		s.found.wrong("I7", "%v", damage)
+	case errors.As(err, &impossible):
+		s.found.wrong("I24", "%s cannot be replayed: %v", v.name, impossible)
+	case isDamage(err):
+		s.found.wrong("I7", "%v", err)
+	default:
+		return journal.Head{}, err
+	}
+	v.damaged = true
+	return journal.Head{}, nil
+}
+
+// compare compares the tables of a book with tables rebuilt up to the block that they stand for.
+func (s *shelf) compare(ctx context.Context, v *volume) error {
+	at, err := saved(ctx, s.Tables, v.name)
+	if err != nil {
+		return err
+	}
+	if _, err := s.replay(ctx, v, at.Seq); err != nil || v.damaged { // the most of it, before the snapshot is taken
+		return err
+	}
+	return snapshot(ctx, s.Tables, func(have *sql.Tx) error {
+		at, err := standsFor(ctx, have, v.name)
+		if err != nil {
+			return err
+		}
+		head, err := s.replay(ctx, v, at.Seq)
+		if err != nil || v.damaged {
+			return err
+		}
+		s.found.check(head == at, "I24", "the tables of %s stand for block %d (%x), which the journal does not have: it ends at block %d (%x)",
+			v.name, at.Seq, at.Hash[:8], head.Seq, head.Hash[:8])
+		if head != at {
+			return nil
+		}
+		return snapshot(ctx, s.db, func(want *sql.Tx) error { return s.compareAll(ctx, v, have, want) })
+	})
+}
+
+func (s *shelf) compareAll(ctx context.Context, v *volume, have, want *sql.Tx) error {
+	for _, t := range s.Machine(v.n).Tables() {
+		n, err := compareTables(ctx, have, want, t, v.n, func(what string) { s.found.wrong("I24", "%s: %s", v.name, what) })
+		if err != nil {
+			return err
+		}
+		s.found.count("I24", n)
+	}
+	return nil
+}
+
+// loadBatch is how many rows are read at once.
+const loadBatch = 2000
+
+// load returns a machine with all rebuilt rows of a volume in memory, but for callers' keys.
+func (s *shelf) load(ctx context.Context, n int) (book.Machine, error) {
+	m := s.Machine(n)
+	core := book.NewCore(book.Name(s.Name, n), n, m)
+	for _, t := range m.Tables() {
+		if _, ok := t.(*book.Keys); ok {
+			continue
+		}
+		err := s.pages(ctx, n, book.TableName(t), loadBatch, func(keys []book.Key) error { return s.install(ctx, core, n, t, keys) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// pick returns a machine with the named rows of one table in memory, as far as they exist.
+func (s *shelf) pick(ctx context.Context, n int, table string, keys []book.Key) (book.Machine, error) {
+	m := s.Machine(n)
+	core := book.NewCore(book.Name(s.Name, n), n, m)
+	for _, t := range m.Tables() {
+		if book.TableName(t) == table {
+			return m, s.install(ctx, core, n, t, keys)
+		}
+	}
+	return nil, errors.New("verify: there is no table " + table)
+}
+
+func (s *shelf) install(ctx context.Context, core *book.Core, n int, t book.Table, keys []book.Key) error {
+	wants := make([]book.Want, len(keys))
+	for i, k := range keys {
+		wants[i] = book.Want{Table: t, Key: k}
+	}
+	rows, _, err := s.state.Load(ctx, core.Name(), n, wants)
+	if err != nil {
+		return err
+	}
+	for i, w := range wants {
+		if rows[i] != nil {
+			core.Install(w, rows[i])
+		}
+	}
+	return nil
+}
+
+// pages calls f with all keys of one volume of a table, some at a time, in order.
+func (s *shelf) pages(ctx context.Context, n int, table string, size int, f func([]book.Key) error) error {
+	var after book.Key
+	for {
+		keys, err := keysAfter(ctx, s.db, table, n, after, size)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		if err := f(keys); err != nil {
+			return err
+		}
+		after = keys[len(keys)-1]
+	}
+}
