@@ -20,7 +20,9 @@ const (
 	exitHeld    = 3 // the store is held by another process
 )
 
-const about = `Koban is a payment company in one program.
+const about = `Koban is a payment company in one program. See it in a few seconds:
+
+    koban demo
 
 Start a platform, and leave it running:
 
@@ -39,6 +41,7 @@ Exit codes: 0 done, 1 refused or found wrong, 2 used wrongly or could not run, 3
 
 // commands are the words of the command line.
 type commands struct {
+	Demo     demoCmd     `cmd:"" help:"Watch a payment being killed in the middle, heal, and the books being proved."`
 	Run      runCmd      `cmd:"" help:"Start the platform, and run until told to stop."`
 	Pay      payCmd      `cmd:"" help:"Make a payment: scan a shop's code for a customer, and pay."`
 	Refund   refundCmd   `cmd:"" help:"Give back a payment, or part of it."`
