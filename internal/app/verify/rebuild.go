@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"path/filepath"
 
@@ -29,9 +28,25 @@ type shelf struct {
 	Service
 	log     *journal.Journal
 	found   *findings
-	db      *store.DB // of the rebuilt tables
-	state   *book.SQLState
+	twin          // the tables that are rebuilt from nothing
+	copied  *twin // a copy of the platform's tables, which recovers from them; may be nil
 	volumes []*volume
+}
+
+// twin is a set of tables in a temporary file.
+type twin struct {
+	db    *store.DB
+	state *book.SQLState
+}
+
+func newTwin(ctx context.Context, s Service, path string) (w twin, err error) {
+	if w.db, err = store.Open(ctx, store.Config{Path: path, Durability: store.Relaxed}); err != nil {
+		return w, err
+	}
+	if w.state, err = s.Prepare(ctx, w.db); err != nil {
+		return w, errors.Join(err, w.db.Close())
+	}
+	return w, nil
 }
 
 // volume is one book, as far as it was replayed.
@@ -49,14 +64,18 @@ type witness interface {
 }
 
 // newShelf makes the files for the rebuilt tables of a service.
-func newShelf(ctx context.Context, s Service, log *journal.Journal, found *findings, dir string) (*shelf, error) {
-	sh := &shelf{Service: s, log: log, found: found}
+func newShelf(ctx context.Context, s Service, c *Config, found *findings, dir string) (*shelf, error) {
+	sh, log := &shelf{Service: s, log: c.Journal, found: found}, c.Journal
 	var err error
-	if sh.db, err = store.Open(ctx, store.Config{Path: filepath.Join(dir, s.Name+".db"), Durability: store.Relaxed}); err != nil {
+	if sh.twin, err = newTwin(ctx, s, filepath.Join(dir, s.Name+".db")); err != nil {
 		return nil, err
 	}
-	if sh.state, err = s.Prepare(ctx, sh.db); err != nil {
-		return nil, errors.Join(err, sh.db.Close())
+	if c.Rebuild {
+		copied, err := newTwin(ctx, s, filepath.Join(dir, s.Name+".copy.db"))
+		if err != nil {
+			return nil, errors.Join(err, sh.db.Close())
+		}
+		sh.copied = &copied
 	}
 	for n := range s.Volumes {
 		v := &volume{name: book.Name(s.Name, n), n: n}
@@ -145,8 +164,8 @@ func (s *shelf) compare(ctx context.Context, v *volume) error {
 	if _, err := s.replay(ctx, v, at.Seq); err != nil || v.damaged { // the most of it, before the snapshot is taken
 		return err
 	}
-	return snapshot(ctx, s.Tables, func(have *sql.Tx) error {
-		at, err := standsFor(ctx, have, v.name)
+	return snapshot(ctx, s.Tables, func(have view) error {
+		at, err := have.standsFor(ctx, v.name)
 		if err != nil {
 			return err
 		}
@@ -159,19 +178,66 @@ func (s *shelf) compare(ctx context.Context, v *volume) error {
 		if head != at {
 			return nil
 		}
-		return snapshot(ctx, s.db, func(want *sql.Tx) error { return s.compareAll(ctx, v, have, want) })
+		if err := s.copyAll(ctx, v, have); err != nil {
+			return err
+		}
+		return snapshot(ctx, s.db, func(want view) error { return s.compareAll(ctx, v, "", have, want) })
 	})
 }
 
-func (s *shelf) compareAll(ctx context.Context, v *volume, have, want *sql.Tx) error {
+func (s *shelf) compareAll(ctx context.Context, v *volume, which string, have, want view) error {
 	for _, t := range s.Machine(v.n).Tables() {
-		n, err := compareTables(ctx, have, want, t, v.n, func(what string) { s.found.wrong("I24", "%s: %s", v.name, what) })
+		n, err := compareTables(ctx, have, want, t, v.n, func(what string) { s.found.wrong("I24", "%s: %s%s", v.name, which, what) })
 		if err != nil {
 			return err
 		}
 		s.found.count("I24", n)
 	}
 	return nil
+}
+
+// copyAll copies the tables of a book, if a copy was asked for.
+func (s *shelf) copyAll(ctx context.Context, v *volume, have view) error {
+	if s.copied == nil {
+		return nil
+	}
+	for _, t := range s.Machine(v.n).Tables() {
+		if err := have.copyTable(ctx, s.copied.db, t, v.n); err != nil {
+			return err
+		}
+	}
+	return have.copyPosition(ctx, s.copied.db, v.name)
+}
+
+// recoverCopy lets the copy recover to a block, as a start of the platform would, and compares it with the tables that
+// were rebuilt from nothing.
+func (s *shelf) recoverCopy(ctx context.Context, v *volume, to uint64) error {
+	if s.copied == nil || v.damaged {
+		return nil
+	}
+	quiet := &limited{Journal: s.log, to: to, told: to}
+	core, err := book.Recover(ctx, v.name, v.n, s.Machine(v.n), quiet, s.copied.state)
+	if isDamage(err) {
+		s.found.wrong("I24", "%s does not recover from its tables: %v", v.name, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := book.SaveNow(ctx, core, s.copied.state); err != nil {
+		return err
+	}
+	return snapshot(ctx, s.copied.db, func(have view) error {
+		return snapshot(ctx, s.db, func(want view) error { return s.compareAll(ctx, v, "recovered, ", have, want) })
+	})
+}
+
+func (s *shelf) close() error {
+	err := s.db.Close()
+	if s.copied != nil {
+		err = errors.Join(err, s.copied.db.Close())
+	}
+	return err
 }
 
 // loadBatch is how many rows are read at once.

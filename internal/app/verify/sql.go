@@ -16,10 +16,10 @@ import (
 )
 
 // standsFor returns the block that the tables of a book stand for; Seq 0 if nothing was saved yet.
-func standsFor(ctx context.Context, tx *sql.Tx, name string) (h journal.Head, err error) {
+func (w view) standsFor(ctx context.Context, name string) (h journal.Head, err error) {
 	h.Book = name
 	var hash []byte
-	err = tx.QueryRowContext(ctx, `SELECT seq, hash, epoch FROM book_saved WHERE book = $1`, name).Scan(&h.Seq, &hash, &h.Epoch)
+	err = w.tx.QueryRowContext(ctx, `SELECT seq, hash, epoch FROM book_saved WHERE book = $1`, name).Scan(&h.Seq, &hash, &h.Epoch)
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, nil
 	}
@@ -29,16 +29,19 @@ func standsFor(ctx context.Context, tx *sql.Tx, name string) (h journal.Head, er
 
 // saved is standsFor in a transaction of its own.
 func saved(ctx context.Context, db *store.DB, name string) (h journal.Head, err error) {
-	err = db.Read(ctx, func(tx *sql.Tx) error {
-		h, err = standsFor(ctx, tx, name)
+	err = snapshot(ctx, db, func(w view) error {
+		h, err = w.standsFor(ctx, name)
 		return err
 	})
 	return h, err
 }
 
-// snapshot calls f with a snapshot of db.
-func snapshot(ctx context.Context, db *store.DB, f func(tx *sql.Tx) error) error {
-	return db.Read(ctx, f)
+// view is a snapshot of a database.
+type view struct{ tx *sql.Tx }
+
+// snapshot calls f with a view of db.
+func snapshot(ctx context.Context, db *store.DB, f func(view) error) error {
+	return db.Read(ctx, func(tx *sql.Tx) error { return f(view{tx}) })
 }
 
 // order lists the columns of a table's key, behind the volume.
@@ -58,8 +61,8 @@ type cursor struct {
 	done    bool
 }
 
-func open(ctx context.Context, tx *sql.Tx, t book.Table, volume int) (*cursor, error) {
-	rows, err := tx.QueryContext(ctx, "SELECT * FROM "+book.TableName(t)+" WHERE volume = $1 ORDER BY "+order(t), int64(volume))
+func (w view) open(ctx context.Context, t book.Table, volume int) (*cursor, error) {
+	rows, err := w.tx.QueryContext(ctx, "SELECT * FROM "+book.TableName(t)+" WHERE volume = $1 ORDER BY "+order(t), int64(volume))
 	if err != nil {
 		return nil, fmt.Errorf("verify: read %s: %w", book.TableName(t), err)
 	}
@@ -84,7 +87,15 @@ func (c *cursor) next() error {
 	for i := range into {
 		into[i] = &c.values[i]
 	}
-	return c.rows.Scan(into...)
+	if err := c.rows.Scan(into...); err != nil {
+		return err
+	}
+	for i, v := range c.values {
+		if b, ok := v.([]byte); ok && b == nil {
+			c.values[i] = []byte{} // SQLite's driver reads empty bytes as none, and writes none as NULL
+		}
+	}
+	return nil
 }
 
 // compareKeys orders two rows of the same table by their keys.
@@ -128,13 +139,13 @@ func text(v any) string {
 
 // compareTables compares one volume of a table with the one that was rebuilt. It returns how many rows it compared, and
 // tells each difference.
-func compareTables(ctx context.Context, have, want *sql.Tx, t book.Table, volume int, differ func(string)) (n int64, err error) {
-	a, err := open(ctx, have, t, volume)
+func compareTables(ctx context.Context, have, want view, t book.Table, volume int, differ func(string)) (n int64, err error) {
+	a, err := have.open(ctx, t, volume)
 	if err != nil {
 		return 0, err
 	}
 	defer a.rows.Close()
-	b, err := open(ctx, want, t, volume)
+	b, err := want.open(ctx, t, volume)
 	if err != nil {
 		return 0, err
 	}
@@ -182,6 +193,56 @@ func compareRows(table string, a, b *cursor, differ func(string)) {
 			differ(fmt.Sprintf("%s, %s: %s is %s, and the journal gives %s", table, a.name(), column, x, y))
 		}
 	}
+}
+
+// copyTable puts one volume of a table, as w has it, into an empty table of db.
+func (w view) copyTable(ctx context.Context, db *store.DB, t book.Table, volume int) error {
+	c, err := w.open(ctx, t, volume)
+	if err != nil {
+		return err
+	}
+	defer c.rows.Close()
+	return db.Write(ctx, func(tx *sql.Tx) error {
+		insert := "INSERT INTO " + book.TableName(t) + " (" + strings.Join(c.columns, ", ") + ") VALUES (" + params(len(c.columns)) + ")"
+		for !c.done {
+			if _, err := tx.ExecContext(ctx, insert, c.values...); err != nil {
+				return fmt.Errorf("verify: copy %s: %w", book.TableName(t), err)
+			}
+			if err := c.next(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// copyPosition says of the tables in db what w says of its own.
+func (w view) copyPosition(ctx context.Context, db *store.DB, name string) error {
+	values := make([]any, 7)
+	into := make([]any, len(values))
+	for i := range into {
+		into[i] = &values[i]
+	}
+	const columns = "book, seq, hash, epoch, at, newest, fold"
+	err := w.tx.QueryRowContext(ctx, "SELECT "+columns+" FROM book_saved WHERE book = $1", name).Scan(into...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // nothing was saved yet
+	}
+	if err != nil {
+		return err
+	}
+	return db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO book_saved ("+columns+") VALUES ("+params(len(values))+")", values...)
+		return err
+	})
+}
+
+func params(n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("$%d", i+1)
+	}
+	return strings.Join(list, ", ")
 }
 
 // keysAfter returns up to limit keys of one volume of a table, after the given one, in order.

@@ -53,7 +53,7 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 	r := &run{Config: c, found: newFindings(), cut: map[string]journal.Head{}}
 	defer func() { err = errors.Join(err, r.close(), os.RemoveAll(dir)) }()
 	for _, s := range c.Services {
-		sh, err := newShelf(ctx, s, c.Journal, r.found, dir)
+		sh, err := newShelf(ctx, s, &c, r.found, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +70,7 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 func (r *run) close() error {
 	var errs []error
 	for _, s := range r.shelves {
-		errs = append(errs, s.db.Close())
+		errs = append(errs, s.close())
 	}
 	return errors.Join(errs...)
 }
@@ -113,12 +113,16 @@ func (r *run) advance(ctx context.Context) error {
 		r.cut[h.Book] = h
 	}
 	return r.each(func(s *shelf, v *volume) error {
-		head, err := s.replay(ctx, v, max(r.cut[v.name].Seq, v.log.told))
+		to := max(r.cut[v.name].Seq, v.log.told)
+		head, err := s.replay(ctx, v, to)
 		if cut := r.cut[v.name]; err == nil && !v.damaged && cut.Seq > 0 {
 			r.found.check(head == cut, "I7", "%s: the journal's head names block %d (%x), its blocks end at block %d (%x)", v.name,
 				cut.Seq, cut.Hash[:8], head.Seq, head.Hash[:8])
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.recoverCopy(ctx, v, to)
 	})
 }
 
