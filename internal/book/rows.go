@@ -234,6 +234,7 @@ func (r *Rows[V]) dueNow(d dueAt, now clock.Micros) bool {
 
 func (r *Rows[V]) snapshot(dst *TableSave) {
 	dst.table = &r.tableBase
+	dst.Keys, dst.Args = make([]Key, 0, len(r.dirty)), make([]any, 0, len(r.dirty)*r.width())
 	for _, w := range r.dirty {
 		w.dirty, w.saving = false, true
 		dst.Keys = append(dst.Keys, w.key)

@@ -309,39 +309,53 @@ func advance(ctx context.Context, tx *sql.Tx, set *SaveSet) (ok, done bool, err 
 
 // merged is one table's changes over several books.
 type merged struct {
-	base *tableBase
-	rows int
-	args []any
+	base    *tableBase
+	rows    int
+	volumes []int
+	saves   []*TableSave // of each volume
 }
 
 func (m *merged) add(volume int, t *TableSave) {
-	w := t.Width()
-	for i, k := range t.Keys {
-		m.args = append(m.args, int64(k.Tenant), int64(volume), append([]byte(nil), k.ID[:]...))
-		m.args = append(m.args, t.Args[i*w:(i+1)*w]...)
-	}
+	m.volumes, m.saves = append(m.volumes, volume), append(m.saves, t)
 	m.rows += len(t.Keys)
+}
+
+// each calls f with the parameters of every row, volume by volume. They are valid until the next call.
+func (m *merged) each(f func(args []any) error) error {
+	var room []any
+	for i, t := range m.saves {
+		w := t.Width()
+		for n := range t.Keys {
+			k := &t.Keys[n]
+			room = append(append(room[:0], int64(k.Tenant), int64(m.volumes[i]), k.ID[:]), t.Args[n*w:(n+1)*w]...)
+			if err := f(room); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // chunks are the numbers of rows per statement: few texts to prepare, few calls.
 var chunks = []int{64, 8, 1}
 
 func (s *SQLState) upsert(ctx context.Context, tx *sql.Tx, m *merged) error {
-	w := m.base.width() + 3
-	args := m.args
-	for _, n := range chunks {
-		if len(args) < n*w {
-			continue
-		}
-		text := s.text("save", m.base, n, func() string { return upsertText(m.base, n, s.group) })
-		for len(args) >= n*w { // the store keeps the statement parsed, also between saves
-			if _, err := tx.ExecContext(ctx, text, args[:n*w]...); err != nil {
-				return err
+	left, size := m.rows, 0 // of the statement that is being filled
+	var args []any
+	return m.each(func(row []any) error {
+		for i := 0; size == 0; i++ {
+			if chunks[i] <= left {
+				size = chunks[i]
 			}
-			args = args[n*w:]
 		}
-	}
-	return nil
+		if args = append(args, row...); len(args) < size*len(row) {
+			return nil
+		}
+		text := s.text("save", m.base, size, func() string { return upsertText(m.base, size, s.group) })
+		_, err := tx.ExecContext(ctx, text, args...) // the store keeps the statement parsed, also between saves
+		left, size, args = left-size, 0, args[:0]
+		return err
+	})
 }
 
 // group returns the parameters of one row. To SQLite, $n is a name, which it and its driver look for among all others: in
