@@ -1,0 +1,179 @@
+package sim
+
+import (
+	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/payment"
+	"github.com/koban-pay/koban/tcc"
+)
+
+// ask is one intent of a caller: one key, asked for again until the answer is final, the caller vanishes, or it has had
+// enough.
+type ask struct {
+	w      *World
+	caller payment.Caller
+	slot   id.ID // names the book
+	cmd    func(payment.Caller) any
+	then   func(payment.Reply)
+	tries  int
+	over   bool
+}
+
+const (
+	callerTime  = 20 * clock.Second // that a caller waits for one answer
+	callerTries = 12
+)
+
+func (a *ask) try() {
+	w := a.w
+	if a.over || w.over && a.tries > 0 || a.tries == callerTries {
+		return
+	}
+	if a.tries++; a.tries > 1 {
+		w.seen("caller_retried")
+	}
+	c := a.caller
+	if w.chance(w.mix.otherBody) { // a careless caller: the same key for something else
+		c.Fingerprint[0] = 2
+		w.seen("key_with_other_body")
+	}
+	answered := false
+	w.send("payment", a.slot, func(h *host, back reply) {
+		h.front(a.cmd(c), func(r any, err error) {
+			rep, _ := r.(payment.Reply)
+			w.judge.told(c, rep, err)
+			back(r, err)
+		})
+	}, func(r any, err error) {
+		rep, _ := r.(payment.Reply)
+		if answered || a.over {
+			return
+		}
+		answered = true
+		a.hear(c, rep, err)
+	})
+	if w.chance(w.mix.vanish) {
+		w.seen("caller_vanished")
+		a.over = true
+		return
+	}
+	w.after(callerTime, func() {
+		if !answered {
+			answered = true
+			a.try()
+		}
+	})
+}
+
+// hear decides whether the answer is final.
+func (a *ask) hear(c payment.Caller, r payment.Reply, err error) {
+	again := func() { a.w.after(100*clock.Millisecond+a.w.draw(3*clock.Second), a.try) }
+	switch {
+	case c != a.caller: // it was not our body: ask with it
+		again()
+	case err != nil && tcc.OutcomeOf(err) == tcc.Refused, fault.HasCode(err, fault.IdempotencyKeyReused):
+		a.over = true
+	case err != nil, !final(r):
+		again()
+	default:
+		a.over = true
+		if a.w.chance(150) { // and asks once more all the same: the answer has to be the same
+			a.over = false
+			then := a.then
+			a.then = func(payment.Reply) {}
+			again()
+			then(r)
+			return
+		}
+		a.then(r)
+	}
+}
+
+// final reports whether a reply tells how its request ended.
+func final(r payment.Reply) bool {
+	if r.Operation != nil {
+		return r.Operation.DoneAt > 0
+	}
+	return r.Payment != nil && r.Payment.SettledAt > 0
+}
+
+func (t *town) ask(w *World, tenant id.Tenant, slot id.ID, cmd func(payment.Caller) any, then func(payment.Reply)) {
+	k, print := t.key(tenant)
+	if slot.IsNil() {
+		slot = id.Compose(0, id.SlotOf(k.ID[:]), [9]byte{})
+	}
+	(&ask{w: w, caller: payment.Caller{Key: k, Fingerprint: print}, slot: slot, cmd: cmd, then: then}).try()
+}
+
+// charge asks for a payment and, once it stands, for what may follow.
+func (t *town) charge(w *World, o order) {
+	var sources []payment.Source
+	if o.points > 0 {
+		sources = append(sources, payment.Source{Type: payment.FromPoints, Account: o.customer.id.Facet(tcc.PointsAccount), Amount: o.points})
+	}
+	if rest := o.amount - o.points; rest > 0 {
+		sources = append(sources, payment.Source{Type: payment.FromBalance, Account: o.customer.id.Facet(tcc.BalanceAccount), Amount: rest})
+	}
+	t.ask(w, o.customer.tenant, id.Nil, func(c payment.Caller) any {
+		return payment.Start{Caller: c, Payment: payment.Payment{Tenant: c.Key.Tenant, ID: w.fresh(id.SlotOf(c.Key.ID[:])),
+			Kind: payment.Charge, Capture: o.capture, Amount: money.Yen(o.amount), Customer: o.customer.id, Merchant: o.merchant.id,
+			Session: o.session, Sources: sources, ExpiresAt: w.now + w.mix.authorization}}
+	}, func(r payment.Reply) { t.follow(w, o, r.Payment) })
+}
+
+// follow is what callers do with a payment that stands.
+func (t *town) follow(w *World, o order, p *payment.Payment) {
+	switch p.SettledStatus {
+	case payment.Authorized:
+		t.operate(w, o, p)
+	case payment.Captured:
+		t.refunds(w, o, p)
+	}
+}
+
+// operate captures or voids an authorized payment, or both at once, or neither.
+func (t *town) operate(w *World, o order, p *payment.Payment) {
+	do := func(cause payment.Cause) {
+		w.after(w.draw(10*clock.Second), func() {
+			t.ask(w, p.Tenant, p.ID, func(c payment.Caller) any {
+				return payment.Operate{Caller: c, Tenant: p.Tenant, Cause: cause, Operation: w.fresh(p.ID.Slot()), Payment: p.ID}
+			}, func(r payment.Reply) {
+				if r.Operation.Code == "" && r.Operation.Status == payment.Captured {
+					t.refunds(w, o, r.Payment)
+				}
+			})
+		})
+	}
+	switch w.rnd.IntN(5) {
+	case 0:
+		do(payment.ByVoid)
+	case 1:
+		do(payment.ByCapture)
+		do(payment.ByVoid)
+		w.seen("capture_meets_void")
+	case 2:
+	default:
+		do(payment.ByCapture)
+	}
+}
+
+// refunds gives some payments back: once in full, in parts, or in more parts at once than there is.
+func (t *town) refunds(w *World, o order, p *payment.Payment) {
+	amounts := [...][]int64{nil, nil, {0}, {o.amount/2 + 1}, {o.amount * 6 / 10, o.amount * 6 / 10, o.amount * 6 / 10}, {1, 0}}[w.rnd.IntN(6)]
+	if len(amounts) > 2 {
+		w.seen("refunds_at_once")
+	}
+	for _, n := range amounts {
+		w.after(w.draw(clock.Second), func() {
+			t.ask(w, p.Tenant, p.ID, func(c payment.Caller) any {
+				r := payment.StartRefund{Caller: c, Tenant: p.Tenant, ID: w.fresh(p.ID.Slot()), Parent: p.ID}
+				if n > 0 {
+					r.Amount = money.Yen(n)
+				}
+				return r
+			}, func(payment.Reply) {})
+		})
+	}
+}

@@ -1,0 +1,316 @@
+package sim
+
+import (
+	"math"
+	"strings"
+
+	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/journal"
+)
+
+// host is one book in one process: what the runner of internal/book is in production.
+type host struct {
+	w       *World
+	p       *process
+	name    string
+	volume  int
+	core    *book.Core
+	writing bool         // a block or a check of the head is on its way
+	ring    clock.Micros // when due rows are looked at next; 0 for never
+	asked   bool         // something was decided that may wait for a check of the head
+	dead    bool         // its memory is gone: nothing comes out of it any more
+}
+
+// open recovers a book in a process and takes it over. Whoever had it before learns that at its next write.
+func (p *process) open(name string, volume int) {
+	w := p.w
+	m := w.machine(name, volume)
+	core, err := book.Recover(w.ctx, name, volume, m, w.disk.log, w.disk.tables)
+	if err != nil {
+		w.judge.fail("B4", "%s cannot be opened: %v", name, err)
+		return
+	}
+	h := &host{w: w, p: p, name: name, volume: volume, core: core}
+	if old := w.route[name]; old != nil && !old.dead {
+		w.stale[name] = append(w.stale[name], old)
+	}
+	p.hosts[name], w.route[name] = h, h
+	core.TakeOver(w.clock())
+	w.trace("p%d opens %s at block %d", p.n, name, core.Durable().Seq)
+	for _, t := range m.Tables() {
+		if !book.Timed(t) {
+			continue
+		}
+		core.Ahead(t, math.MaxInt64)
+		rows, _ := w.disk.tables.DueBefore(w.ctx, volume, t, book.DueRow{}, math.MaxInt64, math.MaxInt)
+		for _, r := range rows {
+			core.AddDue(t, r.Key, r.At)
+		}
+	}
+	h.pump()
+	if strings.HasPrefix(name, "payment/") {
+		w.after(0, func() { p.pass(h) })
+	}
+}
+
+// submit decides a command as soon as its rows are at hand. done hears the answer once it may be told; never, if the
+// process dies before.
+func (h *host) submit(cmd any, done book.Done) {
+	if h.dead {
+		return
+	}
+	wants := h.core.Submit(h.w.clock(), cmd, done)
+	if wants == nil {
+		h.asked = true
+		h.tell()
+		h.pump()
+		return
+	}
+	if h.w.mix.fetch > 0 { // others go first whose rows are at hand
+		h.w.after(h.w.draw(h.w.mix.fetch), func() { h.fetch(wants); h.submit(cmd, done) })
+		return
+	}
+	h.fetch(wants)
+	h.submit(cmd, done)
+}
+
+func (h *host) fetch(wants []book.Want) {
+	if h.dead || h.core.Ended() != nil {
+		return
+	}
+	rows, at, _ := h.w.disk.tables.Load(h.w.ctx, h.name, h.volume, wants)
+	if at.Head.Seq < h.core.SavedHead().Seq || at.Head.Seq > h.core.Durable().Seq {
+		h.fence() // the tables are another's by now
+		return
+	}
+	for i, want := range wants {
+		h.core.Install(want, rows[i])
+	}
+}
+
+// pump starts the next write, if there is something to write and nothing on its way.
+func (h *host) pump() {
+	if h.dead || h.core.Ended() != nil {
+		return
+	}
+	h.arm()
+	if h.writing {
+		return
+	}
+	if h.core.Sealable() {
+		h.writing, h.asked = true, false
+		b := h.core.Seal([16]byte{}, h.w.chance(h.w.mix.snapshot))
+		if h.w.plant.TellEarly && b.Seq > 1 { // a fault planted on purpose: rule B2 broken
+			_, set := h.core.Landed()
+			h.save(set)
+			h.tell()
+		}
+		h.w.after(h.w.draw(h.w.mix.sync), func() { h.append(b, 0) })
+		return
+	}
+	if h.asked {
+		h.writing = true
+		head := h.core.Durable()
+		h.w.after(h.w.draw(h.w.mix.sync), func() { h.check(head) })
+	}
+}
+
+// append offers a block to the journal, again and again until it is known what became of it (rule B3).
+func (h *host) append(b *journal.Block, offers int) {
+	if h.dead {
+		return
+	}
+	w := h.w
+	again := func() { w.after(w.draw(20*clock.Millisecond), func() { h.append(b, offers+1) }) }
+	switch luck := w.luck(stepAppend, offers); luck {
+	case diesBefore, diesAfter:
+		if luck == diesAfter {
+			w.disk.write(b)
+		}
+		w.trace("p%d %s: block %d, and %v", h.p.n, h.name, b.Seq, luck)
+		h.die()
+		return
+	case failed:
+		w.seen("failed_write")
+		again()
+		return
+	case lost:
+		if !w.disk.write(b) {
+			w.seen("lost_write")
+		}
+		again()
+		return
+	}
+	fenced := w.disk.write(b)
+	h.writing = false
+	w.trace("p%d %s: block %d %.4x fenced %v", h.p.n, h.name, b.Seq, b.Hash, fenced)
+	if fenced {
+		h.fence()
+		return
+	}
+	_, set := h.core.Landed()
+	h.save(set)
+	h.tell()
+	h.pump()
+	h.saveSometimes()
+}
+
+// check lets answers out that were decided without an event, if the book is still ours (rule B4).
+func (h *host) check(head journal.Head) {
+	if h.dead {
+		return
+	}
+	h.writing, h.asked = false, false
+	if h.w.disk.stale(head) {
+		h.fence()
+		return
+	}
+	for _, a := range h.core.Ready() {
+		a.Tell()
+	}
+	h.tell()
+	h.pump()
+}
+
+func (h *host) tell() {
+	if h.dead {
+		return
+	}
+	for _, a := range h.core.Answers() {
+		a.Tell()
+	}
+}
+
+// fence drops what another writer has overtaken.
+func (h *host) fence() {
+	if h.dead || h.core.Ended() != nil {
+		return
+	}
+	h.w.seen("fenced_writer")
+	h.w.trace("p%d %s is fenced at block %d", h.p.n, h.name, h.core.Durable().Seq)
+	h.core.Fence()
+	h.tell()
+	h.gone()
+	h.w.cede(h)
+}
+
+// die is a crash in the middle of a write: of the book, or of the whole process.
+func (h *host) die() {
+	if h.w.mix.wholeProcess || h.w.chance(500) {
+		h.p.crash()
+		return
+	}
+	h.crash()
+}
+
+// crash drops the book's memory; the process lives, and those who wait hear that nobody knows.
+func (h *host) crash() {
+	if h.dead || h.core.Ended() != nil {
+		return
+	}
+	h.w.seen("book_crash")
+	h.core.End(fault.Unavailable.New("the book was dropped"))
+	h.tell()
+	h.gone()
+	h.w.reopen(h.name, h.volume)
+}
+
+// gone takes the host out of every list. Its last save may still come through.
+func (h *host) gone() {
+	h.dead = true
+	if h.p.hosts[h.name] == h {
+		delete(h.p.hosts, h.name)
+	}
+}
+
+// arm plans the next look at due rows.
+func (h *host) arm() {
+	next := h.core.NextDue()
+	if next == 0 || h.ring > 0 && h.ring <= next {
+		return
+	}
+	h.ring = max(next, h.w.clock())
+	at := h.ring
+	h.w.after(at-h.w.clock(), func() {
+		if h.dead || h.ring != at {
+			return
+		}
+		h.ring = 0
+		h.due()
+	})
+}
+
+// due submits the commands of rows whose time has come.
+func (h *host) due() {
+	for {
+		cmds, wants := h.core.Due(h.w.clock(), 256)
+		for _, cmd := range cmds {
+			h.submit(cmd, h.p.expired)
+		}
+		if h.dead || len(cmds)+len(wants) == 0 {
+			break
+		}
+		h.fetch(wants)
+	}
+	if !h.dead {
+		h.arm()
+	}
+}
+
+// save writes a snapshot some time later, as the saver does; a crash in between may or may not lose it.
+func (h *host) save(set *book.SaveSet) {
+	if set == nil {
+		return
+	}
+	h.w.after(h.w.draw(h.w.mix.save), func() {
+		if !h.dead || h.w.chance(500) {
+			h.put(set)
+		}
+	})
+}
+
+// put writes a snapshot into the tables. If they are not where the last save left them, either the writer before has
+// saved once more, or another one saves them now.
+func (h *host) put(set *book.SaveSet) {
+	lost, _ := h.w.disk.tables.Save(h.w.ctx, []*book.SaveSet{set})
+	switch {
+	case h.dead || h.core.Ended() != nil:
+	case len(lost) == 0:
+		h.core.Saved(set)
+	case h.adopt():
+		h.put(set)
+	default:
+		h.fence()
+	}
+}
+
+// saveNow saves what is durable, if nothing is on its way, and reports whether the tables hold everything now.
+func (h *host) saveNow() bool {
+	if set := h.core.Snapshot(); set != nil {
+		h.put(set)
+	}
+	return !h.dead && h.core.Ended() == nil && h.core.Unsaved() == 0
+}
+
+// adopt goes on from tables that the writer before has saved once more, if it knew no more than we do.
+func (h *host) adopt() bool {
+	at, _ := h.w.disk.tables.Saved(h.w.ctx, h.name)
+	ours := h.w.disk.has(at.Head) && at.Head.Epoch < h.core.Head().Epoch && at.Head.Seq < h.core.Durable().Seq
+	if ours {
+		h.w.seen("adopted_tables")
+		h.core.Stands(at.Head)
+	}
+	return ours
+}
+
+// saveSometimes saves at once and forgets, so that rows come and go.
+func (h *host) saveSometimes() {
+	if h.dead || h.core.Ended() != nil || !h.w.chance(h.w.mix.forget) {
+		return
+	}
+	if h.saveNow() {
+		h.core.Forget()
+	}
+}

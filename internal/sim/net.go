@@ -1,0 +1,194 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/koban-pay/koban/balance"
+	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/payment"
+	"github.com/koban-pay/koban/tcc"
+)
+
+// reply hears the answer to a request, or nothing.
+type reply func(any, error)
+
+// send carries a request to the book that owns x in a service, and the answer back. Each may be lost, late or doubled.
+// handle runs in the process that has the book.
+func (w *World) send(service string, x id.ID, handle func(h *host, back reply), back reply) {
+	copies := 1
+	if w.chance(w.mix.twice) {
+		copies = 2
+		w.seen("duplicated_request")
+	}
+	for range copies {
+		if w.chance(w.mix.dropRequest) {
+			w.seen("lost_request")
+			continue
+		}
+		w.after(w.delay(), func() { w.arrive(service, x, handle, back) })
+	}
+}
+
+func (w *World) arrive(service string, x id.ID, handle func(*host, reply), back reply) {
+	name := book.Name(service, x.Volume(w.volumes))
+	h := w.reach(name)
+	if h == nil || w.down(name) {
+		if w.chance(500) { // a connection refused is heard, a dead host is not
+			w.after(w.delay(), func() { back(nil, fault.Unavailable.New("nobody answers for %s", name)) })
+		}
+		return
+	}
+	handle(h, func(r any, err error) {
+		if w.chance(w.mix.dropReply) {
+			w.seen("lost_reply")
+			return
+		}
+		if w.chance(w.mix.garble) {
+			w.seen("unknown_answer")
+			r, err = nil, fault.Unavailable.New("the answer makes no sense")
+		}
+		w.after(w.delay(), func() { back(r, err) })
+	})
+}
+
+// reach returns the book as a caller finds it: the one in charge or, sometimes, one that does not know yet that it is not.
+func (w *World) reach(name string) *host {
+	if list := w.stale[name]; len(list) > 0 && w.chance(400) {
+		if h := list[len(list)-1]; !h.dead {
+			w.seen("stale_request")
+			return h
+		}
+	}
+	if h := w.route[name]; h != nil && !h.dead {
+		return h
+	}
+	return nil
+}
+
+// delay is how long a message travels: mostly milliseconds, sometimes so long that everybody has given it up.
+func (w *World) delay() clock.Micros {
+	if w.chance(w.mix.late) {
+		return w.draw(w.mix.latest)
+	}
+	return 200 + w.draw(w.mix.usual)
+}
+
+var services = [...]string{payment.Balance: "balance", payment.Points: "points", payment.Code: "code"}
+
+// call makes one call to a participant.
+func (w *World) call(p *payment.Payment, st payment.Step, hear func(tcc.Receipt, error)) {
+	x, verb := *st.Part, st.Verb
+	cmd := request(p, &x, verb)
+	branch := p.Branch(&x)
+	service := services[x.Participant]
+	luck := w.luck(stepCall, 0)
+	w.send(service, x.Account, func(h *host, back reply) {
+		if luck == diesBefore {
+			w.trace("%v %s %s, and the caller dies before it", verb, service, short(branch.ID))
+			w.crashAll()
+			return
+		}
+		if w.plant.NoFence && w.judge.neverTried(branch, verb) { // a fault planted on purpose: no tombstone is left
+			back(tcc.Receipt{Book: h.name, At: w.clock()}, nil)
+			return
+		}
+		h.submit(cmd, func(r any, err error) {
+			rc, _ := r.(tcc.Receipt)
+			w.trace("%v %s %s: %v", verb, service, short(branch.ID), outcome(err))
+			w.judge.answered(branch, x.Account, verb, rc, err)
+			switch luck {
+			case diesAfter:
+				w.crashAll()
+			case lost:
+				w.seen("lost_reply")
+			default:
+				back(rc, err)
+			}
+		})
+	}, func(r any, err error) {
+		rc, _ := r.(tcc.Receipt)
+		hear(rc, err)
+	})
+}
+
+// request returns the command that a participant's service makes of a call.
+func request(p *payment.Payment, x *payment.Part, verb payment.Verb) any {
+	day := balance.Japan(p.Tenant, p.EffectiveAt)
+	cash := x.Participant == payment.Balance
+	switch verb {
+	case payment.VerbTry:
+		r := p.TryRequest(x)
+		if cash {
+			return &balance.Try{TryRequest: r, Day: day}
+		}
+		return &r
+	case payment.VerbConfirm:
+		r := p.ConfirmRequest(x)
+		if cash {
+			return &balance.Confirm{ConfirmRequest: r, Day: day}
+		}
+		return &r
+	case payment.VerbCancel:
+		r := p.CancelRequest(x)
+		if cash {
+			return &balance.Cancel{CancelRequest: r, Day: day}
+		}
+		return &r
+	default:
+		r := p.AddRequest(x)
+		if cash {
+			return &balance.Add{AddRequest: r, Day: day}
+		}
+		return &r
+	}
+}
+
+func short(x id.ID) string { return fmt.Sprintf("%x.%d", x[9:13], x.Part()) }
+
+func outcome(err error) string {
+	if err == nil {
+		return "done"
+	}
+	return string(fault.Of(err).Code)
+}
+
+// front is the front door of a payment's book: it submits what a caller asks for, has it driven, and answers with the
+// payment once that is settled, or after a while as it stands.
+func (h *host) front(cmd any, back reply) {
+	w := h.w
+	h.submit(cmd, func(r any, err error) {
+		if err != nil {
+			back(nil, err)
+			return
+		}
+		rep := r.(payment.Reply)
+		told := false
+		look := func() {
+			if told || h.p.dead {
+				return
+			}
+			told = true
+			q := payment.Look{Tenant: rep.Payment.Tenant, ID: rep.Payment.ID}
+			if rep.Operation != nil {
+				q.Operation = rep.Payment.Operation
+				if rep.Operation.Code != "" { // declined: the answer is complete
+					back(rep, nil)
+					return
+				}
+			}
+			if to := h.p.home(book.Key{ID: q.ID}); to != nil {
+				to.submit(q, func(r any, err error) { back(r, err) })
+			}
+		}
+		run := h.p.drive(rep.Payment)
+		if run == nil {
+			back(rep, nil)
+			return
+		}
+		run.done = append(run.done, func(bool) { look() })
+		w.after(w.mix.patience, look)
+	})
+}

@@ -1,0 +1,233 @@
+package sim
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/payment"
+)
+
+// process is one run of the program: its memory goes with it.
+type process struct {
+	w        *World
+	n        int
+	dead     bool
+	hosts    map[string]*host
+	runs     map[book.Key]*run
+	waiting  map[book.Key]payment.Participant // given to the queue, and on whom they wait
+	breakers [4]breaker                       // by participant
+}
+
+func (w *World) start() *process {
+	p := &process{w: w, n: len(w.procs), hosts: make(map[string]*host), runs: make(map[book.Key]*run),
+		waiting: make(map[book.Key]payment.Participant)}
+	w.procs = append(w.procs, p)
+	return p
+}
+
+// crash ends the process as SIGKILL does. Its books are opened elsewhere after a while.
+func (p *process) crash() {
+	if p.dead {
+		return
+	}
+	w := p.w
+	p.dead = true
+	w.seen("process_crash")
+	if w.judge.unfinished() {
+		w.seen("crash_while_in_progress")
+	}
+	w.trace("p%d dies", p.n)
+	fresh := w.start()
+	fresh.sweep()
+	for _, name := range slices.Sorted(maps.Keys(p.hosts)) {
+		h := p.hosts[name]
+		h.dead = true
+		if w.route[name] == h {
+			w.after(clock.Second+w.draw(2*clock.Second), func() {
+				if w.route[name] == h {
+					w.living(fresh).open(name, h.volume)
+				}
+			})
+		}
+	}
+}
+
+// reopen opens a book again whose memory was dropped, in the process that had it or, if that is gone, in the newest one.
+func (w *World) reopen(name string, volume int) {
+	old := w.route[name]
+	w.after(w.draw(2*clock.Second), func() {
+		if w.route[name] != old {
+			return
+		}
+		w.living(old.p).open(name, volume)
+	})
+}
+
+// living returns p or, if that has died, the newest process: whoever crashes is replaced by one.
+func (w *World) living(p *process) *process {
+	if p.dead {
+		return w.procs[len(w.procs)-1]
+	}
+	return p
+}
+
+// usurp lets another process open a book that is being written: the one before is fenced at its next write.
+func (w *World) usurp(name string, volume int) {
+	old := w.route[name]
+	if old == nil || old.dead {
+		return
+	}
+	for _, p := range w.procs {
+		if !p.dead && p != old.p {
+			p.open(name, volume)
+			return
+		}
+	}
+	p := w.start()
+	p.sweep()
+	p.open(name, volume)
+}
+
+// cede lets callers find the writer by whom h was overtaken, if they were sent to h.
+func (w *World) cede(h *host) {
+	if w.route[h.name] != h {
+		return
+	}
+	for _, other := range w.stale[h.name] {
+		if !other.dead {
+			w.route[h.name] = other
+			return
+		}
+	}
+	w.reopen(h.name, h.volume)
+}
+
+// pass is recovery layer 3 over one book: it looks at everything that is unfinished, and drives it.
+func (p *process) pass(h *host) {
+	if p.dead || h.dead || h.core.Ended() != nil {
+		return
+	}
+	if !h.saveNow() { // a write is on its way: the tables cannot hold what is durable just now
+		p.w.after(50*clock.Millisecond, func() { p.pass(h) })
+		return
+	}
+	for i, k := range p.w.disk.tables.open(h.volume) {
+		p.w.after(clock.Micros(i)*clock.Millisecond, func() {
+			if p.runs[k] == nil {
+				p.w.seen("swept")
+			}
+			p.wake(k)
+		})
+	}
+}
+
+// sweep passes over all books from time to time, and looks at what moved within the last pass again.
+func (p *process) sweep() {
+	if p.w.mix.noSweep {
+		return
+	}
+	p.w.after(p.w.mix.sweep, func() {
+		if p.dead {
+			return
+		}
+		for _, name := range slices.Sorted(maps.Keys(p.hosts)) {
+			if h := p.hosts[name]; isPayment(name) {
+				p.pass(h)
+			}
+		}
+		p.sweep()
+	})
+}
+
+// probe tries one waiting payment at a time while a participant's breaker is open, so that it can close even if nothing
+// new comes in.
+func (p *process) probe(who payment.Participant) {
+	p.w.after(clock.Second, func() {
+		if p.dead || p.breakers[who].open == 0 {
+			return
+		}
+		if keys := p.waitingOn(who); len(keys) > 0 {
+			p.wake(keys[0])
+		}
+		p.probe(who)
+	})
+}
+
+func (p *process) waitingOn(who payment.Participant) (keys []book.Key) {
+	for k, x := range p.waiting {
+		if x == who && p.runs[k] == nil {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, compareKeys)
+	return keys
+}
+
+// closed wakes what waited for a participant whose breaker has closed, paced.
+func (p *process) closed(who payment.Participant) {
+	for i, k := range p.waitingOn(who) {
+		p.w.after(clock.Micros(i)*clock.Millisecond, func() { p.wake(k) })
+	}
+}
+
+// expired hears what came of a payment whose time had come, and drives it.
+func (p *process) expired(reply any, err error) {
+	if r, ok := reply.(payment.Reply); ok && err == nil && !p.dead {
+		p.drive(r.Payment)
+	}
+}
+
+func (p *process) wake(k book.Key) {
+	if h := p.home(k); h != nil && !p.dead {
+		h.submit(payment.Wake{Tenant: k.Tenant, ID: k.ID}, p.expired)
+	}
+}
+
+// home returns the book that a payment lives in, nil if this process does not have it.
+func (p *process) home(k book.Key) *host {
+	return p.hosts[book.Name("payment", k.ID.Volume(p.w.volumes))]
+}
+
+// breaker keeps calls from a participant that has been failing: the rules of payment's.
+type breaker struct {
+	calls [20]bool // the last calls, true where the outcome was not known
+	next  int
+	open  clock.Micros // since when; 0 while closed
+	good  int          // calls in a row that were answered since it let some through again
+}
+
+const (
+	breakerFailures = 10
+	breakerRest     = 3 * clock.Second
+	breakerProofs   = 2
+)
+
+func (b *breaker) allows(now clock.Micros) bool { return b.open == 0 || now >= b.open+breakerRest }
+
+// record counts a call, and reports whether the breaker has opened or closed by it.
+func (b *breaker) record(now clock.Micros, failed bool) (opened, closed bool) {
+	if b.open > 0 {
+		if b.good++; failed {
+			b.open, b.good = now, 0
+		} else if b.good == breakerProofs {
+			*b = breaker{}
+			return false, true
+		}
+		return false, false
+	}
+	b.calls[b.next] = failed
+	b.next = (b.next + 1) % len(b.calls)
+	n := 0
+	for _, f := range b.calls {
+		if f {
+			n++
+		}
+	}
+	if n >= breakerFailures {
+		*b = breaker{open: now}
+		return true, false
+	}
+	return false, false
+}

@@ -1,0 +1,256 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime/debug"
+	"strings"
+
+	"github.com/koban-pay/koban/balance"
+	"github.com/koban-pay/koban/code"
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/payment"
+	"github.com/koban-pay/koban/points"
+)
+
+// Plant breaks one rule on purpose, to see that the judge notices.
+type Plant struct {
+	TellEarly bool // answers leave before their block is durable
+	NoFence   bool // a Cancel that comes before its Try leaves no tombstone
+	// Machine replaces the machine of a book, "payment/00" for example.
+	Machine func(name string, m book.Machine) book.Machine
+}
+
+// World is one platform in one thread.
+type World struct {
+	agenda
+	ctx     context.Context
+	rnd     *rand.Rand
+	mix     mix
+	plant   Plant
+	ids     *id.Source
+	tracer  *trace
+	disk    *disk
+	judge   *judge
+	volumes int
+	names   []string         // of all books
+	route   map[string]*host // the book's last writer
+	stale   map[string][]*host
+	outages map[string]clock.Micros // books that do not answer, until when
+	procs   []*process
+	reached map[string]int
+	town    town
+	callers int  // at work
+	over    bool // the faults have ended, and nobody starts anything new
+
+	steps int                // of a crash walk: appends and calls so far
+	plans map[int]misfortune // of a crash walk: what happens at which step
+}
+
+// misfortune is what happens to one append or one call.
+type misfortune uint8
+
+const (
+	fine misfortune = iota
+	diesBefore
+	diesAfter
+	lost   // it was done, and nobody hears so
+	failed // it was not done, and nobody knows so
+)
+
+var misfortunes = [...]string{"fine", "dies before", "dies after", "answer lost", "failed"}
+
+func (m misfortune) String() string { return misfortunes[m] }
+
+type stepKind uint8
+
+const (
+	stepAppend stepKind = iota
+	stepCall
+)
+
+const (
+	morning    = clock.Micros(1_790_000_000) * clock.Second // when every world begins
+	volumes    = 2
+	settleTime = 60 * clock.Second // after the faults everything must end within this (I19)
+)
+
+// newWorld builds a world with its accounts, without faults until its mix is set.
+func newWorld(seed uint64, plant Plant, out io.Writer) *World {
+	rnd := rand.New(rand.NewPCG(seed, 0x6b6f62616e))
+	w := &World{agenda: agenda{now: morning}, ctx: context.Background(), rnd: rnd, mix: calm(), plant: plant,
+		ids: id.NewSource(noise{rnd.Uint64}), tracer: newTrace(out), volumes: volumes, route: make(map[string]*host),
+		stale: make(map[string][]*host), outages: make(map[string]clock.Micros), reached: make(map[string]int)}
+	w.judge = newJudge(w)
+	w.disk = newDisk(w.judge.landed)
+	for _, service := range []string{"balance", "code", "payment", "points"} {
+		for v := range volumes {
+			w.names = append(w.names, book.Name(service, v))
+		}
+	}
+	p := w.start()
+	for _, name := range w.names {
+		p.open(name, volumeOf(name))
+	}
+	w.settle()
+	w.town.build(w)
+	return w
+}
+
+func volumeOf(name string) (v int) {
+	if _, err := fmt.Sscanf(name[strings.IndexByte(name, '/')+1:], "%d", &v); err != nil {
+		panic("sim: " + name + " names no volume")
+	}
+	return v
+}
+
+func isPayment(name string) bool { return strings.HasPrefix(name, "payment/") }
+
+// machine returns a fresh machine for a book.
+func (w *World) machine(name string, v int) book.Machine {
+	var m book.Machine
+	switch service, _, _ := strings.Cut(name, "/"); service {
+	case "payment":
+		m = payment.NewMachine(v, w.volumes)
+	case "balance":
+		m = balance.NewMachine(v, w.volumes)
+	case "points":
+		m = points.NewMachine(v, w.volumes, nil)
+	default:
+		m = code.NewMachine(v, w.volumes, code.DefaultRules)
+	}
+	if w.plant.Machine != nil {
+		m = w.plant.Machine(name, m)
+	}
+	return m
+}
+
+func (w *World) clock() clock.Micros { return w.now }
+
+func (w *World) trace(format string, args ...any) {
+	w.tracer.log(int64(w.now-morning), format, args...)
+}
+
+// seen counts something unusual that was reached (I33).
+func (w *World) seen(what string) { w.reached[what]++ }
+
+// chance is true so many times in a thousand.
+func (w *World) chance(thousandths int) bool {
+	return thousandths > 0 && w.rnd.IntN(1000) < thousandths
+}
+
+// draw returns a time from 0 to most.
+func (w *World) draw(most clock.Micros) clock.Micros {
+	if most <= 0 {
+		return 0
+	}
+	return clock.Micros(w.rnd.Int64N(int64(most) + 1))
+}
+
+// luck says what happens to an append or a call: what a crash walk has planned, or what the mix draws. offers counts how
+// often the same block was offered before.
+func (w *World) luck(kind stepKind, offers int) misfortune {
+	if w.plans != nil {
+		if offers > 0 {
+			return fine
+		}
+		w.steps++
+		return w.plans[w.steps]
+	}
+	if kind == stepCall || offers > 10 {
+		return fine
+	}
+	n := w.rnd.IntN(1000)
+	for _, f := range [...]struct {
+		m     misfortune
+		share int
+	}{{failed, w.mix.failWrite}, {lost, w.mix.loseWrite}, {diesBefore, w.mix.crashBefore}, {diesAfter, w.mix.crashAfter}} {
+		if n -= f.share; n < 0 {
+			return f.m
+		}
+	}
+	return fine
+}
+
+func (w *World) down(name string) bool { return w.outages[name] > w.now }
+
+func (w *World) crashAll() {
+	for _, p := range append([]*process(nil), w.procs...) {
+		p.crash()
+	}
+}
+
+// run lets the world live until a time.
+func (w *World) run(until clock.Micros) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.judge.fail("no panic", "%v\n%s", p, debug.Stack())
+		}
+	}()
+	for len(w.judge.violations) == 0 && w.step(until) {
+	}
+	w.now = max(w.now, until)
+}
+
+// settle lets one minute pass.
+func (w *World) settle() { w.run(w.now + settleTime) }
+
+// disturb plans the faults that come by time: crashes, usurpers, outages.
+func (w *World) disturb() {
+	again := func(every clock.Micros, do func()) {
+		var next func()
+		next = func() {
+			w.after(every/2+w.draw(every), func() {
+				if !w.over {
+					do()
+					next()
+				}
+			})
+		}
+		if every > 0 {
+			next()
+		}
+	}
+	any := func() string { return w.names[w.rnd.IntN(len(w.names))] }
+	again(w.mix.crashEvery, func() {
+		if h := w.route[any()]; h != nil && w.chance(500) {
+			h.crash()
+		} else if h != nil {
+			h.p.crash()
+		}
+	})
+	again(w.mix.usurpEvery, func() { n := any(); w.usurp(n, volumeOf(n)) })
+	again(w.mix.outageEvery, func() {
+		if n := any(); !isPayment(n) {
+			w.seen("participant_down")
+			w.trace("%s is down", n)
+			w.outages[n] = w.now + w.draw(w.mix.outage)
+		}
+	})
+	again(w.mix.suspendEvery, func() { w.town.suspend(w) })
+}
+
+// finish ends the faults, waits as long as everything may take, and judges what is left; then lets what was authorized
+// lapse and points expire, and judges again.
+func (w *World) finish() {
+	w.over = true
+	w.mix.peace()
+	clear(w.outages)
+	w.trace("the faults end")
+	w.settle()
+	w.judged(w.judge.ended)
+	w.run(w.now + 2*clock.Hour)
+	w.settle()
+	w.judged(w.judge.emptied)
+}
+
+// judged runs a verdict, unless there is one already.
+func (w *World) judged(verdict func()) {
+	if len(w.judge.violations) == 0 {
+		verdict()
+	}
+}
