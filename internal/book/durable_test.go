@@ -71,34 +71,28 @@ func line(list []string, i int) string {
 	return "(no row)"
 }
 
-// everyAnswer submits one command of each kind of answer: accepted, refused, replayed, conflicting, read.
-func everyAnswer(p *proc, submit func(cmd any, done Done)) (told *atomic.Int64, all *sync.WaitGroup) {
+// tellsEarly submits one command of each kind of answer (accepted, replayed, conflicting, read, refused), the first
+// of them alone, and reports how many answers were told while that one's block was being written.
+func tellsEarly(t *testing.T, submit func(p *proc, cmd any, done Done)) int64 {
+	p := newRig(t).start(1)
 	a, b := p.account(100), p.account(0)
 	old := toyMove{ID: p.id(), From: a, To: b, Amount: 1}
 	p.must(old)
 	other := old
 	other.Amount = 2
-	told, all = new(atomic.Int64), new(sync.WaitGroup)
-	cmds := []any{toyMove{ID: p.id(), From: a, To: b, Amount: 5}, toyMove{ID: p.id(), From: a, To: b, Amount: 5000}, old, other, toyRead{a}}
-	for _, cmd := range cmds {
-		all.Add(1)
-		submit(cmd, func(any, error) { told.Add(1); all.Done() })
-	}
-	return told, all
-}
-
-// tellsEarly reports how many answers were told while their block was being written.
-func tellsEarly(t *testing.T, submit func(p *proc) func(cmd any, done Done)) (early int64) {
-	p := newRig(t).start(1)
 	g := newGate()
-	told, all := everyAnswer(p, func(cmd any, done Done) {
-		if g != nil {
-			p.log.tap(g.pass, nil)
+	p.log.tap(g.pass, nil)
+	var told atomic.Int64
+	var all sync.WaitGroup
+	for i, cmd := range []any{toyMove{ID: p.id(), From: a, To: b, Amount: 5}, old, other, toyRead{a},
+		toyMove{ID: p.id(), From: a, To: b, Amount: 5000}, toyRead{b}} {
+		all.Add(1)
+		submit(p, cmd, func(any, error) { told.Add(1); all.Done() })
+		if i == 0 {
+			receive(t, "the first block is being written", g.came)
 		}
-		submit(p)(cmd, done)
-	})
-	receive(t, "the first block is being written", g.came)
-	early = told.Load()
+	}
+	early := told.Load()
 	p.log.tap(nil, nil)
 	g.let <- struct{}{}
 	all.Wait()
@@ -106,17 +100,13 @@ func tellsEarly(t *testing.T, submit func(p *proc) func(cmd any, done Done)) (ea
 }
 
 func TestB2_NothingIsToldBeforeItIsDurable(t *testing.T) {
-	if n := tellsEarly(t, func(p *proc) func(any, Done) {
-		return func(cmd any, done Done) { p.books[0].Go(background, cmd, done) }
-	}); n != 0 {
+	if n := tellsEarly(t, func(p *proc, cmd any, done Done) { p.books[0].Go(background, cmd, done) }); n != 0 {
 		t.Errorf("%d answers were told before their block was durable", n)
 	}
 	// The control answers as soon as it has decided. It must be caught.
-	if n := tellsEarly(t, func(p *proc) func(any, Done) {
-		return func(cmd any, done Done) {
-			p.books[0].Go(background, cmd, func(any, error) {})
-			done(nil, nil)
-		}
+	if n := tellsEarly(t, func(p *proc, cmd any, done Done) {
+		p.books[0].Go(background, cmd, func(any, error) {})
+		done(nil, nil)
 	}); n == 0 {
 		t.Error("a book that answers before the commit was not caught")
 	}

@@ -19,6 +19,7 @@ type toy struct {
 	keys     *Keys
 	version  uint32
 	onApply  func(at clock.Micros, seq uint64, ev any)
+	deaf     map[id.ID]bool // alarms that cannot ring
 }
 
 type (
@@ -159,7 +160,7 @@ func (m *toy) Decide(now clock.Micros, cmd any, out *Decision) {
 	case toyAlert:
 		out.Emit(&toySet{c.ID, c.Due})
 	case toyRing:
-		if a := m.alarms.Get(toyKey(c.ID)); a != nil && a.Due > 0 && a.Due <= now {
+		if a := m.alarms.Get(toyKey(c.ID)); a != nil && a.Due > 0 && a.Due <= now && !m.deaf[c.ID] {
 			out.Emit(&toyRang{c.ID})
 		}
 	case toySneak:
