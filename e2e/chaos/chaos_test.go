@@ -1,0 +1,79 @@
+package chaos
+
+import (
+	"context"
+	"flag"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/koban-pay/koban/internal/store/storetest"
+)
+
+var (
+	kills  = flag.Int("kills", 3, "how often TestChaos kills the platform, on each store")
+	stores = flag.String("store", "both", "on which stores: sqlite, postgres or both")
+	seed   = flag.Uint64("seed", 0, "the lots of TestChaos; 0 draws one")
+)
+
+// clients is how many there are.
+const clients = 16
+
+// perKill bounds a run.
+const perKill = 20 * time.Second
+
+// TestChaos kills the platform and requires that nothing acknowledged is lost, nothing is doubled, nothing is stuck, and
+// the books are right.
+func TestChaos(t *testing.T) {
+	binary := build(t)
+	for _, store := range []string{"sqlite", "postgres"} {
+		if *stores != "both" && *stores != store {
+			continue
+		}
+		t.Run(store, func(t *testing.T) {
+			c := Config{Program: Program{Path: binary, Data: t.TempDir()}, Binary: binary, Kills: *kills}
+			if store == "postgres" {
+				c.Program.Store = storetest.Postgres(t)("").URL
+			}
+			s := play(t, c)
+			if !s.Right() || !s.Verified {
+				t.Errorf("the platform has broken its word: %v", s.Count)
+			}
+			if least := *kills / 5; s.Between < least || s.Placed < least {
+				t.Errorf("%d of %d kills were between decision and last Confirm, %d placed there; expected %d or more", s.Between, s.Kills, s.Placed, least)
+			}
+		})
+	}
+}
+
+func build(t *testing.T) string {
+	t.Helper()
+	binary, err := Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
+
+// play makes a run and says what it came to.
+func play(t *testing.T, c Config) *Summary {
+	t.Helper()
+	if c.Seed = *seed; c.Seed == 0 {
+		c.Seed = rand.Uint64N(1 << 32)
+	}
+	c.Log, c.Clients, c.Check, c.Say = filepath.Join(t.TempDir(), "acknowledged.jsonl"), clients, 10, t.Logf
+	t.Logf("seed %d", c.Seed)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(c.Kills)*perKill+2*time.Minute)
+	defer cancel()
+	s, err := Run(ctx, c)
+	if err != nil {
+		t.Fatalf("seed %d: %v", c.Seed, err)
+	}
+	for _, e := range s.Examples {
+		t.Log(e)
+	}
+	t.Logf("how requests ended: %v", s.Ended)
+	t.Logf("%s: %s", t.Name(), s)
+	return s
+}

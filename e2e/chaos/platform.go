@@ -1,0 +1,200 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/koban-pay/koban/internal/app"
+	"github.com/koban-pay/koban/internal/clock"
+)
+
+// Build builds the binary into dir and returns its path.
+func Build(ctx context.Context, dir string) (string, error) {
+	path := filepath.Join(dir, "koban")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path, "github.com/koban-pay/koban/cmd/koban") //nolint:gosec // a path of ours
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the binary: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Program is a platform that can be started, killed and started again on the same books.
+type Program struct {
+	Path  string   // of the binary
+	Args  []string // nil: those of the real binary
+	Env   []string // beside our own environment
+	Data  string   // the data folder
+	Store string   // of PostgreSQL; "" keeps the books in the data folder
+}
+
+// args are the arguments of the real binary. With a store elsewhere it waits until the server has noticed that the
+// process before it is dead.
+func (p *Program) args() []string {
+	if p.Args != nil {
+		return p.Args
+	}
+	args := []string{"run", "--data", p.Data, "--listen", "127.0.0.1:0", "--mortal"}
+	if p.Store != "" {
+		args = append(args, "--store", p.Store, "--standby")
+	}
+	return args
+}
+
+// Platform is one life of a program.
+type Platform struct {
+	Card    *app.Card     // set once it is ready
+	Started clock.Micros  // when the process started
+	Ready   time.Duration // from then until it was ready
+
+	data  string
+	clk   clock.Clock
+	cmd   *exec.Cmd
+	said  *said
+	ended chan struct{} // closed when the process has ended
+}
+
+// readyLimit bounds a start.
+const readyLimit = 2 * time.Minute
+
+// Start starts the program and waits until it is ready.
+func (p *Program) Start(ctx context.Context) (*Platform, error) {
+	l, err := p.Exec()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	if err := l.wait(ctx); err != nil {
+		return nil, errors.Join(err, l.Kill())
+	}
+	return l, nil
+}
+
+// Exec starts the program and does not wait.
+func (p *Program) Exec() (*Platform, error) {
+	clk := clock.NewSystem()
+	l := &Platform{Started: clk.Now(), data: p.Data, clk: clk, said: &said{}, ended: make(chan struct{})}
+	l.cmd = exec.Command(p.Path, p.args()...) //nolint:gosec // the binary that was built, or ourselves
+	l.cmd.Env = append(os.Environ(), p.Env...)
+	l.cmd.Stderr = l.said
+	// It must not outlive us, and our Ctrl-C is not for it.
+	l.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := l.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the platform: %w", err)
+	}
+	go func() {
+		_ = l.cmd.Wait() // how it ended stands in ProcessState
+		close(l.ended)
+	}()
+	return l, nil
+}
+
+// poll is how often something is looked at that cannot be waited for.
+const poll = 2 * time.Millisecond
+
+// wait returns once the platform is ready.
+func (l *Platform) wait(ctx context.Context) error {
+	for {
+		card, err := app.ReadCard(l.data)
+		if err == nil && card.PID == l.cmd.Process.Pid {
+			l.Card, l.Ready = card, l.clk.Now().Sub(l.Started)
+			return nil
+		}
+		select {
+		case <-l.ended:
+			return fmt.Errorf("the platform did not start: %s\n%s", l.cmd.ProcessState, l.said)
+		case <-ctx.Done():
+			return fmt.Errorf("the platform was not ready in time\n%s", l.said)
+		case <-clock.Pause(poll):
+		}
+	}
+}
+
+// Kill ends the platform with SIGKILL. A platform that had ended otherwise is an error.
+func (l *Platform) Kill() error {
+	select {
+	case <-l.ended:
+		return l.killed()
+	default:
+	}
+	if err := l.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill the platform: %w", err)
+	}
+	<-l.ended
+	return l.killed()
+}
+
+// killed requires that the process, which has ended, died of SIGKILL.
+func (l *Platform) killed() error {
+	state, ok := l.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || !state.Signaled() || state.Signal() != syscall.SIGKILL {
+		return fmt.Errorf("the platform ended by itself, with %s\n%s", l.cmd.ProcessState, l.said)
+	}
+	return nil
+}
+
+// DieAtDecision has the platform kill itself when the next decision to confirm is durable, and waits for that.
+func (l *Platform) DieAtDecision(ctx context.Context) error {
+	path := filepath.Join(l.data, app.DieFile)
+	if err := os.WriteFile(path, []byte(app.DieAtDecision), 0o600); err != nil {
+		return fmt.Errorf("arm the platform: %w", err)
+	}
+	if err := l.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		return fmt.Errorf("arm the platform: %w", err)
+	}
+	select {
+	case <-l.ended:
+	case <-ctx.Done():
+		return errors.New("the platform did not die at a decision")
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(errors.New("the platform died before it was armed"), os.Remove(path))
+	}
+	return l.killed()
+}
+
+// Stop ends the platform in order.
+func (l *Platform) Stop(ctx context.Context) error {
+	if err := l.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop the platform: %w", err)
+	}
+	select {
+	case <-l.ended:
+	case <-ctx.Done():
+		return errors.Join(errors.New("the platform did not stop in time"), l.Kill())
+	}
+	if !l.cmd.ProcessState.Success() {
+		return fmt.Errorf("the platform stopped with %s\n%s", l.cmd.ProcessState, l.said)
+	}
+	return nil
+}
+
+// said keeps the beginning of what a process writes to its standard error.
+type said struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const saidLimit = 16 << 10
+
+// Write implements io.Writer.
+func (s *said) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text = append(s.text, b[:min(len(b), saidLimit-len(s.text))]...)
+	return len(b), nil
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(s.text)
+}

@@ -1,0 +1,326 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/koban-pay/koban/internal/app"
+	"github.com/koban-pay/koban/internal/clock"
+)
+
+// Config says what a run does.
+type Config struct {
+	Program Program
+	Binary  string // the real binary, for verify; "" leaves the books alone
+	Log     string // path of the acknowledgement log, which must not exist
+	Kills   int
+	Clients int // at least 1
+	Seed    uint64
+	Check   int  // kills between two full checks
+	Random  bool // die at moments drawn by lot only
+	// Say is told how the run goes.
+	Say func(format string, args ...any)
+}
+
+// Summary is what a run came to.
+type Summary struct {
+	Kills     int // of a platform that was ready
+	Placed    int // of them, at the instant when a decision was durable
+	Undecided int // of all, those that left a payment before its decision
+	Between   int // of all, those that left a payment between its decision and the end of its confirmation
+	Early     int // further kills, of a platform that was starting
+	Asks      int64
+	Acks      int64
+	Payments  int
+	Slowest   time.Duration // start
+	Verified  bool
+	Took      time.Duration
+	Verdict
+}
+
+// String returns the summary on one line.
+func (s *Summary) String() string {
+	books := "verify ok"
+	if !s.Verified {
+		books = "verify FAILED"
+	}
+	return fmt.Sprintf("%d kills, %d of them between decision and last Confirm (%d placed there), %d more while starting; "+
+		"%d asks, %d acks, %d payments, %d answers repeated; lost %d, doubled %d, stuck %d, changed %d, wrong %d, %s; slowest start %s; %.1f s",
+		s.Kills, s.Between, s.Placed, s.Early, s.Asks, s.Acks, s.Payments, s.Checks, s.Count[Lost], s.Count[Doubled], s.Count[Stuck],
+		s.Count[Changed], s.Count[Wrong], books, s.Slowest.Round(time.Millisecond), s.Took.Seconds())
+}
+
+// run is a run under way.
+type run struct {
+	Config
+	clk   clock.Clock
+	rnd   *rand.Rand
+	line  *Line
+	log   *Log
+	judge *Judge
+	crowd *crowd
+	sum   Summary
+}
+
+// Run kills a platform again and again and judges it. What the judge has found stands in the summary; an error means
+// that the run could not be made.
+func Run(ctx context.Context, c Config) (_ *Summary, err error) {
+	r := &run{Config: c, clk: clock.NewSystem(), rnd: rand.New(rand.NewPCG(c.Seed, 0)), line: NewLine()} //nolint:gosec // a lot that can be drawn again
+	began := r.clk.Now()
+	if r.log, err = OpenLog(c.Log); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.log.Close()) }()
+	p, err := r.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if p != nil {
+			_ = p.Kill() // what is left of a run that has failed
+		}
+	}()
+	if err := r.prepare(ctx, p); err != nil {
+		return nil, err
+	}
+	life, stop := context.WithCancel(ctx)
+	var clients sync.WaitGroup
+	for n := range c.Clients {
+		one := &client{crowd: r.crowd, n: n, rnd: rand.New(rand.NewPCG(c.Seed, uint64(n+1)))} //nolint:gosec // as above
+		clients.Go(func() { one.work(life) })
+	}
+	for err == nil && r.sum.Kills < c.Kills {
+		p, err = r.life(ctx, p)
+	}
+	if r.crowd.turn.Lock(); err == nil {
+		err = r.check(ctx, p, true)
+	}
+	stop()
+	r.crowd.turn.Unlock()
+	clients.Wait()
+	if err != nil {
+		return nil, err
+	}
+	if err = r.end(ctx, p); err != nil {
+		return nil, err
+	}
+	p = nil
+	r.sum.Verdict, r.sum.Took = r.judge.Verdict, r.clk.Now().Sub(began)
+	r.sum.Asks, r.sum.Acks, r.sum.Payments = r.log.asks.Load(), r.log.acks.Load(), len(r.judge.made)
+	return &r.sum, nil
+}
+
+// start starts the platform and leads the line to it.
+func (r *run) start(ctx context.Context) (*Platform, error) {
+	p, err := r.Program.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.sum.Slowest = max(r.sum.Slowest, p.Ready)
+	r.line.Lead(p)
+	return p, nil
+}
+
+// riches are what every customer gets before the run, in yen and in points.
+const riches = 1_000_000_000
+
+// prepare reads what the accounts begin with, and makes the customers rich.
+func (r *run) prepare(ctx context.Context, p *Platform) (err error) {
+	r.crowd = &crowd{line: r.line, log: r.log, card: p.Card, run: fmt.Sprintf("run-%d", r.Seed)}
+	r.judge = &Judge{line: r.line, log: r.log, card: p.Card, rnd: rand.New(rand.NewPCG(r.Seed, 1<<32)), made: map[string]*entry{}, //nolint:gosec // as above
+		start: map[string]account{}, Verdict: Verdict{Count: map[Breach]int{}, Ended: map[string]int{}}}
+	if r.judge.tail, err = openTail(r.Config.Log); err != nil {
+		return err
+	}
+	ids := make([]string, 0, 2*len(p.Card.Customers)+len(p.Card.Merchants))
+	for _, m := range p.Card.Merchants {
+		ids = append(ids, m.Account)
+	}
+	var asks []*Ask
+	for _, c := range p.Card.Customers {
+		ids = append(ids, c.Balance.Account, c.Points.Account)
+		asks = append(asks, creditOf(c.Balance.Account, "JPY", riches), creditOf(c.Points.Account, "PT", riches))
+	}
+	for _, id := range ids {
+		var a account
+		if err := r.judge.get(ctx, "/v1/accounts/"+id, &a); err != nil {
+			return err
+		}
+		r.judge.start[id] = a
+	}
+	for i, a := range asks {
+		a.Key = fmt.Sprintf("%s-credit-%d", r.crowd.run, i)
+		r.log.Ask(a)
+		_, _, err := r.line.Settle(ctx, a.Request, func(answer Answer, f Facts) { r.log.Ack(a.N, answer, f) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// When a life ends: 50 to 500 milliseconds after the platform was ready.
+const (
+	shortLife = 50 * time.Millisecond
+	longLife  = 500 * time.Millisecond
+	armLimit  = 30 * time.Second
+)
+
+// life lets the platform p live, kills it, starts the next one, and lets the judge look at that.
+func (r *run) life(ctx context.Context, p *Platform) (*Platform, error) {
+	select {
+	case <-ctx.Done():
+		return p, ctx.Err()
+	case <-clock.Pause(shortLife + time.Duration(r.rnd.Int64N(int64(longLife-shortLife)))):
+	}
+	if err := r.kill(ctx, p); err != nil {
+		return p, err
+	}
+	if err := r.autopsy(ctx); err != nil {
+		return p, err
+	}
+	if r.rnd.IntN(6) == 0 {
+		if err := r.killEarly(ctx); err != nil {
+			return p, err
+		}
+	}
+	p, err := r.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.sum.Kills%r.Check == 0 && r.sum.Kills < r.Kills {
+		r.crowd.turn.Lock()
+		defer r.crowd.turn.Unlock()
+		return p, r.check(ctx, p, false)
+	}
+	return p, r.judge.Sample(ctx, 20)
+}
+
+// kill ends a life: every fourth one at the instant when a decision is durable, the others at once.
+func (r *run) kill(ctx context.Context, p *Platform) error {
+	defer r.line.Lead(nil)
+	if r.sum.Kills++; r.Random || r.sum.Kills%4 != 1 {
+		return p.Kill()
+	}
+	ctx, cancel := context.WithTimeout(ctx, armLimit)
+	defer cancel()
+	r.sum.Placed++
+	return p.DieAtDecision(ctx)
+}
+
+// killEarly starts the platform and kills it while it is starting, and recovering from the kill before.
+func (r *run) killEarly(ctx context.Context) error {
+	p, err := r.Program.Exec()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case <-p.ended:
+	case <-clock.Pause(time.Duration(r.rnd.Int64N(int64(300 * time.Millisecond)))):
+	}
+	r.sum.Early++
+	return p.Kill()
+}
+
+// autopsy counts what the kill has left unfinished.
+func (r *run) autopsy(ctx context.Context) error {
+	left, err := app.Autopsy(ctx, r.Program.Data, r.Program.Store)
+	if err != nil {
+		return fmt.Errorf("autopsy: %w", err)
+	}
+	var between, undecided int
+	for _, u := range left {
+		switch u.Decision {
+		case "confirm":
+			between++
+		case "":
+			undecided++
+		}
+	}
+	if between > 0 {
+		r.sum.Between++
+	}
+	if undecided > 0 {
+		r.sum.Undecided++
+	}
+	if r.sum.Kills%10 == 0 {
+		r.Say("%d kills, %d of them between decision and last Confirm; %d acks; the last one left %d unfinished, %d of them decided",
+			r.sum.Kills, r.sum.Between, r.log.acks.Load(), len(left), between)
+	}
+	return nil
+}
+
+// check lets the judge look at everything that is new, or at all. The caller has the turn: no client is at work, and
+// each has had its answer.
+func (r *run) check(ctx context.Context, p *Platform, all bool) error {
+	if err := r.judge.Settle(ctx, p.Started.Add(p.Ready)); err != nil {
+		return err
+	}
+	if err := r.judge.Check(ctx, all); err != nil {
+		return err
+	}
+	r.Say("checked %d requests after %d kills: %d breaches", len(r.judge.entries), r.sum.Kills, len(r.judge.Examples))
+	return nil
+}
+
+// stopLimit bounds an orderly stop.
+const stopLimit = 30 * time.Second
+
+// end stops the platform in order. Nothing may be unfinished then, and the books must be right.
+func (r *run) end(ctx context.Context, p *Platform) error {
+	r.line.Lead(nil)
+	limit, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
+	if err := p.Stop(limit); err != nil {
+		return err
+	}
+	left, err := app.Autopsy(ctx, r.Program.Data, r.Program.Store)
+	if err != nil {
+		return fmt.Errorf("autopsy: %w", err)
+	}
+	for _, u := range left {
+		r.judge.breach(Stuck, "%s is WORK_IN_PROGRESS, decision %q", u.ID, u.Decision)
+	}
+	if r.Binary == "" {
+		return nil
+	}
+	r.sum.Verified, err = r.verify(ctx)
+	return err
+}
+
+// verify has the real binary judge the books.
+func (r *run) verify(ctx context.Context) (bool, error) {
+	args := []string{"verify", "--data", r.Program.Data, "--rebuild", "--json"}
+	if r.Program.Store != "" {
+		args = append(args, "--store", r.Program.Store)
+	}
+	said := &said{}
+	cmd := exec.CommandContext(ctx, r.Binary, args...) //nolint:gosec // the binary that was built
+	cmd.Stderr = said
+	text, err := cmd.Output()
+	var report struct {
+		OK         bool `json:"ok"`
+		Invariants []struct {
+			ID         string   `json:"id"`
+			Violations int64    `json:"violations"`
+			Examples   []string `json:"examples"`
+		} `json:"invariants"`
+	}
+	if bad := json.Unmarshal(text, &report); bad != nil {
+		return false, fmt.Errorf("koban verify: %w: %s", errors.Join(err, bad), said)
+	}
+	for _, i := range report.Invariants {
+		if i.Violations > 0 {
+			r.judge.breach(Wrong, "verify: %s has %d violations: %s", i.ID, i.Violations, strings.Join(i.Examples, "; "))
+		}
+	}
+	return report.OK && err == nil, nil
+}
