@@ -1,0 +1,119 @@
+package tcctest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What keeps the contract passes everything, and nothing is left out.
+func TestSoundParticipantPasses(t *testing.T) {
+	Run(t, func(t *testing.T) Fixture { return newFake("").fixture() })
+	results := Examine(context.Background(), newFake("").fixture())
+	if len(results) != len(checks) {
+		t.Errorf("%d results of %d checks", len(results), len(checks))
+	}
+	for _, r := range results {
+		if !r.OK || r.Skipped || r.Detail != "" || r.What == "" {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// defects are mistakes; the check that is meant for each, which must catch it; and those that may notice it besides.
+// "…" stands for any: where nothing works, much fails.
+var defects = []struct {
+	defect defect
+	meant  string
+	also   string
+}{
+	{"holds nothing", "try-sets-aside", "…"},
+	{"tries twice", "try-duplicate", "try-duplicate-at-once try-other-body restart-confirm"},
+	{"tries at once are not one", "try-duplicate-at-once", "try-and-cancel"},
+	{"keeps one unit", "try-exact", "…"},
+	{"lends one unit", "try-one-too-many", "try-counts-holds confirm-after-refused-try"},
+	{"forgets its holds", "try-counts-holds", "try-refused-duplicate try-last-units try-no-overdraw cancel-refused-try restart-refused"},
+	{"tries again what it refused", "try-refused-duplicate", "restart-refused"},
+	{"takes any body", "try-other-body", ""},
+	{"knows no deadline", "try-too-late", ""},
+	{"calls a shortage a conflict", "try-last-units", "try-counts-holds try-refused-duplicate try-no-overdraw cancel-refused-try restart-refused"},
+	{"looks before it locks", "try-no-overdraw", "try-last-units try-duplicate-at-once try-and-cancel"},
+	{"takes nothing", "confirm-takes", "…"},
+	{"confirms twice", "confirm-duplicate", "confirm-duplicate-at-once confirm-in-parts confirm-other-body confirm-or-cancel restart-confirm"},
+	{"confirms at once are not one", "confirm-duplicate-at-once", "confirm-or-cancel"},
+	{"tries again after the confirm", "try-after-confirm", "restart-confirm"},
+	{"calls what it does not know not found", "confirm-without-try", ""},
+	{"confirms a refused try", "confirm-after-refused-try", ""},
+	{"confirms after the cancel", "confirm-after-cancel", "confirm-or-cancel restart-cancel"},
+	{"keeps the rest", "confirm-in-part", "confirm-in-parts"},
+	{"captures after the final one", "confirm-in-parts", ""},
+	{"confirms too much", "confirm-too-much", ""},
+	{"takes any capture", "confirm-other-body", ""},
+	{"lets holds expire", "confirm-after-deadline", ""},
+	{"suspends holds", "confirm-after-suspension", ""},
+	{"keeps what was cancelled", "cancel-lets-go", "…"},
+	{"cancels twice", "cancel-duplicate", "cancel-duplicate-at-once confirm-or-cancel restart-cancel"},
+	{"cancels at once are not one", "cancel-duplicate-at-once", "confirm-or-cancel"},
+	{"refuses an empty cancel", "cancel-empty", "try-after-cancel try-long-after-cancel try-and-cancel restart-tombstone"},
+	{"refuses to cancel a refusal", "cancel-refused-try", "try-too-late"},
+	{"tries after the cancel", "try-after-cancel", "try-and-cancel restart-tombstone"},
+	{"leaves no tombstone", "try-after-cancel", "try-and-cancel restart-tombstone"},
+	{"forgets tombstones at the deadline", "try-long-after-cancel", ""},
+	{"cancels after the confirm", "cancel-after-confirm", "confirm-or-cancel restart-confirm"},
+	{"confirms while it cancels", "confirm-or-cancel", "cancel-duplicate-at-once"},
+	{"cancels while it tries", "try-and-cancel", ""},
+	{"forgets captures at a restart", "restart-confirm", ""},
+	{"forgets cancels at a restart", "restart-cancel", ""},
+	{"forgets refusals at a restart", "restart-refused", ""},
+	{"forgets tombstones at a restart", "restart-tombstone", ""},
+	{"forgets adds at a restart", "restart-add", ""},
+	{"refuses whose time is up", "ended-context", ""},
+	{"adds nothing", "add-adds", "add-duplicate add-duplicate-at-once add-other-body restart-add"},
+	{"adds twice", "add-duplicate", "add-duplicate-at-once restart-add"},
+	{"adds at once are not one", "add-duplicate-at-once", ""},
+	{"takes any add", "add-other-body", ""},
+}
+
+// Every mistake is caught by the check that is meant for it, and every check catches one.
+func TestDefectsAreCaught(t *testing.T) {
+	catches := make(map[string]bool)
+	for _, d := range defects {
+		catches[d.meant] = true
+		also := strings.Fields(d.also)
+		found := false
+		for _, r := range Examine(context.Background(), newFake(d.defect).fixture()) {
+			switch {
+			case r.OK:
+			case r.Name == d.meant:
+				found = true
+			case !slices.Contains(also, r.Name) && !slices.Contains(also, "…"):
+				t.Errorf("a participant that %s fails %s too: %s", d.defect, r.Name, r.Detail)
+			}
+		}
+		if !found {
+			t.Errorf("a participant that %s passes %s", d.defect, d.meant)
+		}
+	}
+	for _, c := range checks {
+		if !catches[c.name] {
+			t.Errorf("no defect is meant for %s", c.name)
+		}
+	}
+}
+
+// What a fixture cannot do is left out, and said to be.
+func TestMissingAbilitiesAreLeftOut(t *testing.T) {
+	f := newFake("").fixture()
+	f.Receiver, f.Balance, f.Advance, f.Restart, f.Suspend = nil, nil, nil, nil, nil
+	for i, r := range Examine(context.Background(), f) {
+		if needs := checks[i].needs != 0; r.Skipped != needs || r.OK == needs || (r.Detail != "") != needs {
+			t.Errorf("%+v", r)
+		}
+	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	if r := Examine(ended, f); len(r) != 0 {
+		t.Errorf("with an ended context there are %d results", len(r))
+	}
+}
