@@ -58,8 +58,12 @@ func (r *run) step() {
 	}
 	steps := payment.Owed(r.pay)
 	if len(steps) == 0 {
+		who, waited := r.p.waiting[r.key]
 		delete(r.p.waiting, r.key)
 		r.end(true)
+		if waited { // they answer again
+			r.p.next(who)
+		}
 		return
 	}
 	r.answers, r.left = make([]payment.Answer, len(steps)), len(steps)
@@ -95,7 +99,6 @@ func (r *run) attempt(i int, st payment.Step) {
 		opened, closed := br.record(w.clock(), answer(a, rc, err, 0).Outcome == tcc.Unknown)
 		if opened {
 			w.seen("breaker_opened")
-			r.p.probe(st.Part.Participant)
 		}
 		hear(rc, err)
 		if closed {
@@ -168,7 +171,9 @@ func (r *run) giveBack(unsure []payment.Answer) {
 		r.p.drive(pay)
 		return
 	}
-	r.p.waiting[r.key] = r.pay.Parts[unsure[0].Number-1].Participant
+	who := r.pay.Parts[unsure[0].Number-1].Participant
+	r.p.waiting[r.key] = who
+	r.p.probe(who)
 	r.end(false)
 	if h := r.p.home(r.key); h != nil && !r.p.w.mix.noQueue {
 		h.submit(payment.Defer{Tenant: r.key.Tenant, ID: r.key.ID, Code: unsure[0].Code, Jitter: uint32(r.p.w.rnd.IntN(1000))},

@@ -26,7 +26,7 @@ type host struct {
 // open recovers a book in a process and takes it over. Whoever had it before learns that at its next write.
 func (p *process) open(name string, volume int) {
 	w := p.w
-	m := w.machine(name, volume)
+	m := w.around(name, w.machine(name, volume))
 	core, err := book.Recover(w.ctx, name, volume, m, w.disk.log, w.disk.tables)
 	if err != nil {
 		w.judge.fail("B4", "%s cannot be opened: %v", name, err)
@@ -58,7 +58,11 @@ func (p *process) open(name string, volume int) {
 // submit decides a command as soon as its rows are at hand. done hears the answer once it may be told; never, if the
 // process dies before.
 func (h *host) submit(cmd any, done book.Done) {
-	if h.dead {
+	if h.p.dead {
+		return
+	}
+	if why := h.core.Ended(); why != nil {
+		done(nil, why)
 		return
 	}
 	wants := h.core.Submit(h.w.clock(), cmd, done)

@@ -45,8 +45,14 @@ type shadow struct {
 	volume  int
 	core    *book.Core
 	machine book.Machine
+	honest  book.Machine   // machine, without what was planted around it
 	audit   *balance.Audit // of a balance book
 }
+
+func (s *shadow) balance() *balance.Machine { return s.honest.(*balance.Machine) }
+func (s *shadow) points() *points.Machine   { return s.honest.(*points.Machine) }
+func (s *shadow) code() *code.Machine       { return s.honest.(*code.Machine) }
+func (s *shadow) payment() *payment.Machine { return s.honest.(*payment.Machine) }
 
 // said is what a participant has answered to the verbs of one branch.
 type said struct {
@@ -92,8 +98,9 @@ func (j *judge) landed(b *journal.Block) {
 	s := j.books[b.Book]
 	if s == nil {
 		v := volumeOf(b.Book)
-		m := j.w.machine(b.Book, v)
-		s = &shadow{name: b.Book, volume: v, machine: m, core: book.NewCore(b.Book, v, m), audit: balance.NewAudit()}
+		honest := j.w.machine(b.Book, v)
+		m := j.w.around(b.Book, honest)
+		s = &shadow{name: b.Book, volume: v, machine: m, honest: honest, core: book.NewCore(b.Book, v, m), audit: balance.NewAudit()}
 		s.core.Restore(book.Position{Head: journal.Head{Book: b.Book}})
 		j.books[b.Book] = s
 	}
@@ -253,11 +260,6 @@ func (j *judge) branch(b tcc.Branch) *said {
 	return s
 }
 
-// neverTried reports whether a verb is a Cancel whose Try has not come in.
-func (j *judge) neverTried(b tcc.Branch, v payment.Verb) bool {
-	return v == payment.VerbCancel && !j.branch(b).tried
-}
-
 // answered checks an answer of a participant against those before (I12 … I15).
 func (j *judge) answered(b tcc.Branch, account id.ID, v payment.Verb, rc tcc.Receipt, err error) {
 	s := j.branch(b)
@@ -364,7 +366,7 @@ func (j *judge) shadows(service string) (out []*shadow) {
 func (j *judge) eachPayment(f func(k book.Key, p *payment.Payment)) {
 	for _, s := range j.shadows("payment") {
 		var list []*payment.Payment
-		s.machine.(interface{ EachPayment(func(*payment.Payment)) }).EachPayment(func(p *payment.Payment) { list = append(list, p) })
+		s.payment().EachPayment(func(p *payment.Payment) { list = append(list, p) })
 		slices.SortFunc(list, func(a, b *payment.Payment) int { return a.ID.Compare(b.ID) })
 		for _, p := range list {
 			f(book.Key{Tenant: p.Tenant, ID: p.ID}, p)
@@ -375,22 +377,22 @@ func (j *judge) eachPayment(f func(k book.Key, p *payment.Payment)) {
 // check holds every book to its own invariants, and all books together to those between them.
 func (j *judge) check(end bool) {
 	for _, s := range j.shadows("balance") {
-		for _, v := range balance.Check(s.machine.(*balance.Machine)) {
+		for _, v := range balance.Check(s.balance()) {
 			j.fail(v.Invariant, "%s %v: %s", s.name, v.Key, v.Message)
 		}
 		if end {
-			for _, v := range s.audit.Compare(s.machine.(*balance.Machine)) {
+			for _, v := range s.audit.Compare(s.balance()) {
 				j.fail(v.Invariant, "%s %v: %s", s.name, v.Key, v.Message)
 			}
 		}
 	}
 	for _, s := range j.shadows("points") {
-		for _, f := range s.machine.(*points.Machine).Check() {
+		for _, f := range s.points().Check() {
 			j.found(s, f.Invariant, f.Violations)
 		}
 	}
 	for _, s := range j.shadows("code") {
-		for _, f := range s.machine.(*code.Machine).Check() {
+		for _, f := range s.code().Check() {
 			j.found(s, f.Invariant, f.Violations)
 		}
 	}

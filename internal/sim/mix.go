@@ -49,7 +49,7 @@ func drawMix(rnd *rand.Rand) mix {
 	some(&m.dropReply, 30)
 	some(&m.twice, 60)
 	some(&m.garble, 20)
-	some(&m.late, 25)
+	some(&m.late, 40)
 	some(&m.failWrite, 20)
 	some(&m.loseWrite, 20)
 	some(&m.crashBefore, 2)

@@ -91,10 +91,6 @@ func (w *World) call(p *payment.Payment, st payment.Step, hear func(tcc.Receipt,
 			w.crashAll()
 			return
 		}
-		if w.plant.NoFence && w.judge.neverTried(branch, verb) { // a fault planted on purpose: no tombstone is left
-			back(tcc.Receipt{Book: h.name, At: w.clock()}, nil)
-			return
-		}
 		h.submit(cmd, func(r any, err error) {
 			rc, _ := r.(tcc.Receipt)
 			w.trace("%v %s %s: %v", verb, service, short(branch.ID), outcome(err))

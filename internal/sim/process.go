@@ -18,6 +18,7 @@ type process struct {
 	runs     map[book.Key]*run
 	waiting  map[book.Key]payment.Participant // given to the queue, and on whom they wait
 	breakers [4]breaker                       // by participant
+	probing  [4]bool
 }
 
 func (w *World) start() *process {
@@ -141,18 +142,28 @@ func (p *process) sweep() {
 	})
 }
 
-// probe tries one waiting payment at a time while a participant's breaker is open, so that it can close even if nothing
-// new comes in.
+// probe tries one waiting payment a second, as long as any waits for the participant, so that a breaker can close even
+// if nothing new comes in, and nobody waits for an hour on one that never opened.
 func (p *process) probe(who payment.Participant) {
+	if p.probing[who] {
+		return
+	}
+	p.probing[who] = true
 	p.w.after(clock.Second, func() {
-		if p.dead || p.breakers[who].open == 0 {
-			return
+		p.probing[who] = false
+		if !p.dead && p.next(who) {
+			p.probe(who)
 		}
-		if keys := p.waitingOn(who); len(keys) > 0 {
-			p.wake(keys[0])
-		}
-		p.probe(who)
 	})
+}
+
+// next drives one payment that waits for the participant. It reports false if none does.
+func (p *process) next(who payment.Participant) bool {
+	keys := p.waitingOn(who)
+	if len(keys) > 0 {
+		p.wake(keys[0])
+	}
+	return slices.Contains(slices.Collect(maps.Values(p.waiting)), who)
 }
 
 func (p *process) waitingOn(who payment.Participant) (keys []book.Key) {

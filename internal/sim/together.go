@@ -34,17 +34,17 @@ func (p part) String() string { return partWords[p] }
 func (j *judge) parts() map[book.Key]part {
 	out := make(map[book.Key]part)
 	for _, s := range j.shadows("balance") {
-		s.machine.(*balance.Machine).EachBranch(func(k book.Key, b *balance.Branch) {
+		s.balance().EachBranch(func(k book.Key, b *balance.Branch) {
 			out[k] = [...]part{absent, held, taken, letGo, refused, added}[b.Status]
 		})
 	}
 	for _, s := range j.shadows("points") {
-		s.machine.(*points.Machine).EachBranch(func(k book.Key, b *points.Branch) {
+		s.points().EachBranch(func(k book.Key, b *points.Branch) {
 			out[k] = [...]part{absent, held, refused, taken, letGo, added}[b.Status]
 		})
 	}
 	for _, s := range j.shadows("code") {
-		s.machine.(*code.Machine).EachBranch(func(k book.Key, b *code.Branch) {
+		s.code().EachBranch(func(k book.Key, b *code.Branch) {
 			out[k] = [...]part{absent, held, refused, taken, letGo}[b.Status]
 		})
 	}
@@ -112,7 +112,11 @@ func wrong(p *payment.Payment, x *payment.Part, got part) string {
 			return "I11"
 		}
 	case absent:
-		if over && (p.Decision == payment.Confirm || x.Role != payment.Add) {
+		switch {
+		case x.Role == payment.Add && p.Decision != payment.Confirm || !over:
+		case p.Decision == payment.Cancel:
+			return "I13" // a Cancel has left nothing behind
+		default:
 			return "I11"
 		}
 	}
@@ -161,7 +165,7 @@ func (o *own) count(x *payment.Part, got part) {
 
 func (j *judge) own() (sum own) {
 	for _, s := range j.shadows("balance") {
-		s.machine.(*balance.Machine).EachAccount(func(_ book.Key, a *balance.Account) {
+		s.balance().EachAccount(func(_ book.Key, a *balance.Account) {
 			switch a.Kind {
 			case balance.PaymentClearing:
 				sum.clearing += a.Posted()
@@ -171,7 +175,7 @@ func (j *judge) own() (sum own) {
 		})
 	}
 	for _, s := range j.shadows("points") {
-		s.machine.(*points.Machine).EachAccount(func(_ book.Key, a *points.Account) {
+		s.points().EachAccount(func(_ book.Key, a *points.Account) {
 			if a.Kind == points.Redeemed {
 				sum.redeemed += a.Posted()
 			}
@@ -198,7 +202,7 @@ func (j *judge) emptied() {
 		}
 	}
 	for _, s := range j.shadows("balance") {
-		s.machine.(*balance.Machine).EachAccount(func(k book.Key, a *balance.Account) {
+		s.balance().EachAccount(func(k book.Key, a *balance.Account) {
 			if a.Held() != 0 {
 				j.fail("I5", "account %v still holds %d", k, a.Held())
 			}
@@ -263,12 +267,12 @@ func (j *judge) accounts() (lines []string) {
 		lines = append(lines, fmt.Sprintf("%s %v %s %d %d %v", service, k, kind, posted, held, currency))
 	}
 	for _, s := range j.shadows("balance") {
-		s.machine.(*balance.Machine).EachAccount(func(k book.Key, a *balance.Account) {
+		s.balance().EachAccount(func(k book.Key, a *balance.Account) {
 			line("balance", k, a.Kind.String(), a.Posted(), a.Held(), a.Currency)
 		})
 	}
 	for _, s := range j.shadows("points") {
-		s.machine.(*points.Machine).EachAccount(func(k book.Key, a *points.Account) {
+		s.points().EachAccount(func(k book.Key, a *points.Account) {
 			line("points", k, a.Kind.String(), a.Posted(), a.Held(), a.Currency)
 		})
 	}

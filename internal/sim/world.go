@@ -19,8 +19,7 @@ import (
 
 // Plant breaks one rule on purpose, to see that the judge notices.
 type Plant struct {
-	TellEarly bool // answers leave before their block is durable
-	NoFence   bool // a Cancel that comes before its Try leaves no tombstone
+	TellEarly bool // answers leave before their block is durable (rule B2)
 	// Machine replaces the machine of a book, "payment/00" for example.
 	Machine func(name string, m book.Machine) book.Machine
 }
@@ -112,21 +111,25 @@ func isPayment(name string) bool { return strings.HasPrefix(name, "payment/") }
 
 // machine returns a fresh machine for a book.
 func (w *World) machine(name string, v int) book.Machine {
-	var m book.Machine
-	switch service, _, _ := strings.Cut(name, "/"); service {
+	service, _, _ := strings.Cut(name, "/")
+	switch service {
 	case "payment":
-		m = payment.NewMachine(v, w.volumes)
+		return payment.NewMachine(v, w.volumes)
 	case "balance":
-		m = balance.NewMachine(v, w.volumes)
+		return balance.NewMachine(v, w.volumes)
 	case "points":
-		m = points.NewMachine(v, w.volumes, nil)
+		return points.NewMachine(v, w.volumes, nil)
 	default:
-		m = code.NewMachine(v, w.volumes, code.DefaultRules)
+		return code.NewMachine(v, w.volumes, code.DefaultRules)
 	}
-	if w.plant.Machine != nil {
-		m = w.plant.Machine(name, m)
+}
+
+// around returns a machine with what is planted around it.
+func (w *World) around(name string, m book.Machine) book.Machine {
+	if w.plant.Machine == nil {
+		return m
 	}
-	return m
+	return w.plant.Machine(name, m)
 }
 
 func (w *World) clock() clock.Micros { return w.now }
