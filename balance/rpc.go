@@ -49,7 +49,8 @@ func (h *Handler) Account(ctx context.Context, t id.Tenant, x id.ID) (*balancev1
 
 // CreditAccount adds to an account out of suspense. The same key gets the first answer again, refusals included.
 //
-// Errors: invalid_id, invalid_amount, invalid_currency (these do not bind the key), and those of AddCredit.
+// Errors: invalid_id, invalid_amount, invalid_currency, currency_mismatch for points (these do not bind the key), and
+// those of AddCredit.
 func (h *Handler) CreditAccount(ctx context.Context, q *balancev1.CreditAccountRequest) (*balancev1.Account, error) {
 	x, err := h.account(ctx, q.Id)
 	if err != nil {
@@ -58,6 +59,9 @@ func (h *Handler) CreditAccount(ctx context.Context, q *balancev1.CreditAccountR
 	currency, err := money.ParseCurrency(q.GetAmount().GetCurrency())
 	if err != nil {
 		return nil, fault.InvalidCurrency.New("").WithParam("amount.currency")
+	}
+	if !currency.IsISO() {
+		return nil, fault.CurrencyMismatch.New("the account is in money, not in points").WithParam("amount.currency")
 	}
 	if n := q.Amount.Value; n < 1 || n > money.MaxWire {
 		return nil, fault.InvalidAmount.New("").WithParam("amount.value")
