@@ -34,12 +34,12 @@ func (h *platform) CreateCustomer(ctx context.Context, q *platformv1.CreateCusto
 	var err error
 	if q.Balance != nil {
 		if opening, err = amountOf(q.Balance, "balance"); err != nil || !opening.Currency.IsISO() {
-			return nil, fault.InvalidCurrency.New("").WithParam("balance.currency")
+			return nil, fault.CurrencyMismatch.New("a balance is in money, not in points").WithParam("balance.currency")
 		}
 	}
 	if q.Points != nil {
 		if granted, err = amountOf(q.Points, "points"); err != nil || granted.Currency != money.PT {
-			return nil, fault.InvalidCurrency.New("points are in PT").WithParam("points.currency")
+			return nil, fault.CurrencyMismatch.New("points are in PT").WithParam("points.currency")
 		}
 	}
 	customer, account, err := h.openBalance(ctx, opening)
