@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/pprof"
 	"strconv"
 	"syscall"
 	"time"
@@ -22,7 +21,7 @@ type benchCmd struct {
 	Duration    time.Duration `help:"How long to measure, each time. Without it everything ends within 50 s." placeholder:"10s"`
 	Hot         bool          `help:"Let one merchant take half of all payments."`
 	Dir         string        `help:"Where to make the temporary folder: on the disk that is to be measured." type:"existingdir" placeholder:"DIR"`
-	CPUProfile  string        `name:"cpu-profile" help:"Write a CPU profile of everything, for go tool pprof." type:"path" placeholder:"FILE"`
+	CPUProfile  string        `name:"cpu-profile" help:"Write a CPU profile of the last run, for go tool pprof." type:"path" placeholder:"FILE"`
 	JSON        bool          `name:"json" help:"Print the report as JSON."`
 }
 
@@ -37,24 +36,14 @@ where the figures do not. A run counts when it is verified. docs/reference/bench
 func (x *benchCmd) Run(c *console) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if x.CPUProfile != "" {
-		f, err := os.Create(x.CPUProfile)
-		if err != nil {
-			return fmt.Errorf("the profile: %w", err)
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return fmt.Errorf("the profile: %w", err)
-		}
-		defer pprof.StopCPUProfile()
-	}
+	tuneMemory(c.env)
 	for _, n := range x.Concurrency {
 		if n < 1 || n > 10_000 {
 			return fmt.Errorf("%d at once: expected 1 to 10,000", n)
 		}
 	}
 	line := &progress{w: c.err}
-	config := bench.Config{StoreURL: x.Store, Dir: x.Dir, Concurrency: x.Concurrency, Duration: x.Duration, Hot: x.Hot, Progress: line.show}
+	config := bench.Config{StoreURL: x.Store, Dir: x.Dir, Concurrency: x.Concurrency, Duration: x.Duration, Hot: x.Hot, CPUProfile: x.CPUProfile, Progress: line.show}
 	if x.Mode != "all" {
 		config.Modes = []bench.Mode{bench.Mode(x.Mode)}
 	}

@@ -35,6 +35,7 @@ kept, and what was under way goes on at the next start.`
 
 // Run runs the platform until it is told to stop.
 func (x *runCmd) Run(c *console) (err error) {
+	tuneMemory(c.env)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log, err := x.logger(c)

@@ -28,6 +28,8 @@ type Config struct {
 	Duration    time.Duration // of each run, without its warm-up
 	Hot         bool          // one merchant takes half of all payments; of the ledger, one account
 
+	CPUProfile string // a file for the CPU profile of what is measured in the last run; "" for none
+
 	// Progress is told what goes on, several times a second: the step, and how far it is, if that can be said. May be nil.
 	Progress func(step, detail string)
 	// Done is told each run as it ends. May be nil.

@@ -2,9 +2,12 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -74,8 +77,12 @@ func (l *load) run(ctx context.Context) (*tally, error) {
 	}
 	t := &tally{}
 	l.wait(ctx, warmUp, "warming up")
-	l.measure(ctx, t)
+	err := l.profiled(func() { l.measure(ctx, t) })
+	l.stage.Store(stopping)
 	callers.Wait()
+	if err != nil {
+		return nil, err
+	}
 	for i := range shares {
 		s := &shares[i]
 		t.count, t.errors, t.all = t.count+s.count, t.errors+s.errors, t.all+s.all
@@ -108,6 +115,24 @@ func (l *load) loop(ctx context.Context, call func(context.Context) (int64, erro
 			<-clock.Pause(time.Millisecond)
 		}
 	}
+}
+
+// profiled writes a CPU profile of f, if one is wanted.
+func (l *load) profiled(f func()) error {
+	if l.CPUProfile == "" {
+		f()
+		return nil
+	}
+	file, err := os.Create(l.CPUProfile)
+	if err != nil {
+		return fmt.Errorf("the profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return errors.Join(fmt.Errorf("the profile: %w", err), file.Close())
+	}
+	f()
+	pprof.StopCPUProfile()
+	return file.Close()
 }
 
 func (l *load) measure(ctx context.Context, t *tally) {
