@@ -123,7 +123,7 @@ func (m *Machine) decline(out *book.Decision, d Declined) {
 	})
 }
 
-func (m *Machine) operate(c Operate, out *book.Decision) {
+func (m *Machine) operate(now clock.Micros, c Operate, out *book.Decision) {
 	if m.replay(c.Caller, out) {
 		return
 	}
@@ -136,7 +136,7 @@ func (m *Machine) operate(c Operate, out *book.Decision) {
 		out.Refuse(fault.CurrencyMismatch.New("the payment is in %s", p.Amount.Currency).WithParam("amount.currency"))
 		return
 	}
-	if code := operable(p, c); code != "" {
+	if code := operable(now, p, c); code != "" {
 		m.decline(out, Declined{Caller: c.Caller, Tenant: c.Tenant, Payment: c.Payment, Operation: c.Operation, Cause: c.Cause, Code: code})
 		return
 	}
@@ -153,10 +153,11 @@ func (m *Machine) operate(c Operate, out *book.Decision) {
 }
 
 // operable returns why an authorized charge cannot be captured or voided now, "" if it can.
-func operable(p *Payment, c Operate) fault.Code {
-	if p.Kind != Charge || p.Status != Authorized || p.Resource != Wait {
+func operable(now clock.Micros, p *Payment, c Operate) fault.Code {
+	lapsed := p.Status == Authorized && p.Resource == Wait && now >= p.ExpiresAt // though the timer has not come round
+	if p.Kind != Charge || p.Status != Authorized || p.Resource != Wait || lapsed {
 		switch {
-		case p.Status == Expired:
+		case lapsed || p.Aim == Expired:
 			return fault.AuthorizationLapsed
 		case c.Cause == ByCapture:
 			return fault.NotCapturable

@@ -7,7 +7,6 @@ import (
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
-	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -18,17 +17,24 @@ import (
 type run struct {
 	done chan struct{}
 	last *Payment // as it stood when nothing was owed any more; nil if the queue has it. Set before done is closed.
+	next *Payment // the payment as somebody else has seen it since; guarded by Service.mu
 }
 
 // drive starts a driver if something is owed and none is at work. It returns the one at work, nil if nothing is owed.
 func (s *Service) drive(p *Payment) *run {
-	if p == nil || p.Resource != WorkInProgress || s.life.Err() != nil {
+	if p == nil || p.Resource != WorkInProgress {
 		return nil
 	}
 	k := book.Key{Tenant: p.Tenant, ID: p.ID}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.life.Err() != nil {
+		return nil
+	}
 	if r := s.runs[k]; r != nil {
+		if r.next == nil || p.Decision > r.next.Decision {
+			r.next = p
+		}
 		return r
 	}
 	r := &run{done: make(chan struct{})}
@@ -36,20 +42,33 @@ func (s *Service) drive(p *Payment) *run {
 	s.work.Add(1)
 	go func() {
 		defer s.work.Done()
-		last, again := s.run(k, p)
-		r.last = last
-		s.mu.Lock()
-		delete(s.runs, k)
-		s.mu.Unlock()
-		close(r.done)
-		s.drive(again)
+		for p != nil {
+			p = s.leave(k, r, s.push(k, p))
+		}
 	}()
 	return r
 }
 
-// run drives a payment until nothing is owed, or the queue has it. last is the payment once nothing is owed; again is
-// the payment if somebody else moved it on while this run was giving up.
-func (s *Service) run(k book.Key, p *Payment) (last, again *Payment) {
+// leave ends a run that has seen the payment last, nil if it must not go on. It returns the payment instead if somebody
+// moved it on meanwhile, and was told that this run is at work: what is owed now must not be left to the sweep.
+func (s *Service) leave(k book.Key, r *run, last *Payment) *Payment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if next := r.next; last != nil && next != nil && next.Decision > last.Decision {
+		r.next = nil
+		return next
+	}
+	if last != nil && last.Resource != WorkInProgress {
+		r.last = last
+	}
+	delete(s.runs, k)
+	close(r.done)
+	return nil
+}
+
+// push drives a payment until nothing is owed, or the queue has it, and returns it as it was last seen; nil if the
+// service closes or another process has the book.
+func (s *Service) push(k book.Key, p *Payment) *Payment {
 	deadline := s.Clock.Now().Add(s.Timing.Worker)
 	backoff := s.Timing.Backoff
 	tries := make(map[tryKey]uint32, 4)
@@ -57,21 +76,25 @@ func (s *Service) run(k book.Key, p *Payment) (last, again *Payment) {
 		steps := Owed(p)
 		if len(steps) == 0 {
 			s.settled(k, p)
-			return p, nil
+			return p
 		}
 		sure, unsure := split(s.perform(p, steps, tries))
 		if len(sure) > 0 {
-			var ok bool
-			if p, ok = s.report(k, p, sure); !ok {
-				return nil, nil
+			if p = s.report(k, sure); p == nil {
+				return nil
 			}
 			backoff = s.Timing.Backoff
 		}
 		if len(unsure) == 0 {
 			continue
 		}
-		if s.Layers.NoWorker || s.Clock.Now().Add(backoff) > deadline {
-			return nil, s.giveBack(k, p, unsure)
+		if s.Layers.NoWorker || shut(unsure) || s.Clock.Now().Add(backoff) > deadline {
+			var given bool
+			if p, given = s.giveBack(k, unsure); given || p == nil {
+				return p
+			}
+			deadline, backoff = s.Clock.Now().Add(s.Timing.Worker), s.Timing.Backoff
+			continue
 		}
 		select {
 		case <-s.life.Done():
@@ -79,13 +102,25 @@ func (s *Service) run(k book.Key, p *Payment) (last, again *Payment) {
 		}
 		backoff = min(2*backoff, s.Timing.BackoffMax)
 	}
-	return nil, nil
+	return nil
+}
+
+// shut reports whether breakers kept all of the calls back: there is nothing to try again soon.
+func shut(unsure []Answer) bool {
+	for _, a := range unsure {
+		if a.Code != fault.CircuitOpen {
+			return false
+		}
+	}
+	return true
 }
 
 type tryKey struct {
 	part uint8
 	verb Verb
 }
+
+func (st Step) key() tryKey { return tryKey{st.Part.Number, st.Verb} }
 
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
@@ -94,17 +129,18 @@ func (s *Service) perform(p *Payment, steps []Step, tries map[tryKey]uint32) []A
 	answers := make([]Answer, len(steps))
 	done := make(chan struct{}, len(steps))
 	for i := 1; i < len(steps); i++ {
+		first := tries[steps[i].key()] == 0
 		go func() {
-			answers[i] = s.attempt(p, steps[i])
+			answers[i] = s.attempt(p, steps[i], first)
 			done <- struct{}{}
 		}()
 	}
-	answers[0] = s.attempt(p, steps[0])
+	answers[0] = s.attempt(p, steps[0], tries[steps[0].key()] == 0)
 	for range len(steps) - 1 {
 		<-done
 	}
 	for i := range answers {
-		key := tryKey{answers[i].Number, answers[i].Verb}
+		key := steps[i].key()
 		tries[key]++
 		answers[i].Attempts = tries[key]
 		if answers[i].Outcome != tcc.Unknown {
@@ -115,34 +151,23 @@ func (s *Service) perform(p *Payment, steps []Step, tries map[tryKey]uint32) []A
 }
 
 // call makes one call through the participant's breaker.
-func (s *Service) call(ctx context.Context, p *Payment, st Step) Answer {
+func (s *Service) call(ctx context.Context, p *Payment, st Step, first bool) Answer {
 	x := st.Part
 	a := Answer{Number: x.Number, Verb: st.Verb}
 	br := s.breakers[x.Participant]
-	if !br.allow() {
+	leave, ok := br.allow(first)
+	if !ok {
 		a.Outcome, a.Code, a.At = tcc.Unknown, fault.CircuitOpen, s.Clock.Now()
 		return a
 	}
-	var rc tcc.Receipt
-	var err error
-	who := s.Participants[x.Participant]
-	switch st.Verb {
-	case VerbTry:
-		rc, err = who.Try(ctx, p.TryRequest(x))
-	case VerbConfirm:
-		rc, err = who.Confirm(ctx, p.ConfirmRequest(x))
-	case VerbCancel:
-		rc, err = who.Cancel(ctx, p.CancelRequest(x))
-	case VerbAdd:
-		rc, err = s.Receivers[x.Participant].Add(ctx, p.AddRequest(x))
-	}
+	rc, err := s.ask(ctx, p, st)
 	a.Outcome = tcc.OutcomeOf(err)
+	br.record(leave, a.Outcome != tcc.Unknown || fault.KindOf(err) == fault.Conflict)
 	if st.Verb != VerbTry && a.Outcome == tcc.Refused {
 		// After a decision there is no refusal: a participant that says no breaks the contract, and is asked again
 		// until a person has mended it.
 		a.Outcome = tcc.Unknown
 	}
-	br.record(a.Outcome != tcc.Unknown)
 	if err != nil {
 		a.Code = fault.Of(err).Code
 	}
@@ -156,6 +181,20 @@ func (s *Service) call(ctx context.Context, p *Payment, st Step) Answer {
 	return a
 }
 
+func (s *Service) ask(ctx context.Context, p *Payment, st Step) (tcc.Receipt, error) {
+	who := s.Participants[st.Part.Participant]
+	switch st.Verb {
+	case VerbTry:
+		return who.Try(ctx, p.TryRequest(st.Part))
+	case VerbConfirm:
+		return who.Confirm(ctx, p.ConfirmRequest(st.Part))
+	case VerbCancel:
+		return who.Cancel(ctx, p.CancelRequest(st.Part))
+	default:
+		return s.Receivers[st.Part.Participant].Add(ctx, p.AddRequest(st.Part))
+	}
+}
+
 func split(answers []Answer) (sure, unsure []Answer) {
 	for _, a := range answers {
 		if a.Outcome == tcc.Unknown {
@@ -167,46 +206,53 @@ func split(answers []Answer) (sure, unsure []Answer) {
 	return sure, unsure
 }
 
-// report submits answers. A report whose outcome is unknown is simply made again: the participants keep their answers.
-func (s *Service) report(k book.Key, p *Payment, answers []Answer) (*Payment, bool) {
+// report submits answers, and returns the payment as it stands then; nil if the service closes or another process has the
+// book, and drives the payment. A report whose outcome is unknown is simply made again: the participants keep their
+// answers.
+func (s *Service) report(k book.Key, answers []Answer) *Payment {
 	for n := 0; s.life.Err() == nil; n++ {
 		r, err := s.do(s.life, k.ID, Report{Tenant: k.Tenant, ID: k.ID, Answers: answers})
 		if err == nil {
-			return r.Payment, true
+			return r.Payment
 		}
 		if fault.HasCode(err, fault.Fenced) {
-			return p, false // another process has the book, and drives the payment
+			return nil
 		}
 		select {
 		case <-s.life.Done():
 		case <-s.Clock.After(jitter(min(s.Timing.Backoff<<min(n, 6), s.Timing.BackoffMax))):
 		}
 	}
-	return p, false
+	return nil
 }
 
-// giveBack hands the payment to the queue (recovery layer 2), with what is known.
-func (s *Service) giveBack(k book.Key, p *Payment, unsure []Answer) *Payment {
-	p, ok := s.report(k, p, unsure)
-	if !ok {
-		return nil
+// giveBack hands the payment to the queue (recovery layer 2), with what is known. It reports false if it must be driven
+// on at once: it was decided otherwise meanwhile, and what is owed now has not been tried; or the breaker that kept it
+// waiting has closed.
+func (s *Service) giveBack(k book.Key, unsure []Answer) (*Payment, bool) {
+	p := s.report(k, unsure)
+	if p == nil || !owes(Owed(p), unsure) {
+		return p, false
 	}
-	if still := Owed(p); len(still) == 0 || !owes(still, unsure) {
-		return p // decided otherwise meanwhile: what is owed now has not been tried
+	s.counts.deferred.Add(1)
+	if s.Layers.NoQueue {
+		return p, true
 	}
 	who := p.Parts[unsure[0].Number-1].Participant
 	s.mu.Lock()
 	s.waiting[k] = who
 	s.mu.Unlock()
-	s.counts.deferred.Add(1)
-	if s.Layers.NoQueue {
-		return nil
+	if unsure[0].Code == fault.CircuitOpen && s.breakers[who].isClosed() {
+		return p, false
 	}
-	_, err := s.do(s.life, k.ID, Defer{Tenant: k.Tenant, ID: k.ID, Code: unsure[0].Code, Jitter: rand.Uint32N(1000)})
-	if err != nil && s.life.Err() == nil {
-		s.Log.Warn("a payment was not put back into the queue; the sweep has it", "error", err)
+	r, err := s.do(s.life, k.ID, Defer{Tenant: k.Tenant, ID: k.ID, Code: unsure[0].Code, Jitter: rand.Uint32N(1000)})
+	if err != nil {
+		if s.life.Err() == nil {
+			s.Log.Warn("a payment was not put back into the queue; the sweep has it", "error", err)
+		}
+		return p, true
 	}
-	return nil
+	return r.Payment, r.Payment.Decision == p.Decision
 }
 
 // owes reports whether one of the answers' verbs is still owed to its part.
@@ -245,6 +291,3 @@ func (s *Service) wake(ctx context.Context, k book.Key) *run {
 	}
 	return s.drive(r.Payment)
 }
-
-// age returns how long ago a payment was made.
-func (s *Service) age(p *Payment) clock.Micros { return s.Clock.Now() - p.CreatedAt }

@@ -189,7 +189,7 @@ func (s *Service) duties(p *Payment) []Duty {
 		d := Duty{Verb: st.Verb, Part: st.Part, Code: st.Part.Code, Attempts: p.Attempts, DueAt: s.Clock.Now(), Layer: "worker"}
 		switch {
 		case running:
-		case p.DeferredUntil > 0:
+		case dueAt(p) > 0 && !s.Layers.NoQueue:
 			d.DueAt, d.Layer = dueAt(p), "queue"
 		default:
 			d.DueAt, d.Layer = s.Clock.Now().Add(s.Timing.Sweep), "sweep"

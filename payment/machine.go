@@ -177,7 +177,7 @@ func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 	case StartRefund:
 		m.startRefund(now, c, out)
 	case Operate:
-		m.operate(c, out)
+		m.operate(now, c, out)
 	case Report:
 		m.report(c, out)
 	case Defer:

@@ -2,10 +2,9 @@ package payment
 
 import (
 	"context"
-	"time"
+	"math"
 
-	"github.com/failsafe-go/failsafe-go/circuitbreaker"
-
+	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 )
@@ -27,11 +26,16 @@ func (s *Service) Recover(ctx context.Context) error {
 			return err
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life.Err() != nil {
+		return fault.ShuttingDown.New("")
+	}
 	s.work.Add(2)
 	go func() {
 		defer s.work.Done()
 		if !s.Layers.NoQueue { // what waited becomes due at once
-			s.pass(s.life, 0)
+			s.pass(s.life, anyTime)
 		}
 		s.sweep()
 	}()
@@ -51,29 +55,35 @@ func (s *Service) sweep() {
 		case <-s.life.Done():
 			return
 		case <-s.Clock.After(s.Timing.Sweep):
-			s.pass(s.life, sweepRest)
+			s.pass(s.life, s.Clock.Now()-sweepRest)
+			s.alert(s.life)
 		}
 	}
 }
 
 // Sweep makes one pass of recovery layer 3 over every payment that is WORK_IN_PROGRESS, and returns when each of them
 // was driven once. It needs no queue and no due time.
-func (s *Service) Sweep(ctx context.Context) { s.pass(ctx, 0) }
+func (s *Service) Sweep(ctx context.Context) {
+	s.pass(ctx, anyTime)
+	s.alert(ctx)
+}
 
-// pass drives everything that is unfinished and has not moved for the given time.
-func (s *Service) pass(ctx context.Context, rest clock.Micros) {
+// anyTime lets a pass have everything, also what a process wrote whose clock was ahead of ours.
+const anyTime clock.Micros = math.MaxInt64
+
+// pass drives everything that is unfinished and has not moved since before.
+func (s *Service) pass(ctx context.Context, before clock.Micros) {
 	slots := make(chan struct{}, sweepAtOnce)
-	var overdue int64
 	for v := range s.Books {
 		var after book.Key
 		for ctx.Err() == nil {
-			keys, err := s.tables.open(ctx, v, s.Clock.Now()-rest+1, after, sweepPage)
+			keys, err := s.tables.open(ctx, v, before, after, sweepPage)
 			if err != nil {
 				s.Log.Warn("the sweep cannot read the payments; it tries again next time", "error", err)
 				break
 			}
 			for _, k := range keys {
-				overdue += s.sweepOne(ctx, k, slots)
+				s.sweepOne(ctx, k, slots)
 			}
 			if len(keys) < sweepPage {
 				break
@@ -84,22 +94,31 @@ func (s *Service) pass(ctx context.Context, rest clock.Micros) {
 	for range sweepAtOnce {
 		slots <- struct{}{}
 	}
-	if s.counts.overdue.Store(overdue); overdue > 0 {
-		s.Log.Error("payments have been unfinished for more than three days; look at them with koban explain", "count", overdue)
+}
+
+// alert tells of payments that no layer could end in three days: a person has to look.
+func (s *Service) alert(ctx context.Context) {
+	n, err := s.tables.overdue(ctx, s.Clock.Now()-overdueAfter)
+	if err != nil {
+		s.Log.Warn("overdue payments cannot be counted; they are again next time", "error", err)
+		return
+	}
+	if s.counts.overdue.Store(n); n > 0 {
+		s.Log.Error("payments have been unfinished for more than three days; look at them with koban explain", "count", n)
 	}
 }
 
-// sweepOne drives one payment, waiting for a free slot first. It returns 1 if the payment is overdue.
-func (s *Service) sweepOne(ctx context.Context, k book.Key, slots chan struct{}) int64 {
+// sweepOne drives one payment, waiting for a free slot first.
+func (s *Service) sweepOne(ctx context.Context, k book.Key, slots chan struct{}) {
 	select {
 	case slots <- struct{}{}:
 	case <-ctx.Done():
-		return 0
+		return
 	}
 	r, err := s.do(ctx, k.ID, Wake{k.Tenant, k.ID})
 	if err != nil {
 		<-slots
-		return 0
+		return
 	}
 	at := s.drive(r.Payment)
 	go func() {
@@ -111,10 +130,6 @@ func (s *Service) sweepOne(ctx context.Context, k book.Key, slots chan struct{})
 		}
 		<-slots
 	}()
-	if r.Payment.Resource == WorkInProgress && s.age(r.Payment) > overdueAfter {
-		return 1
-	}
-	return 0
 }
 
 // probe tries one waiting payment at a time while a participant's breaker is not closed, so that it can close even if
@@ -127,7 +142,7 @@ func (s *Service) probe() {
 		case <-s.Clock.After(s.Timing.Probe):
 		}
 		for p, b := range s.breakers {
-			if b.cb.IsClosed() {
+			if !b.wantsProof() {
 				continue
 			}
 			if k, ok := s.oneWaiting(p); ok {
@@ -150,10 +165,11 @@ func (s *Service) oneWaiting(p Participant) (book.Key, bool) {
 
 // closed is called when a participant's breaker closes: what waited for it becomes due at once, paced.
 func (s *Service) closed(p Participant) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.life.Err() != nil {
 		return
 	}
-	s.mu.Lock()
 	var keys []book.Key
 	for k, who := range s.waiting {
 		if who == p {
@@ -161,7 +177,6 @@ func (s *Service) closed(p Participant) {
 		}
 	}
 	s.work.Add(1)
-	s.mu.Unlock()
 	go func() {
 		defer s.work.Done()
 		slots := make(chan struct{}, sweepAtOnce)
@@ -169,38 +184,6 @@ func (s *Service) closed(p Participant) {
 			s.sweepOne(s.life, k, slots)
 		}
 	}()
-}
-
-// breaker keeps calls from a participant that has been failing.
-type breaker struct {
-	cb circuitbreaker.CircuitBreaker[any]
-}
-
-const (
-	breakerCalls    = 20 // the last calls that are looked at
-	breakerFailures = 10 // of them without a known outcome, and the breaker opens
-	breakerRest     = 3 * time.Second
-	breakerProofs   = 2 // good calls that close it again
-)
-
-func newBreaker(p Participant, closed func(Participant)) *breaker {
-	cb := circuitbreaker.NewBuilder[any]().
-		WithFailureThresholdRatio(breakerFailures, breakerCalls).
-		WithDelay(breakerRest).
-		WithSuccessThreshold(breakerProofs).
-		OnClose(func(circuitbreaker.StateChangedEvent) { closed(p) }).
-		Build()
-	return &breaker{cb}
-}
-
-func (b *breaker) allow() bool { return b.cb.TryAcquirePermit() }
-
-func (b *breaker) record(ok bool) {
-	if ok {
-		b.cb.RecordSuccess()
-	} else {
-		b.cb.RecordFailure()
-	}
 }
 
 // Stats are the service's figures for metrics.
@@ -224,7 +207,7 @@ func (s *Service) Stats() Stats {
 		}
 	}
 	for p, b := range s.breakers {
-		st.Breakers[p.String()] = b.cb.State().String()
+		st.Breakers[p.String()] = b.state()
 	}
 	s.mu.Lock()
 	st.Running, st.Waiting = len(s.runs), len(s.waiting)

@@ -353,7 +353,7 @@ const pageSize = 20
 func (h *Handler) ListPayments(ctx context.Context, q *paymentv1.ListPaymentsRequest) (*paymentv1.ListPaymentsResponse, error) {
 	c := rpc.From(ctx)
 	f := Filter{Tenant: c.Principal.Tenant, Status: Status(q.Status), Merchant: only(c), Limit: pageSize}
-	if q.Limit != nil {
+	if q.Limit != nil { // the contract bounds it
 		f.Limit = int(*q.Limit)
 	}
 	var err error

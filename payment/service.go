@@ -98,14 +98,16 @@ func New(c Config) *Service {
 		breakers: make(map[Participant]*breaker)}
 	s.life, s.stop = context.WithCancel(context.Background())
 	for p := range c.Participants {
-		s.breakers[p] = newBreaker(p, s.closed)
+		s.breakers[p] = newBreaker(c.Clock, func() { s.closed(p) })
 	}
 	return s
 }
 
 // Close stops driving. What is unfinished goes on at the next start.
 func (s *Service) Close() {
+	s.mu.Lock()
 	s.stop()
+	s.mu.Unlock()
 	s.work.Wait()
 }
 
@@ -161,11 +163,14 @@ func (s *Service) keepNote(ctx context.Context, t id.Tenant, x id.ID, note []byt
 	return s.Notes.PutNotes(ctx, []journal.Note{{Tenant: uint32(t), Service: "payment", ID: append([]byte(nil), x[:]...), Body: note}})
 }
 
-// Note returns the caller's reference and metadata of a payment, nil if there are none or they were erased.
+// Note returns the caller's reference and metadata of a payment, nil if there are none or they were erased. It is read
+// even if ctx has ended: what is durable is answered with what it is.
 func (s *Service) Note(ctx context.Context, p *Payment) ([]byte, error) {
 	if !p.Noted {
 		return nil, nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Timing.Attempt)
+	defer cancel()
 	b, _, err := s.Notes.Note(ctx, uint32(p.Tenant), "payment", p.ID[:])
 	return b, err
 }
@@ -283,8 +288,8 @@ func (s *Service) Settle(ctx context.Context, o Outcome) Outcome {
 }
 
 // attempt makes one call to a participant, at most Timing.Attempt long.
-func (s *Service) attempt(p *Payment, st Step) Answer {
+func (s *Service) attempt(p *Payment, st Step, first bool) Answer {
 	ctx, cancel := context.WithTimeout(s.life, s.Timing.Attempt)
 	defer cancel()
-	return s.call(ctx, p, st)
+	return s.call(ctx, p, st, first)
 }

@@ -158,3 +158,11 @@ func (t tables) open(ctx context.Context, volume int, before clock.Micros, after
 	})
 	return out, err
 }
+
+// overdue returns how many payments that were made before the given time are WORK_IN_PROGRESS.
+func (t tables) overdue(ctx context.Context, before clock.Micros) (n int64, err error) {
+	err = t.db.Read(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, "SELECT count(*) FROM payments WHERE resource = 1 AND created_at < $1", int64(before)).Scan(&n)
+	})
+	return n, err
+}
