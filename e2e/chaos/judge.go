@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -45,7 +46,7 @@ type account struct {
 // Verdict is what a judge has found.
 type Verdict struct {
 	Count    map[Breach]int
-	Examples []string       // the first of them
+	Examples []string       // the first of each kind
 	Ended    map[string]int // how requests ended: op and state, or code
 	Checks   int            // answers that were asked for again and compared
 }
@@ -62,20 +63,25 @@ const (
 	Wrong   Breach = "wrong"   // an answer that must not be given; an account that does not add up
 )
 
-// examples is how many breaches are described.
-const examples = 25
+// examples is how many breaches of a kind are described.
+const examples = 8
 
 func (j *Judge) breach(b Breach, format string, args ...any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.Count[b]++
-	if len(j.Examples) < examples {
+	if j.Count[b]++; j.Count[b] <= examples {
 		j.Examples = append(j.Examples, string(b)+": "+fmt.Sprintf(format, args...))
 	}
 }
 
 // Right reports whether nothing is wrong.
 func (v *Verdict) Right() bool { return len(v.Count) == 0 }
+
+// String counts the breaches.
+func (v *Verdict) String() string {
+	return fmt.Sprintf("lost %d, doubled %d, stuck %d, changed %d, wrong %d",
+		v.Count[Lost], v.Count[Doubled], v.Count[Stuck], v.Count[Changed], v.Count[Wrong])
+}
 
 // catchUp reads what the log has got since.
 func (j *Judge) catchUp() error {
@@ -122,22 +128,13 @@ func (j *Judge) heard(e *entry, a *Ack) {
 		return
 	}
 	e.final = a
-	j.Ended[string(e.Op)+" "+cmpOr(a.State, a.Code, "done")]++
+	j.Ended[string(e.Op)+" "+cmp.Or(a.State, a.Code, "done")]++
 	j.proper(e, a)
 }
 
 // String returns what an answer said, in short.
 func (a *Ack) String() string {
 	return fmt.Sprintf("%d %s%s %s (%.8s)", a.Status, a.State, a.Code, a.ID, a.Hash)
-}
-
-func cmpOr(texts ...string) string {
-	for _, s := range texts {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 // refusals are the codes that each kind of request may be refused with in a run: for want of funds, because another

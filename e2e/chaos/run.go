@@ -40,21 +40,18 @@ type Summary struct {
 	Acks      int64
 	Payments  int
 	Slowest   time.Duration // start
-	Verified  bool
+	Verify    string        // what koban verify said: ok, FAILED, or "not asked"
 	Took      time.Duration
 	Verdict
 }
 
 // String returns the summary on one line.
 func (s *Summary) String() string {
-	books := "verify ok"
-	if !s.Verified {
-		books = "verify FAILED"
-	}
+	books := "verify " + s.Verify
 	return fmt.Sprintf("%d kills, %d of them between decision and last Confirm (%d placed there), %d more while starting; "+
-		"%d asks, %d acks, %d payments, %d answers repeated; lost %d, doubled %d, stuck %d, changed %d, wrong %d, %s; slowest start %s; %.1f s",
-		s.Kills, s.Between, s.Placed, s.Early, s.Asks, s.Acks, s.Payments, s.Checks, s.Count[Lost], s.Count[Doubled], s.Count[Stuck],
-		s.Count[Changed], s.Count[Wrong], books, s.Slowest.Round(time.Millisecond), s.Took.Seconds())
+		"%d asks, %d acks, %d payments, %d answers repeated; %s; %s; slowest start %s; %.1f s",
+		s.Kills, s.Between, s.Placed, s.Early, s.Asks, s.Acks, s.Payments, s.Checks, &s.Verdict, books,
+		s.Slowest.Round(time.Millisecond), s.Took.Seconds())
 }
 
 // run is a run under way.
@@ -267,7 +264,7 @@ func (r *run) check(ctx context.Context, p *Platform, all bool) error {
 	if err := r.judge.Check(ctx, all); err != nil {
 		return err
 	}
-	r.Say("checked %d requests after %d kills: %d breaches", len(r.judge.entries), r.sum.Kills, len(r.judge.Examples))
+	r.Say("checked %d requests after %d kills: %s", len(r.judge.entries), r.sum.Kills, &r.judge.Verdict)
 	return nil
 }
 
@@ -289,10 +286,13 @@ func (r *run) end(ctx context.Context, p *Platform) error {
 	for _, u := range left {
 		r.judge.breach(Stuck, "%s is WORK_IN_PROGRESS, decision %q", u.ID, u.Decision)
 	}
-	if r.Binary == "" {
+	if r.sum.Verify = "not asked"; r.Binary == "" {
 		return nil
 	}
-	r.sum.Verified, err = r.verify(ctx)
+	ok, err := r.verify(ctx)
+	if r.sum.Verify = "FAILED"; ok {
+		r.sum.Verify = "ok"
+	}
 	return err
 }
 
