@@ -78,10 +78,10 @@ type Footprint struct {
 // Time a run takes besides its duration: to make customers, to warm up, for the bound, to verify.
 const (
 	budget     = 46 * time.Second
-	overhead   = 8 * time.Second
+	overhead   = 9 * time.Second
 	warmUp     = time.Second
 	boundTime  = 1500 * time.Millisecond
-	longest    = 5 * time.Second
+	longest    = 4 * time.Second
 	shortest   = time.Second
 	callers    = 256
 	ledgerOnes = 2 // batches at once: one is decided while one is written

@@ -231,20 +231,28 @@ func (p *platform) rowBytes(ctx context.Context) (map[string]float64, error) {
 	return out, nil
 }
 
-// verify proves the chains, then that every yen and point is where the payments that were done must have left it.
+// verify judges the books as koban verify does, then asks whether every yen and point is where the payments that were
+// done must have left it.
 func (p *platform) verify(ctx context.Context, done int64) error {
 	if err := p.settle(ctx); err != nil {
 		return err
 	}
-	heads, err := p.app.Journal.Heads(ctx)
+	report, err := app.Verify(ctx, app.VerifyConfig{Data: p.at.dir, StoreURL: p.at.url})
 	if err != nil {
 		return err
 	}
-	for _, h := range heads {
-		if _, err := p.app.Journal.Verify(ctx, h.Book, nil); err != nil {
-			return err
+	for _, i := range report.Invariants {
+		if i.Violations > 0 {
+			return fmt.Errorf("%s is violated %d times: %v", i.ID, i.Violations, i.Examples)
 		}
 	}
+	if !report.OK {
+		return errors.New("koban verify finds the books wrong")
+	}
+	return p.count(ctx, done)
+}
+
+func (p *platform) count(ctx context.Context, done int64) error {
 	var cash, pts, payable int64
 	for _, x := range p.customers {
 		a, err := p.app.Balance.Account(ctx, tenant, x.Facet(tcc.BalanceAccount))
