@@ -109,6 +109,11 @@ func (t *town) ask(w *World, tenant id.Tenant, slot id.ID, cmd func(payment.Call
 
 // charge asks for a payment and, once it stands, for what may follow.
 func (t *town) charge(w *World, o order) {
+	t.ask(w, o.customer.tenant, id.Nil, t.start(w, o), func(r payment.Reply) { t.follow(w, r.Payment) })
+}
+
+// start returns the command of a charge: with a fresh id each time, as the service makes it.
+func (t *town) start(w *World, o order) func(payment.Caller) any {
 	var sources []payment.Source
 	if o.points > 0 {
 		sources = append(sources, payment.Source{Type: payment.FromPoints, Account: o.customer.id.Facet(tcc.PointsAccount), Amount: o.points})
@@ -116,32 +121,30 @@ func (t *town) charge(w *World, o order) {
 	if rest := o.amount - o.points; rest > 0 {
 		sources = append(sources, payment.Source{Type: payment.FromBalance, Account: o.customer.id.Facet(tcc.BalanceAccount), Amount: rest})
 	}
-	t.ask(w, o.customer.tenant, id.Nil, func(c payment.Caller) any {
+	return func(c payment.Caller) any {
 		return payment.Start{Caller: c, Payment: payment.Payment{Tenant: c.Key.Tenant, ID: w.fresh(id.SlotOf(c.Key.ID[:])),
 			Kind: payment.Charge, Capture: o.capture, Amount: money.Yen(o.amount), Customer: o.customer.id, Merchant: o.merchant.id,
 			Session: o.session, Sources: sources, ExpiresAt: w.now + w.mix.authorization}}
-	}, func(r payment.Reply) { t.follow(w, o, r.Payment) })
+	}
 }
 
 // follow is what callers do with a payment that stands.
-func (t *town) follow(w *World, o order, p *payment.Payment) {
+func (t *town) follow(w *World, p *payment.Payment) {
 	switch p.SettledStatus {
 	case payment.Authorized:
-		t.operate(w, o, p)
+		t.operate(w, p)
 	case payment.Captured:
-		t.refunds(w, o, p)
+		t.refunds(w, p)
 	}
 }
 
 // operate captures or voids an authorized payment, or both at once, or neither.
-func (t *town) operate(w *World, o order, p *payment.Payment) {
+func (t *town) operate(w *World, p *payment.Payment) {
 	do := func(cause payment.Cause) {
 		w.after(w.draw(10*clock.Second), func() {
-			t.ask(w, p.Tenant, p.ID, func(c payment.Caller) any {
-				return payment.Operate{Caller: c, Tenant: p.Tenant, Cause: cause, Operation: w.fresh(p.ID.Slot()), Payment: p.ID}
-			}, func(r payment.Reply) {
+			t.operation(w, p, cause, func(r payment.Reply) {
 				if r.Operation.Code == "" && r.Operation.Status == payment.Captured {
-					t.refunds(w, o, r.Payment)
+					t.refunds(w, r.Payment)
 				}
 			})
 		})
@@ -159,21 +162,31 @@ func (t *town) operate(w *World, o order, p *payment.Payment) {
 	}
 }
 
-// refunds gives some payments back: once in full, in parts, or in more parts at once than there is.
-func (t *town) refunds(w *World, o order, p *payment.Payment) {
-	amounts := [...][]int64{nil, nil, {0}, {o.amount/2 + 1}, {o.amount * 6 / 10, o.amount * 6 / 10, o.amount * 6 / 10}, {1, 0}}[w.rnd.IntN(6)]
+func (t *town) operation(w *World, p *payment.Payment, cause payment.Cause, then func(payment.Reply)) {
+	t.ask(w, p.Tenant, p.ID, func(c payment.Caller) any {
+		return payment.Operate{Caller: c, Tenant: p.Tenant, Cause: cause, Operation: w.fresh(p.ID.Slot()), Payment: p.ID}
+	}, then)
+}
+
+// refunds gives some payments back: in full, in parts, or in more parts at once than there is.
+func (t *town) refunds(w *World, p *payment.Payment) {
+	n := p.Amount.Minor
+	amounts := [...][]int64{nil, nil, {0}, {n/2 + 1}, {n * 6 / 10, n * 6 / 10, n * 6 / 10}, {1, 0}}[w.rnd.IntN(6)]
 	if len(amounts) > 2 {
 		w.seen("refunds_at_once")
 	}
-	for _, n := range amounts {
-		w.after(w.draw(clock.Second), func() {
-			t.ask(w, p.Tenant, p.ID, func(c payment.Caller) any {
-				r := payment.StartRefund{Caller: c, Tenant: p.Tenant, ID: w.fresh(p.ID.Slot()), Parent: p.ID}
-				if n > 0 {
-					r.Amount = money.Yen(n)
-				}
-				return r
-			}, func(payment.Reply) {})
-		})
+	for _, minor := range amounts {
+		w.after(w.draw(clock.Second), func() { t.refund(w, p, minor, func(payment.Reply) {}) })
 	}
+}
+
+// refund asks for an amount back; 0 is all that is left.
+func (t *town) refund(w *World, p *payment.Payment, minor int64, then func(payment.Reply)) {
+	t.ask(w, p.Tenant, p.ID, func(c payment.Caller) any {
+		r := payment.StartRefund{Caller: c, Tenant: p.Tenant, ID: w.fresh(p.ID.Slot()), Parent: p.ID}
+		if minor > 0 {
+			r.Amount = money.Yen(minor)
+		}
+		return r
+	}, then)
 }

@@ -19,7 +19,8 @@ import (
 type town struct {
 	customers []person
 	merchants []person
-	n         uint64
+	scanned   id.ID  // the session of a crash walk's story
+	n         uint64 // keys that callers have used
 }
 
 type person struct {
@@ -144,20 +145,12 @@ func (t *town) order(w *World) order {
 // scan opens a session, which the payment that follows may come too late for, or share with another.
 func (t *town) scan(w *World) {
 	o := t.order(w)
-	k, print := t.key(o.customer.tenant)
-	slot := id.SlotOf(k.ID[:])
-	session := w.fresh(slot)
-	cmd := &code.Scan{Tenant: k.Tenant, Key: k.ID, Fingerprint: print, ID: session, Customer: o.customer.id, Merchant: o.merchant.id,
-		Currency: money.JPY}
+	cmd := t.scanCommand(w, o)
 	if w.chance(200) {
 		cmd.Minor = o.amount
 	}
-	w.send("code", session, func(h *host, back reply) { h.submit(cmd, book.Done(back)) }, once(func(r any, err error) {
-		if s, ok := r.(code.Session); ok && err == nil {
-			o.session = s.ID
-		} else {
-			o.session = session // the caller believes in it all the same
-		}
+	o.session = cmd.ID // the caller believes in it even if nobody answers
+	w.send("code", cmd.ID, func(h *host, back reply) { h.submit(cmd, book.Done(back)) }, once(func(any, error) {
 		if w.chance(60) {
 			o.customer = t.customers[w.rnd.IntN(customersPerOne)*tenants+int(o.customer.tenant)-1]
 		}
@@ -165,6 +158,13 @@ func (t *town) scan(w *World) {
 			w.after(w.draw(5*clock.Second), func() { t.charge(w, o) })
 		}
 	}))
+}
+
+// scanCommand opens a session for an order under a fresh key.
+func (t *town) scanCommand(w *World, o order) *code.Scan {
+	k, print := t.key(o.customer.tenant)
+	return &code.Scan{Tenant: k.Tenant, Key: k.ID, Fingerprint: print, ID: w.fresh(id.SlotOf(k.ID[:])), Customer: o.customer.id,
+		Merchant: o.merchant.id, Currency: money.JPY}
 }
 
 // once hears the first answer only.
