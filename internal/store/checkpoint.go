@@ -50,6 +50,8 @@ type logState struct {
 }
 
 func (db *DB) checkpoint(ctx context.Context, pool *sql.DB, mode string) (s logState, err error) {
+	db.moving.Lock()
+	defer db.moving.Unlock()
 	err = pool.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&s.busy, &s.log, &s.backed)
 	if err != nil {
 		return s, fmt.Errorf("store: checkpoint: %w", err)

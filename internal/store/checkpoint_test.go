@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/koban-pay/koban/internal/clock"
@@ -109,6 +110,35 @@ func TestALongLogIsStartedOver(t *testing.T) {
 	if err != nil || state.log >= restartFrames {
 		t.Errorf("after a commit the log has %d pages (%v), want it started over", state.log, err)
 	}
+}
+
+func TestScrubBesideCheckpoints(t *testing.T) {
+	db := openLite(t, Config{CheckpointEvery: -1})
+	quit := make(chan struct{})
+	var passive sync.WaitGroup
+	passive.Go(func() {
+		for {
+			select {
+			case <-quit:
+				return
+			default:
+			}
+			if err := db.Checkpoint(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 20 {
+		fill(t, db, megabyte)
+		if err := db.Scrub(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if n := logSize(t, db); n != 0 {
+			t.Errorf("the log has %d bytes after it was cut", n)
+		}
+	}
+	close(quit)
+	passive.Wait()
 }
 
 func TestCheckpointsRunByThemselves(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/koban-pay/koban/internal/clock"
@@ -66,10 +67,11 @@ type DB struct {
 	engine   Engine
 	config   Config
 	clock    clock.Clock
-	write    *sql.DB // SQLite: one connection, so that writers queue here and not in the database; nil if read-only
-	read     *sql.DB // PostgreSQL: the same pool as write
-	sweep    *sql.DB // SQLite: one connection, for checkpoints beside commits
-	pin      *pinned // SQLite: the files that were opened
+	write    *sql.DB    // SQLite: one connection, so that writers queue here and not in the database; nil if read-only
+	read     *sql.DB    // PostgreSQL: the same pool as write
+	sweep    *sql.DB    // SQLite: one connection, for checkpoints beside commits
+	moving   sync.Mutex // SQLite: held by a checkpoint; a second one would be told to come back later
+	pin      *pinned    // SQLite: the files that were opened
 	maintain *maintainer
 }
 
