@@ -37,13 +37,13 @@ func (h *Handler) CreateSession(ctx context.Context, r *codev1.CreateSessionRequ
 	return h.session(ctx, call.Principal.Tenant, s)
 }
 
-// GetSession reads one session.
+// GetSession reads one session. What cannot be the id of one does not exist either.
 //
-// Errors: invalid_id (param id), session_not_found.
+// Errors: session_not_found.
 func (h *Handler) GetSession(ctx context.Context, r *codev1.GetSessionRequest) (*codev1.Session, error) {
 	x, err := h.ids.Decode(id.Session, r.GetId())
 	if err != nil {
-		return nil, fault.InvalidID.New("%v", err).WithParam("id")
+		return nil, fault.SessionNotFound.New("")
 	}
 	who := rpc.From(ctx).Principal
 	s, err := h.service.Session(ctx, who.Tenant, x)
