@@ -71,7 +71,7 @@ func early(log book.Log) *hasty {
 			<-clock.NewSystem().After(late)
 			for waits := true; waits; { // what came meanwhile goes with it
 				if _, err := h.Log.Write(context.Background(), w); err != nil {
-					panic(err)
+					return // the journal is closed; what is not in it yet is lost, too
 				}
 				select {
 				case w = <-h.taken:
