@@ -88,7 +88,8 @@ func (r *run) attempt(i int, st payment.Step) {
 			r.gathered()
 		}
 	}
-	if !br.allows(w.clock()) {
+	leave, ok := br.allow(w.clock(), a.Attempts == 1)
+	if !ok {
 		w.after(0, func() { hear(tcc.Receipt{}, fault.CircuitOpen.New("")) })
 		return
 	}
@@ -96,7 +97,8 @@ func (r *run) attempt(i int, st payment.Step) {
 		if heard || r.p.dead {
 			return
 		}
-		opened, closed := br.record(w.clock(), answer(a, rc, err, 0).Outcome == tcc.Unknown)
+		known := tcc.OutcomeOf(err) != tcc.Unknown || fault.KindOf(err) == fault.Conflict
+		opened, closed := br.record(w.clock(), leave, known)
 		if opened {
 			w.seen("breaker_opened")
 		}
@@ -154,7 +156,7 @@ func (r *run) gathered() {
 // retry is recovery layer 1, until its time is over.
 func (r *run) retry(unsure []payment.Answer) {
 	w := r.p.w
-	if w.mix.noWorker || w.clock()+r.backoff > r.deadline {
+	if w.mix.noWorker || shut(unsure) || w.clock()+r.backoff > r.deadline {
 		r.report(unsure, 0, func() { r.giveBack(unsure) })
 		return
 	}
@@ -163,21 +165,41 @@ func (r *run) retry(unsure []payment.Answer) {
 	w.after(pause, r.step)
 }
 
+// shut reports whether breakers kept all of the calls back: there is nothing to try again soon.
+func shut(unsure []payment.Answer) bool {
+	for _, a := range unsure {
+		if a.Code != fault.CircuitOpen {
+			return false
+		}
+	}
+	return true
+}
+
 // giveBack hands the payment to the queue: recovery layer 2.
 func (r *run) giveBack(unsure []payment.Answer) {
-	if !owes(payment.Owed(r.pay), unsure) { // decided otherwise meanwhile: what is owed now has not been tried
-		pay := r.pay
-		r.end(false)
-		r.p.drive(pay)
+	p, pay := r.p, r.pay
+	r.end(false)
+	if !owes(payment.Owed(pay), unsure) { // decided otherwise meanwhile: what is owed now has not been tried
+		p.drive(pay)
 		return
 	}
-	who := r.pay.Parts[unsure[0].Number-1].Participant
-	r.p.waiting[r.key] = who
-	r.p.probe(who)
-	r.end(false)
-	if h := r.p.home(r.key); h != nil && !r.p.w.mix.noQueue {
-		h.submit(payment.Defer{Tenant: r.key.Tenant, ID: r.key.ID, Code: unsure[0].Code, Jitter: uint32(r.p.w.rnd.IntN(1000))},
-			func(any, error) {})
+	if p.w.mix.noQueue {
+		return
+	}
+	who := pay.Parts[unsure[0].Number-1].Participant
+	p.waiting[r.key] = who
+	p.probe(who)
+	h := p.home(r.key)
+	switch {
+	case unsure[0].Code == fault.CircuitOpen && !p.breakers[who].open: // it has closed meanwhile
+		p.drive(pay)
+	case h != nil:
+		h.submit(payment.Defer{Tenant: r.key.Tenant, ID: r.key.ID, Code: unsure[0].Code, Jitter: uint32(p.w.rnd.IntN(1000))},
+			func(reply any, err error) {
+				if rep, ok := reply.(payment.Reply); ok && err == nil && rep.Payment.Decision != pay.Decision {
+					p.drive(rep.Payment)
+				}
+			})
 	}
 }
 
