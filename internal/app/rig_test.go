@@ -14,6 +14,7 @@ import (
 	"github.com/koban-pay/koban/internal/rpc"
 	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/internal/store/storetest"
+	"github.com/koban-pay/koban/points"
 )
 
 // rig is a platform in a test: its place, and the process that runs on it.
@@ -158,4 +159,9 @@ func (r *rig) tamper(name, statement string, args ...any) {
 	if err = errors.Join(err, db.Close()); err != nil || n == 0 {
 		r.t.Fatalf("tamper: %d rows, %v", n, err)
 	}
+}
+
+// ownPoints returns an account of the platform's own in the points service.
+func ownPoints(r *rig) id.ID {
+	return points.OwnAccount(points.Suspense, 0, r.app.constants.volumes)
 }

@@ -1,0 +1,375 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/koban-pay/koban/fault"
+	balancev1 "github.com/koban-pay/koban/gen/koban/balance/v1"
+	feedv1 "github.com/koban-pay/koban/gen/koban/feed/v1"
+	platformv1 "github.com/koban-pay/koban/gen/koban/platform/v1"
+	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/rpc"
+	"github.com/koban-pay/koban/internal/store"
+	"github.com/koban-pay/koban/money"
+)
+
+func TestDemoCompanyIsFoundAgain(t *testing.T) {
+	eachStore(t, func(t *testing.T, r *rig) {
+		made := r.app.Card
+		if len(made.Customers) != 20 || len(made.Merchants) != 5 || made.Customers[7].Balance.Value != 100_000 || made.Customers[7].Points.Value != 5_000 {
+			t.Fatalf("the demo company: %+v", made)
+		}
+		for _, m := range made.Merchants {
+			code, shop, err := r.app.Code.Read(t.Context(), demoTenant, m.Payload)
+			if err != nil || code.Profile != "jpqr" || shop.Name != m.Name {
+				t.Errorf("the code of %s: %v", m.Name, err)
+			}
+		}
+		r.pay("one", 1200, 200)
+		blocks := r.app.Journal.Stats().Blocks
+		r.stop()
+		r.start()
+		found := r.app.Card
+		found.Customers[0].Balance.Value += 1000
+		found.Customers[0].Points.Value += 200
+		if diff := cmp.Diff(made, found); diff != "" {
+			t.Errorf("after a restart (-before +after):\n%s", diff)
+		}
+		if n := r.app.Journal.Stats().Blocks; n >= blocks {
+			t.Errorf("a restart wrote %d blocks, the first start %d: it made the company again", n, blocks)
+		}
+	})
+}
+
+func TestCardStandsWhileThePlatformRuns(t *testing.T) {
+	r := newRig(t, "")
+	info, err := os.Stat(cardPath(r.app.Data))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("platform.json: %v %v", info, err)
+	}
+	card, err := ReadCard(r.config.Data)
+	if err != nil || card.PID != os.Getpid() || card.Store != "sqlite" || card.Data != r.app.Data {
+		t.Errorf("platform.json: %+v %v", card, err)
+	}
+	r.stop()
+	if _, err := ReadCard(r.config.Data); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the stop: %v", err)
+	}
+}
+
+func TestPlatformWithoutCompanyHasKeys(t *testing.T) {
+	a, err := Start(t.Context(), Config{Data: t.TempDir(), Tenant: "none", Volumes: 1, MinFree: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close(t.Context())
+	if p, err := a.keys.Authenticate(a.Card.Keys.Operator); err != nil || p.Role != rpc.Operator {
+		t.Errorf("the operator's key: %+v %v", p, err)
+	}
+	if len(a.Card.Customers)+len(a.Card.Merchants) != 0 || a.Card.Keys.Merchant != "" {
+		t.Errorf("nobody was to be made: %+v", a.Card)
+	}
+}
+
+func TestSecondProcessIsHeldOff(t *testing.T) {
+	eachStore(t, func(t *testing.T, r *rig) {
+		second := r.config
+		if second.StoreURL != "" {
+			second.Data = t.TempDir() // another machine
+		}
+		var held *store.HeldError
+		if _, err := Start(t.Context(), second); !errors.As(err, &held) {
+			t.Fatalf("a second process: %v", err)
+		}
+		second.Standby = true
+		took := make(chan *App)
+		go func() {
+			a, err := Start(t.Context(), second)
+			if err != nil {
+				t.Errorf("standby: %v", err)
+			}
+			took <- a
+		}()
+		p := r.pay("one", 1200, 200)
+		r.stop()
+		r.app = <-took
+		defer r.app.Close(t.Context())
+		if again := r.pay("one", 1200, 200); again.Id != p.Id {
+			t.Errorf("the process that took over made another payment of the same request")
+		}
+	})
+}
+
+// TestReplacedProcessEnds: a process whose lock is gone, without its knowing, must not go on once another writes.
+func TestReplacedProcessEnds(t *testing.T) {
+	told := make(chan error, 1)
+	eachStore(t, func(t *testing.T, r *rig) {
+		if r.config.StoreURL == "" {
+			return // the lock of a folder cannot be taken away
+		}
+		r.app.Fatal = func(err error) { told <- err }
+		r.tamper("", `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database =
+			(SELECT oid FROM pg_database WHERE datname = current_database())`)
+		second := r.config
+		second.Data, second.Standby = t.TempDir(), true
+		a, err := Start(t.Context(), second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close(t.Context())
+		if _, err := r.try("late", 0, 1200, 200); err == nil {
+			t.Error("the process that was replaced has answered")
+		}
+		var held *store.HeldError
+		select {
+		case err := <-told:
+			if !errors.As(err, &held) {
+				t.Errorf("it ends because of %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("the process that was replaced goes on")
+		}
+		if r.app.Ready(t.Context()) == nil {
+			t.Error("the process that was replaced is ready")
+		}
+	})
+}
+
+func TestCustomerIsMadeOnce(t *testing.T) {
+	eachStore(t, func(t *testing.T, r *rig) {
+		q := &platformv1.CreateCustomerRequest{Balance: yen(700), Points: &typev1.Money{Currency: "PT", Value: 30}}
+		ctx := r.as(rpc.Operator, "new")
+		// The process dies after the first step.
+		half, _, err := r.app.handlers.platform.openBalance(ctx, money.Yen(700))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := r.app.handlers.platform.CreateCustomer(ctx, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first.Id != r.app.IDs.Encode("cus", half) || first.Balance.Posted != 700 || first.Points.Available != 30 {
+			t.Errorf("the second try: %v", first)
+		}
+		if _, err := r.app.handlers.accounts.CreditAccount(r.as(rpc.Operator, "more"), &balancev1.CreditAccountRequest{Id: first.Balance.Id, Amount: yen(5)}); err != nil {
+			t.Fatal(err)
+		}
+		r.stop()
+		r.start()
+		again, err := r.app.handlers.platform.CreateCustomer(r.as(rpc.Operator, "new"), q)
+		if diff := cmp.Diff(first, again, protocmp.Transform()); diff != "" || err != nil {
+			t.Errorf("sent again, the answer differs: %v\n%s", err, diff)
+		}
+		r.right(nil)
+	})
+}
+
+func TestMerchantIsMadeOnce(t *testing.T) {
+	r := newRig(t, "")
+	first, err := r.app.handlers.platform.CreateMerchant(r.as(rpc.Operator, "shop"), &platformv1.CreateMerchantRequest{Name: "蕎麦処 Soba"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := r.app.handlers.platform.CreateMerchant(r.as(rpc.Operator, "shop"), &platformv1.CreateMerchantRequest{Name: "蕎麦処 Soba"})
+	if diff := cmp.Diff(first, again, protocmp.Transform()); diff != "" || err != nil {
+		t.Errorf("sent again, the answer differs: %v\n%s", err, diff)
+	}
+	if p, err := r.app.keys.Authenticate(first.Key); err != nil || r.app.IDs.Encode("mer", p.Merchant) != first.Id {
+		t.Errorf("the shop's key: %+v %v", p, err)
+	}
+}
+
+func TestAccountsAreSeenByWhoMay(t *testing.T) {
+	r := newRig(t, "")
+	card := r.app.Card
+	own := r.app.IDs.Encode("acc", ownPoints(r))
+	for _, tc := range []struct {
+		role    rpc.Role
+		account string
+		want    fault.Code
+	}{
+		{rpc.Operator, card.Customers[0].Balance.Account, ""},
+		{rpc.Operator, card.Customers[0].Points.Account, ""},
+		{rpc.Operator, card.Merchants[0].Account, ""},
+		{rpc.Operator, own, ""},
+		{rpc.CustomerApp, card.Customers[0].Balance.Account, ""},
+		{rpc.CustomerApp, card.Customers[0].Points.Account, ""},
+		{rpc.CustomerApp, card.Merchants[0].Account, fault.AccountNotFound},
+		{rpc.CustomerApp, own, fault.AccountNotFound},
+		{rpc.Operator, card.Customers[0].ID, fault.AccountNotFound},
+		{rpc.Operator, "acc_nonsense", fault.AccountNotFound},
+	} {
+		a, err := r.app.handlers.accounts.GetAccount(r.as(tc.role, "x"), &balancev1.GetAccountRequest{Id: tc.account})
+		if fault.KindOf(err) != tc.want.Kind() && (err != nil || tc.want != "") || err == nil && a.Id != tc.account {
+			t.Errorf("%v reads %s: %v, %v; expected %q", tc.role, tc.account, a, err, tc.want)
+		}
+	}
+}
+
+func TestFeedsTellWhatHappened(t *testing.T) {
+	r := newRig(t, "")
+	p := r.pay("one", 1200, 200)
+	for service, want := range map[string][]string{
+		"payment": {"payment.accepted", "payment.captured"},
+		"balance": {"account.opened"},
+		"points":  {"points.granted", "points.opened"},
+		"code":    nil,
+	} {
+		limit := int64(1000)
+		out, err := r.app.handlers.feeds.ReadFeed(r.as(rpc.Operator, "x"), &feedv1.ReadFeedRequest{Service: service, Limit: &limit})
+		if err != nil {
+			t.Fatalf("%s: %v", service, err)
+		}
+		var types []string
+		for i, e := range out.Events {
+			types = append(types, e.Type)
+			if e.N != int64(i+1) || e.Data == nil || service == "payment" && e.GetPayment() != p.Id {
+				t.Errorf("%s, event %d: %v", service, i, e)
+			}
+		}
+		slices.Sort(types)
+		if types = slices.Compact(types); !slices.Equal(types, want) {
+			t.Errorf("%s told %q, expected %q", service, types, want)
+		}
+	}
+	_, err := r.app.handlers.feeds.ReadFeed(r.as(rpc.Operator, "x"), &feedv1.ReadFeedRequest{Service: "nothing"})
+	if !fault.HasCode(err, fault.RouteNotFound) {
+		t.Errorf("the feed of nothing: %v", err)
+	}
+}
+
+func TestDoorAnswers(t *testing.T) {
+	a, err := Start(t.Context(), Config{Data: t.TempDir(), Listen: "127.0.0.1:0", Volumes: 1, MinFree: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/openapi.yaml": 200, "/v1/payments": 401} {
+		resp, err := http.Get(a.Card.Address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != want {
+			t.Errorf("%s: %d, expected %d", path, resp.StatusCode, want)
+		}
+	}
+	if err := a.Close(t.Context()); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if _, err := http.Get(a.Card.Address + "/healthz"); err == nil {
+		t.Error("the door is open after the stop")
+	}
+}
+
+func TestFiguresAreGathered(t *testing.T) {
+	r := newRig(t, "")
+	r.pay("one", 1200, 200)
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(figures{r.app})
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range families {
+		names = append(names, f.GetName())
+	}
+	for _, want := range []string{"koban_journal_commits_total", "koban_journal_blocks_total", "koban_journal_events_total",
+		"koban_book_state_lag_blocks", "koban_payments_settled_total", "koban_participant_breaker"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%s is missing among %v", want, names)
+		}
+	}
+}
+
+func TestStartRefuses(t *testing.T) {
+	good := func(t *testing.T) Config { return Config{Data: t.TempDir(), Volumes: 1, MinFree: 1} }
+	for name, tc := range map[string]struct {
+		edit func(t *testing.T, c *Config)
+		says string
+	}{
+		"open folder": {func(t *testing.T, c *Config) { chmod(t, c.Data, 0o777) }, "chmod 700"},
+		"a file":      {func(t *testing.T, c *Config) { c.Data = filepath.Join(c.Data, "x"); write(t, c.Data) }, "data folder"},
+		"full disk":   {func(_ *testing.T, c *Config) { c.MinFree = 1 << 60 }, "make room"},
+		"clock":       {func(_ *testing.T, c *Config) { c.Clock = clock.NewManual(wellKnown - 1) }, "clock"},
+		"volumes":     {func(_ *testing.T, c *Config) { c.Volumes = 100 }, "expected 1 to 64"},
+		"tenant":      {func(_ *testing.T, c *Config) { c.Tenant = "other" }, "expected demo or none"},
+		"address":     {func(_ *testing.T, c *Config) { c.Listen = "256.0.0.1:1" }, "--listen"},
+		"store":       {func(_ *testing.T, c *Config) { c.StoreURL = "postgres://nobody@127.0.0.1:1/x?connect_timeout=1" }, "PostgreSQL"},
+		"read by all": {func(t *testing.T, c *Config) {
+			write(t, filepath.Join(c.Data, journalFile))
+			chmod(t, filepath.Join(c.Data, journalFile), 0o644)
+		}, "chmod 600"},
+		"other volumes": {func(t *testing.T, c *Config) { once(t, *c); c.Volumes = 3 }, "which is for good"},
+		"secret":        {func(t *testing.T, c *Config) { once(t, *c); shorten(t, *c) }, "secret"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := good(t)
+			tc.edit(t, &c)
+			a, err := Start(t.Context(), c)
+			if err == nil {
+				_ = a.Close(t.Context())
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("it says %v; expected %q", err, tc.says)
+			}
+		})
+	}
+}
+
+func chmod(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// once starts a platform and stops it.
+func once(t *testing.T, c Config) {
+	t.Helper()
+	a, err := Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shorten damages the platform's secret.
+func shorten(t *testing.T, c Config) {
+	r := &rig{t: t, config: c, app: &App{Config: c}}
+	r.tamper("", `UPDATE platform SET value = $1 WHERE name = 'platform.secret'`, []byte("short"))
+}
+
+func TestKeysOfPurposesDiffer(t *testing.T) {
+	c := constants{secret: make([]byte, secretBytes)}
+	seen := map[string]string{}
+	for _, purpose := range []string{"ids", "door", "checkpoint", "demo/customer-1", "demo-body/customer-1"} {
+		key := string(c.derive(purpose, 16))
+		if other, ok := seen[key]; ok {
+			t.Errorf("%s and %s share a key", purpose, other)
+		}
+		seen[key] = purpose
+	}
+}
