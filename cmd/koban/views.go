@@ -26,14 +26,14 @@ type payment struct {
 	Refunded   amount     `json:"refunded"`
 	Customer   string     `json:"customer"`
 	Merchant   string     `json:"merchant"`
-	Session    string     `json:"session"`
-	Reference  string     `json:"reference"`
-	Parent     string     `json:"parent"`
+	Session    string     `json:"session,omitempty"`
+	Reference  string     `json:"reference,omitempty"`
+	Parent     string     `json:"parent,omitempty"`
 	Sources    []source   `json:"sources"`
 	Failure    *failure   `json:"failure"`
 	CreatedAt  time.Time  `json:"created_at"`
 	UpdatedAt  time.Time  `json:"updated_at"`
-	ExpiresAt  *time.Time `json:"expires_at"`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
 	NextCursor string     `json:"-"`
 }
 
