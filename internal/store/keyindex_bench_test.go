@@ -21,13 +21,16 @@ import (
 //
 //	go test ./internal/store -run '^$' -bench KeyIndex -benchtime 300x -timeout 30m
 //
+// Besides the rate it reports how much of the log one key costs, which does not depend on what else the machine does.
+//
 // The layouts: random keys in one table; random keys in segments of 1 M, one a day, with a filter each; and ids that
 // begin with their time. One operation is a transaction of 1,000 keys.
 func BenchmarkKeyIndex(b *testing.B) {
 	for _, engine := range []string{"sqlite", "postgres"} {
 		for _, layout := range []string{"one-table", "by-day", "time-ordered"} {
 			b.Run(engine+"/"+layout, func(b *testing.B) {
-				x := &keyIndex{db: openIndex(b, engine), layout: layout}
+				x := &keyIndex{layout: layout}
+				x.open(b, engine)
 				for _, size := range []int{1_000_000, 10_000_000} {
 					x.fill(b, size)
 					b.Run(fmt.Sprintf("insert/%dM", size/1_000_000), x.benchInsert)
@@ -46,15 +49,17 @@ const (
 
 type keyIndex struct {
 	db      *store.DB
+	path    string // SQLite
+	url     string // PostgreSQL
 	layout  string
 	size    int
 	made    uint64 // keys that the benchmark itself put in
 	filters []*store.Filter
 }
 
-func openIndex(b *testing.B, engine string) *store.DB {
+func (x *keyIndex) open(b *testing.B, engine string) {
 	b.Helper()
-	conf := store.Config{Path: filepath.Join(b.TempDir(), "keys.db"), Durability: store.Relaxed}
+	conf := store.Config{Path: filepath.Join(b.TempDir(), "keys.db"), Durability: store.Relaxed, CheckpointEvery: -1}
 	if engine == "postgres" {
 		c, err := storetest.Start(os.TempDir(), "shared_buffers=512MB", "max_wal_size=4GB")
 		if err != nil {
@@ -63,10 +68,9 @@ func openIndex(b *testing.B, engine string) *store.DB {
 		b.Cleanup(c.Stop)
 		conf = store.Config{URL: c.URL, Schema: "keys", Durability: store.Relaxed}
 	}
-	db := storetest.Open(b, conf)
-	run(b, db, `CREATE TABLE keys (tenant BIGINT NOT NULL, day BIGINT NOT NULL, id BYTEA NOT NULL, target BYTEA NOT NULL,
+	x.db, x.path, x.url = storetest.Open(b, conf), conf.Path, conf.URL
+	run(b, x.db, `CREATE TABLE keys (tenant BIGINT NOT NULL, day BIGINT NOT NULL, id BYTEA NOT NULL, target BYTEA NOT NULL,
 		fingerprint BYTEA NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (tenant, day, id))`)
-	return db
 }
 
 func run(b *testing.B, db *store.DB, text string, args ...any) {
@@ -131,14 +135,38 @@ func (x *keyIndex) fill(b *testing.B, size int) {
 	// Without figures PostgreSQL takes (tenant, day) for rare, and reads a whole day instead of looking up a hundred ids.
 	// In production autovacuum sees to it.
 	run(b, x.db, "ANALYZE keys")
-	// What filling left to be written must not be written while something else is measured.
+	x.settle(b)
+}
+
+// settle writes out what is still to be written, so that it is not written while something else is measured.
+func (x *keyIndex) settle(b *testing.B) {
+	b.Helper()
 	if err := x.db.Scrub(bg); err != nil {
 		b.Fatal(err)
 	}
 	if x.db.Engine() == store.Postgres {
-		run(b, x.db, "CHECKPOINT")
+		exec(b, x.url, "CHECKPOINT")
 	}
 	unix.Sync()
+}
+
+// logged returns how many bytes of log were written so far.
+func (x *keyIndex) logged(b *testing.B) (n int64) {
+	b.Helper()
+	if x.db.Engine() == store.SQLite {
+		info, err := os.Stat(x.path + "-wal")
+		if err != nil {
+			b.Fatal(err)
+		}
+		return info.Size()
+	}
+	err := x.db.Read(bg, func(tx *sql.Tx) error {
+		return tx.QueryRow("SELECT CAST(pg_current_wal_lsn() - '0/0' AS BIGINT)").Scan(&n)
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
 }
 
 func (x *keyIndex) benchInsert(b *testing.B) {
@@ -151,6 +179,7 @@ func (x *keyIndex) benchInsert(b *testing.B) {
 		text += fmt.Sprintf("($%d, $%d, $%d, $%d, $%d, $%d)", 6*i+1, 6*i+2, 6*i+3, 6*i+4, 6*i+5, 6*i+6)
 	}
 	day, blank := int64(x.day(x.size-1)), make([]byte, 16)
+	before := x.logged(b)
 	b.ResetTimer()
 	for b.Loop() {
 		err := x.db.Write(bg, func(tx *sql.Tx) error {
@@ -171,6 +200,8 @@ func (x *keyIndex) benchInsert(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N*keysPerTx)/b.Elapsed().Seconds(), "keys/s")
+	b.ReportMetric(float64(x.logged(b)-before)/float64(b.N*keysPerTx), "log-bytes/key")
+	x.settle(b)
 }
 
 // benchNew asks whether keys that are not stored are new. Ids that begin with their time need no question: the book

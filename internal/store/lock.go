@@ -124,7 +124,11 @@ func LockStore(ctx context.Context, url, name string, wait bool) (*Lock, error) 
 	if !got {
 		return nil, errors.Join(&HeldError{"the store", holderOf(ctx, conn, key)}, quit())
 	}
-	return &Lock{quit}, nil
+	return &Lock{func() error {
+		// The server would find out by itself that the session has ended, but only some time after we have.
+		_, err := conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1, $2)", lockClass, key)
+		return errors.Join(err, quit())
+	}}, nil
 }
 
 // lockClass keeps our advisory locks apart from other programs' in the same database: "kobn".
