@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -26,6 +28,7 @@ type Config struct {
 	Dir         string        // where the temporary folder is made; "" means the system's place
 	Concurrency []int         // how many callers at once, one run for each
 	Duration    time.Duration // of each run, without its warm-up
+	Customers   int           // of a platform; 10,000
 	Hot         bool          // one merchant takes half of all payments; of the ledger, one account
 
 	CPUProfile string // a file for the CPU profile of what is measured in the last run; "" for none
@@ -77,14 +80,15 @@ type Footprint struct {
 
 // Time a run takes besides its duration: to make customers, to warm up, for the bound, to verify.
 const (
-	budget     = 46 * time.Second
-	overhead   = 9 * time.Second
-	warmUp     = time.Second
-	boundTime  = 1500 * time.Millisecond
-	longest    = 4 * time.Second
-	shortest   = time.Second
-	callers    = 256
-	ledgerOnes = 2 // batches at once: one is decided while one is written
+	budget        = 46 * time.Second
+	overhead      = 9 * time.Second
+	warmUp        = time.Second
+	boundTime     = 1500 * time.Millisecond
+	longest       = 4 * time.Second
+	shortest      = time.Second
+	callers       = 256
+	manyCustomers = 10_000
+	ledgerOnes    = 2 // batches at once: one is decided while one is written
 )
 
 // Measure does all runs. A run that finds the books wrong is reported, not returned as an error.
@@ -94,6 +98,7 @@ func Measure(ctx context.Context, c Config) (*Report, error) {
 	if len(c.Modes) == 0 {
 		c.Modes = []Mode{InProcess, REST, Ledger}
 	}
+	c.Customers = cmp.Or(c.Customers, manyCustomers)
 	dir, err := os.MkdirTemp(c.Dir, "koban-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
@@ -146,7 +151,7 @@ func (b *bench) all(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer place.remove()
+	defer func() { err = errors.Join(err, place.remove()) }()
 	open, levels := b.openPlatform, b.Concurrency
 	if b.mode == Ledger {
 		open = b.openLedger

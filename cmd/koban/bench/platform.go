@@ -27,7 +27,6 @@ import (
 
 // What a platform under test holds, and what every payment takes.
 const (
-	customers   = 10_000
 	merchants   = 100
 	opening     = 1_000_000_000 // yen, and points, of each customer
 	fromBalance = 1000
@@ -47,12 +46,12 @@ type platform struct {
 }
 
 func (b *bench) openPlatform(ctx context.Context, at *place) (subject, error) {
-	b.tell("starting a platform with "+thousands(2*customers+merchants)+" accounts", "")
+	b.tell("starting a platform with "+thousands(int64(2*b.Customers)+merchants)+" accounts", "")
 	a, err := app.Start(ctx, app.Config{Data: at.dir, StoreURL: at.url, Tenant: "demo", Listen: "127.0.0.1:0"})
 	if err != nil {
 		return nil, err
 	}
-	p := &platform{bench: b, at: at, app: a, customers: make([]id.ID, customers), merchants: make([]id.ID, merchants)}
+	p := &platform{bench: b, at: at, app: a, customers: make([]id.ID, b.Customers), merchants: make([]id.ID, merchants)}
 	if err := p.populate(ctx); err != nil {
 		return nil, errors.Join(err, a.Close(ctx))
 	}
@@ -68,7 +67,7 @@ func (p *platform) populate(ctx context.Context) error {
 	var all sync.WaitGroup
 	for range makers {
 		all.Go(func() {
-			for i := int(next.Add(1)) - 1; i < customers+merchants; i = int(next.Add(1)) - 1 {
+			for i := int(next.Add(1)) - 1; i < len(p.customers)+merchants; i = int(next.Add(1)) - 1 {
 				var err error
 				if i < merchants {
 					p.merchants[i], err = p.owner(ctx, balance.Payable, 0)
@@ -117,9 +116,9 @@ func randomKey() (k [16]byte) {
 // pick draws who pays whom.
 func (p *platform) pick(r *mrand.Rand) (customer, merchant int) {
 	if p.Hot && r.IntN(2) == 0 {
-		return r.IntN(customers), 0
+		return r.IntN(len(p.customers)), 0
 	}
-	return r.IntN(customers), r.IntN(merchants)
+	return r.IntN(len(p.customers)), r.IntN(merchants)
 }
 
 func (p *platform) caller(n int) (func(context.Context) (int64, error), error) {
@@ -254,6 +253,7 @@ func (p *platform) verify(ctx context.Context, done int64) error {
 
 func (p *platform) count(ctx context.Context, done int64) error {
 	var cash, pts, payable int64
+	given := int64(len(p.customers)) * opening
 	for _, x := range p.customers {
 		a, err := p.app.Balance.Account(ctx, tenant, x.Facet(tcc.BalanceAccount))
 		if err != nil {
@@ -276,8 +276,8 @@ func (p *platform) count(ctx context.Context, done int64) error {
 		what      string
 		have, due int64
 	}{
-		{"yen of the customers", cash, customers*opening - done*fromBalance},
-		{"points of the customers", pts, customers*opening - done*fromPoints},
+		{"yen of the customers", cash, given - done*fromBalance},
+		{"points of the customers", pts, given - done*fromPoints},
 		{"yen of the merchants", payable, done * (fromBalance + fromPoints)},
 	} {
 		if c.have != c.due {
