@@ -21,7 +21,7 @@ func TestB1_SameJournalSameState(t *testing.T) {
 	r := newRig(t)
 	p := r.start(1)
 	p.busyDay()
-	if err := p.saver.Sync(background); err != nil {
+	if err := p.sync(); err != nil {
 		t.Fatal(err)
 	}
 	p.close()
@@ -80,7 +80,7 @@ func tellsEarly(t *testing.T, submit func(p *proc, cmd any, done Done)) int64 {
 	p.must(old)
 	other := old
 	other.Amount = 2
-	g := newGate()
+	g := newGate(t)
 	p.log.tap(g.pass, nil)
 	var told atomic.Int64
 	var all sync.WaitGroup
@@ -119,7 +119,7 @@ func TestB2_WhatWasToldIsThere(t *testing.T) {
 	a, b := p.account(100), p.account(0)
 	p.must(toyMove{ID: p.id(), From: a, To: b, Amount: 30})
 	lost := make(chan error, 1)
-	g := newGate()
+	g := newGate(t)
 	p.log.tap(g.pass, nil)
 	p.books[0].Go(background, toyMove{ID: p.id(), From: a, To: b, Amount: 50}, func(_ any, err error) { lost <- err })
 	receive(t, "the block is being written", g.came)
@@ -212,7 +212,7 @@ func TestB3_LostCompareSparesTheNeighbours(t *testing.T) {
 		if _, err := other.open(0, newToy()); err != nil {
 			t.Fatal(err)
 		}
-		g := newGate()
+		g := newGate(t)
 		p.log.tap(g.pass, nil)
 		first, second := make(chan error, 1), make(chan error, 1)
 		p.books[1].Go(background, toyOpen{toyKey(r.id()), 1}, func(any, error) {})
@@ -269,7 +269,7 @@ func TestB4_ReadsBehindAnAppendAreChecked(t *testing.T) {
 	r.shared = true
 	old := r.start(1)
 	a := old.account(100)
-	g := newGate()
+	g := newGate(t)
 	old.log.tap(nil, g.pass)
 	first := make(chan error, 1)
 	old.books[0].Go(background, toyOpen{toyKey(r.id()), 1}, func(_ any, err error) { first <- err })
@@ -299,7 +299,7 @@ func TestB4_ReadsGoWithTheirBlock(t *testing.T) {
 	r.shared = true
 	p := r.start(2)
 	a := p.account(100)
-	g := newGate()
+	g := newGate(t)
 	p.log.tap(g.pass, nil)
 	p.books[1].Go(background, toyOpen{toyKey(r.id()), 1}, func(any, error) {})
 	receive(t, "another book's block is being written", g.came)
@@ -355,20 +355,30 @@ func TestB5_CallersShareCommits(t *testing.T) {
 	if n := p.log.writes.Load() - before; n != 5 {
 		t.Errorf("5 commands one after another took %d commits", n)
 	}
-	g := newGate()
+	g := newGate(t)
 	p.log.tap(g.pass, nil)
 	before = p.log.writes.Load()
 	var all sync.WaitGroup
-	for i := range callers {
-		all.Add(1)
-		p.books[0].Go(background, toyOpen{toyKey(p.id()), 1}, func(any, error) { all.Done() })
-		if i == 0 {
-			receive(t, "the first caller's block is being written", g.came)
-		}
+	p.books[0].Go(background, toyOpen{toyKey(p.id()), 1}, func(any, error) {})
+	receive(t, "the first caller's block is being written", g.came)
+	errs := make(chan error, callers)
+	for range callers - 1 {
+		all.Go(func() { _, err := p.do(toyOpen{toyKey(p.id()), 1}); errs <- err })
 	}
+	eventually(t, "all others have decided", func() bool {
+		p.books[0].mu.Lock()
+		defer p.books[0].mu.Unlock()
+		return len(p.books[0].core.open.answers) == callers-1
+	})
 	p.log.tap(nil, nil)
 	g.let <- struct{}{}
 	all.Wait()
+	close(errs)
+	for err := range errs {
+		if err != nil {
+			t.Error(err)
+		}
+	}
 	if n := p.log.writes.Load() - before; n != 2 {
 		t.Errorf("%d callers took %d commits", callers, n)
 	}
@@ -439,7 +449,7 @@ func TestB6_DuplicatesGetTheSameReply(t *testing.T) {
 // forget drops all rows of the first book, once they are saved.
 func (p *proc) forget() {
 	p.t.Helper()
-	if err := p.saver.Sync(background); err != nil {
+	if err := p.sync(); err != nil {
 		p.t.Fatal(err)
 	}
 	p.books[0].mu.Lock()
@@ -478,7 +488,7 @@ func TestB6_ConcurrentDuplicatesTakeEffectOnce(t *testing.T) {
 // A block has a limit: whoever finds it full waits for the next one, and hears a definite no if he cannot.
 func TestFullBlockMakesCallersWait(t *testing.T) {
 	p := newRig(t).start(1)
-	g := newGate()
+	g := newGate(t)
 	p.log.tap(g.pass, nil)
 	var all sync.WaitGroup
 	all.Add(1)

@@ -91,7 +91,7 @@ func TestB11_MemoryIsBounded(t *testing.T) {
 		r.clk.Advance(10 * time.Millisecond)
 		all = append(all, p.account(int64(i)))
 		if i%20 == 0 {
-			if err := p.saver.Sync(background); err != nil {
+			if err := p.sync(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -157,7 +157,7 @@ func TestPanicEndsTheBook(t *testing.T) {
 		r := newRig(t)
 		p := r.start(2)
 		a := p.account(5)
-		g := newGate()
+		g := newGate(t)
 		p.log.tap(g.pass, nil)
 		flying, waiting := make(chan error, 1), make(chan error, 1)
 		p.books[0].Go(background, toyOpen{toyKey(r.id()), 1}, func(_ any, err error) { flying <- err })
@@ -198,7 +198,7 @@ func TestB12_FreshIDsNeedNoRead(t *testing.T) {
 		for range n {
 			r.clk.Advance(100 * time.Millisecond)
 			p.must(toyMove{ID: r.id(), From: a, To: b, Amount: 1, Key: r.key()})
-			if err := p.saver.Sync(background); err != nil {
+			if err := p.sync(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -277,13 +277,16 @@ func TestB12_KeysAcrossDaysAndRestarts(t *testing.T) {
 		check("warm")
 		p.crash()
 		p = r.process()
+		p.state.holdFill = make(chan struct{})
 		if _, err := p.open(0, newToy()); err != nil {
 			t.Fatal(err)
 		}
 		check("cold")
+		p.must(toyMove{ID: r.id(), From: a, To: b, Amount: 1, Key: r.key()})
+		close(p.state.holdFill)
 		eventually(t, "the filters are filled", p.filled)
-		if n := len(p.toys[0].keys.segments[toyTenant]); n != days {
-			t.Errorf("%d segments for %d days", n, days)
+		if n := len(p.toys[0].keys.segments[toyTenant]); n != days+1 {
+			t.Errorf("%d segments for %d days", n, days+1)
 		}
 		p.must(toyRead{a})
 		p.must(toyRead{b})
@@ -294,7 +297,7 @@ func TestB12_KeysAcrossDaysAndRestarts(t *testing.T) {
 		if n := p.state.loads.Load() - before; n > 5 { // a filter may be wrong once in a hundred
 			t.Errorf("20 new keys took %d reads", n)
 		}
-		if got := p.must(toyRead{b}); got != int64(perDay*(1+2+3+4)+20) {
+		if got := p.must(toyRead{b}); got != int64(perDay*(1+2+3+4)+21) {
 			t.Errorf("moved were %v", got)
 		}
 		check("filled")
@@ -382,7 +385,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	r := newRig(t)
 	p := r.start(3)
 	p.busyDay()
-	g := newGate()
+	g := newGate(t)
 	p.log.tap(g.pass, nil)
 	told := make(chan error, 2)
 	x := r.id()

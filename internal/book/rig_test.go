@@ -141,6 +141,13 @@ func (p *proc) must(cmd any) any {
 	return reply
 }
 
+// sync waits until the tables hold what is durable.
+func (p *proc) sync() error {
+	ctx, cancel := context.WithTimeout(background, patience)
+	defer cancel()
+	return p.saver.Sync(ctx)
+}
+
 // account opens an account with money in it.
 func (p *proc) account(balance int64) id.ID {
 	p.t.Helper()
@@ -224,13 +231,24 @@ func (l *tapLog) Write(ctx context.Context, w journal.Batch) (journal.Fate, erro
 type gate struct {
 	came chan journal.Batch
 	let  chan struct{}
+	over chan struct{} // the test has ended, perhaps early
 }
 
-func newGate() *gate { return &gate{make(chan journal.Batch), make(chan struct{})} }
+func newGate(t testing.TB) *gate {
+	g := &gate{make(chan journal.Batch), make(chan struct{}), make(chan struct{})}
+	t.Cleanup(func() { close(g.over) })
+	return g
+}
 
 func (g *gate) pass(w journal.Batch) {
-	g.came <- w
-	<-g.let
+	select {
+	case g.came <- w:
+	case <-g.over:
+	}
+	select {
+	case <-g.let:
+	case <-g.over:
+	}
 }
 
 // tapState lets a test see, hold and break what a process reads and saves.
@@ -239,6 +257,7 @@ type tapState struct {
 	mu       sync.Mutex
 	onSave   func([]*SaveSet)
 	onLoad   func([]Want)
+	holdFill chan struct{} // until it is closed, filters stay cold
 	failSave error
 	dead     atomic.Bool
 	loads    atomic.Int64
@@ -265,6 +284,17 @@ func (s *tapState) Load(ctx context.Context, book string, volume int, wants []Wa
 		onLoad(wants)
 	}
 	return s.State.Load(ctx, book, volume, wants)
+}
+
+func (s *tapState) SegmentKeys(ctx context.Context, volume int, k *Keys, g Segment, after id.ID, limit int) ([]id.ID, error) {
+	if s.holdFill != nil {
+		select {
+		case <-s.holdFill:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return s.State.SegmentKeys(ctx, volume, k, g, after, limit)
 }
 
 func (s *tapState) Save(ctx context.Context, sets []*SaveSet) ([]string, error) {

@@ -51,7 +51,7 @@ func TestB10_TablesFollow(t *testing.T) {
 		eventually(t, "the tables of a busy book follow", func() bool { return p.books[0].Stats().Saved > head })
 	}
 	p.log.tap(nil, nil)
-	if err := p.saver.Sync(background); err != nil {
+	if err := p.sync(); err != nil {
 		t.Fatal(err)
 	}
 	if n := p.saver.Stats(); n.Saves == 0 || n.Rows == 0 || n.Failed != 0 {
@@ -92,7 +92,7 @@ func TestB10_SavesAreDurableBlocksOnly(t *testing.T) {
 		}
 	})
 	// The save is asked for while a block is being written, so it has to wait for that one.
-	g := newGate()
+	g := newGate(t)
 	p.log.tap(g.pass, nil)
 	told := make(chan error, 1)
 	p.books[0].Go(background, toyOpen{toyKey(p.id()), 1}, func(_ any, err error) { told <- err })
@@ -109,7 +109,7 @@ func TestB10_SavesAreDurableBlocksOnly(t *testing.T) {
 	if err := receive(t, "the answer", told); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.saver.Sync(background); err != nil {
+	if err := p.sync(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -119,7 +119,7 @@ func TestB10_SnapshotsStandStill(t *testing.T) {
 	r := newRig(t)
 	p := r.start(1)
 	a, b := p.account(10), p.account(0)
-	if err := p.saver.Sync(background); err != nil {
+	if err := p.sync(); err != nil {
 		t.Fatal(err)
 	}
 	held, let := make(chan *SaveSet), make(chan struct{})
@@ -133,7 +133,7 @@ func TestB10_SnapshotsStandStill(t *testing.T) {
 	}
 	p.state.tap(nil, nil)
 	let <- struct{}{}
-	if err := p.saver.Sync(background); err != nil {
+	if err := p.sync(); err != nil {
 		t.Fatal(err)
 	}
 	p.crash()
@@ -150,7 +150,7 @@ func TestB10_LoadIsSavedPlusReplay(t *testing.T) {
 		a, b := p.account(100), p.account(0)
 		for i := range 4 {
 			if i == 4-missing {
-				if err := p.saver.Sync(background); err != nil {
+				if err := p.sync(); err != nil {
 					t.Fatal(err)
 				}
 				p.state.breakWith(errors.New("the disk is full"))
@@ -235,7 +235,7 @@ func TestB10_LastSaveOfTheOvertaken(t *testing.T) {
 		r.shared = true
 		old := r.start(1)
 		a, b := old.account(100), old.account(0)
-		if err := old.saver.Sync(background); err != nil {
+		if err := old.sync(); err != nil {
 			t.Fatal(err)
 		}
 		old.state.breakWith(errors.New("the network is slow"))
@@ -254,7 +254,7 @@ func TestB10_LastSaveOfTheOvertaken(t *testing.T) {
 			return err == nil && now.Head.Seq > before.Head.Seq
 		})
 		young.state.breakWith(nil)
-		if err := young.saver.Sync(background); err != nil {
+		if err := young.sync(); err != nil {
 			t.Fatalf("the new writer cannot save: %v", err)
 		}
 		young.must(toyMove{ID: r.id(), From: a, To: b, Amount: 10})
@@ -281,7 +281,7 @@ func TestB10_SaveDuringRecovery(t *testing.T) {
 	r.shared = true
 	old := r.start(1)
 	a, b := old.account(100), old.account(0)
-	if err := old.saver.Sync(background); err != nil {
+	if err := old.sync(); err != nil {
 		t.Fatal(err)
 	}
 	old.state.breakWith(errors.New("the network is slow"))
@@ -293,7 +293,7 @@ func TestB10_SaveDuringRecovery(t *testing.T) {
 	young.state.tap(func([]Want) {
 		if loads++; loads == 1 {
 			old.state.breakWith(nil)
-			if err := old.saver.Sync(background); err != nil {
+			if err := old.sync(); err != nil {
 				t.Error(err)
 			}
 		}
@@ -316,12 +316,12 @@ func TestB10_LostReplyOfASave(t *testing.T) {
 		p := r.start(1)
 		a, b := p.account(100), p.account(0)
 		for _, kind := range []storetest.Kind{storetest.LoseReply, storetest.Fail} {
-			if err := p.saver.Sync(background); err != nil {
+			if err := p.sync(); err != nil {
 				t.Fatal(err)
 			}
 			faults.Commit(1, kind, nil)
 			p.must(toyMove{ID: r.id(), From: a, To: b, Amount: 10})
-			if err := p.saver.Sync(background); err != nil {
+			if err := p.sync(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -367,7 +367,7 @@ func TestB10_Sync(t *testing.T) {
 		if _, err := p.books[i%2].Do(background, toyOpen{toyKey(x), 5}); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.saver.Sync(background); err != nil {
+		if err := p.sync(); err != nil {
 			t.Fatal(err)
 		}
 		rows, _, err := r.state.Load(background, p.books[i%2].Name(), i%2, []Want{{Table: newToy().accounts, Key: toyKey(x)}})
@@ -383,7 +383,7 @@ func TestB10_Sync(t *testing.T) {
 		t.Errorf("with a full disk: %v", err)
 	}
 	waits := make(chan error, 1)
-	go func() { waits <- p.saver.Sync(background) }()
+	go func() { waits <- p.sync() }()
 	eventually(t, "Sync waits", func() bool {
 		p.books[0].mu.Lock()
 		defer p.books[0].mu.Unlock()
@@ -396,4 +396,3 @@ func TestB10_Sync(t *testing.T) {
 		t.Errorf("of a book that was taken over: %v", err)
 	}
 }
-

@@ -46,7 +46,7 @@ func TestB7_TimeNeverGoesBackwards(t *testing.T) {
 	}
 	var seen []applied
 	p.toys[0].onApply = func(at clock.Micros, seq uint64, _ any) { seen = append(seen, applied{at, seq}) }
-	g := newGate()
+	g := newGate(t)
 	told := make(chan any, 100)
 	for _, step := range []clock.Micros{1000, -1, -4 * clock.Second, 5, 3 * clock.Second} {
 		clk.now.Add(int64(step))
@@ -132,7 +132,7 @@ func TestB7_SteppingClockStopsTheStamping(t *testing.T) {
 // rung returns how often an alarm has rung, according to the tables.
 func (p *proc) rung(x id.ID) int64 {
 	p.t.Helper()
-	if err := p.saver.Sync(background); err != nil {
+	if err := p.sync(); err != nil {
 		p.t.Fatal(err)
 	}
 	m := newToy()
@@ -258,7 +258,7 @@ func TestB8_WhatIsOwedIsDoneAfterACrash(t *testing.T) {
 	x := r.id()
 	p.state.breakWith(errors.New("the disk is full"))
 	p.must(toyAlert{ID: x, Due: start + clock.Second})
-	g := newGate()
+	g := newGate(t)
 	p.log.tap(g.pass, nil)
 	r.clk.Advance(time.Second)
 	w := receive(t, "the alarm's block is being written", g.came)
