@@ -8,7 +8,7 @@ import (
 // TestSwarm lets many worlds live, each with its own faults, and requires that nothing breaks and that everything
 // unusual was reached (I33).
 func TestSwarm(t *testing.T) {
-	r := simulate(t, Options{Seeds: 500, First: 1})
+	r := simulate(t, Options{Seeds: 250, First: 1})
 	for _, v := range r.Violations {
 		t.Errorf("seed %d: %s: %s", v.Seed, v.Invariant, v.Message)
 	}
