@@ -35,6 +35,7 @@ func TestChaos(t *testing.T) {
 			c := Config{Program: Program{Path: binary, Data: t.TempDir()}, Binary: binary, Kills: *kills}
 			if store == "postgres" {
 				c.Program.Store = storetest.Postgres(t)("").URL
+				c.Cut = func(ctx context.Context) error { return storetest.Disconnect(ctx, c.Program.Store) }
 			}
 			s := play(t, c)
 			if !s.Right() || s.Verify != "ok" {

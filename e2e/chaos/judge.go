@@ -30,6 +30,30 @@ type Judge struct {
 	Verdict
 }
 
+// NewJudge returns a judge of the platform that the line leads to, who reads what the accounts begin with and believes
+// the log from there on.
+func NewJudge(ctx context.Context, line *Line, log *Log, card *app.Card, seed uint64) (*Judge, error) {
+	j := &Judge{line: line, log: log, card: card, rnd: rand.New(rand.NewPCG(seed, 1<<32)), made: map[string]*entry{}, //nolint:gosec // a lot that can be drawn again
+		start: map[string]account{}, Verdict: Verdict{Count: map[Breach]int{}, Ended: map[string]int{}}}
+	ids := make([]string, 0, 2*len(card.Customers)+len(card.Merchants))
+	for _, m := range card.Merchants {
+		ids = append(ids, m.Account)
+	}
+	for _, c := range card.Customers {
+		ids = append(ids, c.Balance.Account, c.Points.Account)
+	}
+	for _, id := range ids {
+		var a account
+		if err := j.get(ctx, "/v1/accounts/"+id, &a); err != nil {
+			return nil, err
+		}
+		j.start[id] = a
+	}
+	var err error
+	j.tail, err = openTail(log.file.Name())
+	return j, err
+}
+
 // entry is an ask with what was answered.
 type entry struct {
 	Ask
@@ -201,8 +225,7 @@ func (j *Judge) Settle(ctx context.Context, started clock.Micros) error {
 	again, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	j.each(again, open, func(ctx context.Context, e *entry) {
-		_, _, err := j.line.Settle(ctx, e.Request, func(a Answer, f Facts) { j.log.Ack(e.N, a, f) })
-		if err != nil {
+		if _, err := Send(ctx, j.line, j.log, &e.Ask); err != nil {
 			j.breach(Stuck, "%s %s: %v", e.Op, e.Key, err)
 		}
 	})

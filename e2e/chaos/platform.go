@@ -2,12 +2,14 @@ package chaos
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -161,6 +163,18 @@ func (l *Platform) DieAtDecision(ctx context.Context) error {
 	return l.killed()
 }
 
+// Freeze stops the process for a while, as a machine does that swaps or is moved, and lets it go on.
+func (l *Platform) Freeze(ctx context.Context, d time.Duration) error {
+	if err := l.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("freeze the platform: %w", err)
+	}
+	select {
+	case <-ctx.Done():
+	case <-clock.Pause(d):
+	}
+	return l.cmd.Process.Signal(syscall.SIGCONT)
+}
+
 // Stop ends the platform in order.
 func (l *Platform) Stop(ctx context.Context) error {
 	if err := l.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -175,6 +189,40 @@ func (l *Platform) Stop(ctx context.Context) error {
 		return fmt.Errorf("the platform stopped with %s\n%s", l.cmd.ProcessState, l.said)
 	}
 	return nil
+}
+
+// Verify has the real binary judge the books, with every table rebuilt, and returns what it finds wrong.
+func (p *Program) Verify(ctx context.Context, binary string) (wrong []string, err error) {
+	args := []string{"verify", "--data", p.Data, "--rebuild", "--json"}
+	if p.Store != "" {
+		args = append(args, "--store", p.Store)
+	}
+	said := &said{}
+	cmd := exec.CommandContext(ctx, binary, args...) //nolint:gosec // the binary that was built
+	cmd.Stderr = said
+	text, failed := cmd.Output()
+	var report struct {
+		OK         bool `json:"ok"`
+		Invariants []struct {
+			ID         string   `json:"id"`
+			Checked    int64    `json:"checked"`
+			Violations int64    `json:"violations"`
+			Examples   []string `json:"examples"`
+		} `json:"invariants"`
+	}
+	if err := json.Unmarshal(text, &report); err != nil {
+		return nil, fmt.Errorf("koban verify: %w: %s", errors.Join(failed, err), said)
+	}
+	checked := int64(0)
+	for _, i := range report.Invariants {
+		if checked += i.Checked; i.Violations > 0 {
+			wrong = append(wrong, fmt.Sprintf("%s has %d violations: %s", i.ID, i.Violations, strings.Join(i.Examples, "; ")))
+		}
+	}
+	if checked == 0 || (!report.OK || failed != nil) && len(wrong) == 0 {
+		wrong = append(wrong, fmt.Sprintf("it checked %d, said ok %t and ended with %v", checked, report.OK, failed))
+	}
+	return wrong, nil
 }
 
 // said keeps the beginning of what a process writes to its standard error.

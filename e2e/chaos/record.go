@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -137,6 +138,16 @@ func (l *Log) Ack(n int64, a Answer, f Facts) Ack {
 	l.acks.Add(1)
 	l.write(ack)
 	return ack
+}
+
+// Send writes an ask, unless it has been written, and sends it until it has its final answer, which it returns. All
+// answers are written. An error means that ctx has ended.
+func Send(ctx context.Context, line *Line, log *Log, a *Ask) (last Ack, err error) {
+	if a.N == 0 {
+		log.Ask(a)
+	}
+	_, _, err = line.Settle(ctx, a.Request, func(answer Answer, f Facts) { last = log.Ack(a.N, answer, f) })
+	return last, err
 }
 
 func (l *Log) write(v any) {

@@ -2,12 +2,9 @@ package chaos
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +22,8 @@ type Config struct {
 	Seed    uint64
 	Check   int  // kills between two full checks
 	Random  bool // die at moments drawn by lot only
+	// Cut, if set, cuts the platform's connections to its store.
+	Cut func(context.Context) error
 	// Say is told how the run goes.
 	Say func(format string, args ...any)
 }
@@ -36,6 +35,8 @@ type Summary struct {
 	Undecided int // of all, those that left a payment before its decision
 	Between   int // of all, those that left a payment between its decision and the end of its confirmation
 	Early     int // further kills, of a platform that was starting
+	Frozen    int // lives with a pause of the whole process in them
+	Cuts      int // lives in which the connections to the store were cut
 	Asks      int64
 	Acks      int64
 	Payments  int
@@ -48,9 +49,9 @@ type Summary struct {
 // String returns the summary on one line.
 func (s *Summary) String() string {
 	books := "verify " + s.Verify
-	return fmt.Sprintf("%d kills, %d of them between decision and last Confirm (%d placed there), %d more while starting; "+
+	return fmt.Sprintf("%d kills, %d of them between decision and last Confirm (%d placed there), %d more while starting; %d pauses, %d cuts; "+
 		"%d asks, %d acks, %d payments, %d answers repeated; %s; %s; slowest start %s; %.1f s",
-		s.Kills, s.Between, s.Placed, s.Early, s.Asks, s.Acks, s.Payments, s.Checks, &s.Verdict, books,
+		s.Kills, s.Between, s.Placed, s.Early, s.Frozen, s.Cuts, s.Asks, s.Acks, s.Payments, s.Checks, &s.Verdict, books,
 		s.Slowest.Round(time.Millisecond), s.Took.Seconds())
 }
 
@@ -125,42 +126,13 @@ func (r *run) start(ctx context.Context) (*Platform, error) {
 	return p, nil
 }
 
-// riches are what every customer gets before the run, in yen and in points.
-const riches = 1_000_000_000
-
-// prepare reads what the accounts begin with, and makes the customers rich.
+// prepare makes the judge, and the customers rich.
 func (r *run) prepare(ctx context.Context, p *Platform) (err error) {
 	r.crowd = &crowd{line: r.line, log: r.log, card: p.Card, run: fmt.Sprintf("run-%d", r.Seed)}
-	r.judge = &Judge{line: r.line, log: r.log, card: p.Card, rnd: rand.New(rand.NewPCG(r.Seed, 1<<32)), made: map[string]*entry{}, //nolint:gosec // as above
-		start: map[string]account{}, Verdict: Verdict{Count: map[Breach]int{}, Ended: map[string]int{}}}
-	if r.judge.tail, err = openTail(r.Config.Log); err != nil {
+	if r.judge, err = NewJudge(ctx, r.line, r.log, p.Card, r.Seed); err != nil {
 		return err
 	}
-	ids := make([]string, 0, 2*len(p.Card.Customers)+len(p.Card.Merchants))
-	for _, m := range p.Card.Merchants {
-		ids = append(ids, m.Account)
-	}
-	var asks []*Ask
-	for _, c := range p.Card.Customers {
-		ids = append(ids, c.Balance.Account, c.Points.Account)
-		asks = append(asks, creditOf(c.Balance.Account, "JPY", riches), creditOf(c.Points.Account, "PT", riches))
-	}
-	for _, id := range ids {
-		var a account
-		if err := r.judge.get(ctx, "/v1/accounts/"+id, &a); err != nil {
-			return err
-		}
-		r.judge.start[id] = a
-	}
-	for i, a := range asks {
-		a.Key = fmt.Sprintf("%s-credit-%d", r.crowd.run, i)
-		r.log.Ask(a)
-		_, _, err := r.line.Settle(ctx, a.Request, func(answer Answer, f Facts) { r.log.Ack(a.N, answer, f) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return Enrich(ctx, r.line, r.log, p.Card)
 }
 
 // When a life ends: 50 to 500 milliseconds after the platform was ready.
@@ -172,6 +144,9 @@ const (
 
 // life lets the platform p live, kills it, starts the next one, and lets the judge look at that.
 func (r *run) life(ctx context.Context, p *Platform) (*Platform, error) {
+	if err := r.trouble(ctx, p); err != nil {
+		return p, err
+	}
 	select {
 	case <-ctx.Done():
 		return p, ctx.Err()
@@ -198,6 +173,23 @@ func (r *run) life(ctx context.Context, p *Platform) (*Platform, error) {
 		return p, r.check(ctx, p, false)
 	}
 	return p, r.judge.Sample(ctx, 20)
+}
+
+// longFreeze bounds a pause of the process.
+const longFreeze = 2 * time.Second
+
+// trouble makes some lives hard.
+func (r *run) trouble(ctx context.Context, p *Platform) error {
+	switch n := r.rnd.IntN(8); {
+	case n == 0:
+		r.sum.Frozen++
+		return p.Freeze(ctx, time.Duration(r.rnd.Int64N(int64(longFreeze))))
+	case n < 3 && r.Cut != nil:
+		r.sum.Cuts++
+		return r.Cut(ctx)
+	default:
+		return nil
+	}
 }
 
 // kill ends a life: every fourth one at the instant when a decision is durable, the others at once.
@@ -289,38 +281,12 @@ func (r *run) end(ctx context.Context, p *Platform) error {
 	if r.sum.Verify = "not asked"; r.Binary == "" {
 		return nil
 	}
-	ok, err := r.verify(ctx)
-	if r.sum.Verify = "FAILED"; ok {
-		r.sum.Verify = "ok"
+	wrong, err := r.Program.Verify(ctx, r.Binary)
+	if r.sum.Verify = "ok"; err != nil || len(wrong) > 0 {
+		r.sum.Verify = "FAILED"
+	}
+	for _, w := range wrong {
+		r.judge.breach(Wrong, "verify: %s", w)
 	}
 	return err
-}
-
-// verify has the real binary judge the books.
-func (r *run) verify(ctx context.Context) (bool, error) {
-	args := []string{"verify", "--data", r.Program.Data, "--rebuild", "--json"}
-	if r.Program.Store != "" {
-		args = append(args, "--store", r.Program.Store)
-	}
-	said := &said{}
-	cmd := exec.CommandContext(ctx, r.Binary, args...) //nolint:gosec // the binary that was built
-	cmd.Stderr = said
-	text, err := cmd.Output()
-	var report struct {
-		OK         bool `json:"ok"`
-		Invariants []struct {
-			ID         string   `json:"id"`
-			Violations int64    `json:"violations"`
-			Examples   []string `json:"examples"`
-		} `json:"invariants"`
-	}
-	if bad := json.Unmarshal(text, &report); bad != nil {
-		return false, fmt.Errorf("koban verify: %w: %s", errors.Join(err, bad), said)
-	}
-	for _, i := range report.Invariants {
-		if i.Violations > 0 {
-			r.judge.breach(Wrong, "verify: %s has %d violations: %s", i.ID, i.Violations, strings.Join(i.Examples, "; "))
-		}
-	}
-	return report.OK && err == nil, nil
 }

@@ -229,6 +229,17 @@ func database(t testing.TB) string {
 	return u.String()
 }
 
+// Disconnect ends every connection to the database of url, as a network that fails does: whoever waited for an answer never
+// learns of it.
+func Disconnect(ctx context.Context, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("storetest: reach PostgreSQL: %w", err)
+	}
+	_, err = conn.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	return errors.Join(err, conn.Close(ctx))
+}
+
 func admin(t testing.TB, server, statement string) {
 	t.Helper()
 	ctx := context.Background()
