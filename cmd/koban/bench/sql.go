@@ -186,19 +186,24 @@ func sampleRow(ctx context.Context, tx *sql.Tx, table string) (mean float64, err
 	return ratio(size, n), rows.Err()
 }
 
-// The bound: a loop that only writes. From here to the end of the file it knows nothing of payments.
+// The bound: a loop that only writes. From here to the end of the file nothing is known of payments.
+
+const (
+	boundRows = `CREATE TABLE bound_rows (tenant BIGINT NOT NULL, volume BIGINT NOT NULL, id BYTEA NOT NULL, body BYTEA NOT NULL,
+		PRIMARY KEY (tenant, volume, id))`
+	boundBlocks = `CREATE TABLE bound_blocks (book BIGINT NOT NULL, seq BIGINT NOT NULL, at BIGINT NOT NULL, hash BYTEA NOT NULL,
+		body BYTEA NOT NULL, PRIMARY KEY (book, seq))`
+)
 
 // bound returns how many payments, or transfers, of this shape a second could be written at most: blocks into a journal,
 // each group in one durable transaction, and rows into the tables of each service, beside it, as the saves of the run.
 func (p *place) bound(ctx context.Context, s shape, d time.Duration) (float64, error) {
 	clk := clock.NewSystem()
-	dbs := make([]*store.DB, len(s.states)+1)
+	dbs, errs := make([]*store.DB, len(s.states)+1), make([]error, len(s.states)+1) // of the journal, then of each service
 	for i := range dbs {
-		durability, schema := store.Relaxed, `CREATE TABLE bound_rows (tenant BIGINT NOT NULL, volume BIGINT NOT NULL,
-			id BYTEA NOT NULL, body BYTEA NOT NULL, PRIMARY KEY (tenant, volume, id))`
+		durability, schema := store.Relaxed, boundRows
 		if i == 0 {
-			durability, schema = store.Full, `CREATE TABLE bound_blocks (book BIGINT NOT NULL, seq BIGINT NOT NULL,
-				at BIGINT NOT NULL, hash BYTEA NOT NULL, body BYTEA NOT NULL, PRIMARY KEY (book, seq))`
+			durability, schema = store.Full, boundBlocks
 		}
 		var err error
 		if dbs[i], err = p.open(ctx, fmt.Sprintf("bound/%d_%d", clk.Now(), i), durability, false); err != nil {
@@ -209,7 +214,6 @@ func (p *place) bound(ctx context.Context, s shape, d time.Duration) (float64, e
 			return 0, err
 		}
 	}
-	errs := make([]error, len(dbs))
 	var writers sync.WaitGroup
 	feeds := make([]chan float64, len(s.states))
 	for i, state := range s.states {
@@ -256,22 +260,20 @@ func boundState(ctx context.Context, db *store.DB, s stateShape, told <-chan flo
 		if owed += n; owed < s.perSave {
 			continue
 		}
-		err := db.Write(ctx, func(tx *sql.Tx) error {
-			for ; owed >= 1; owed -= statement {
-				k := min(statement, int(owed))
+		save := int(owed)
+		owed -= float64(save)
+		err := db.Write(ctx, func(tx *sql.Tx) (err error) {
+			for left := save; left > 0 && err == nil; left -= statement {
+				k := min(statement, left)
 				args := make([]any, 0, 4*k)
 				for range k {
 					made++
 					args = append(args, 1, int64(made%8), fmt.Appendf(nil, "%016x", made), body)
 				}
-				text := "INSERT INTO bound_rows (tenant, volume, id, body) VALUES " + groups(k, 4) +
-					" ON CONFLICT (tenant, volume, id) DO UPDATE SET body = excluded.body"
-				if _, err := tx.ExecContext(ctx, text, args...); err != nil {
-					return err
-				}
+				_, err = tx.ExecContext(ctx, "INSERT INTO bound_rows (tenant, volume, id, body) VALUES "+groups(k, 4)+
+					" ON CONFLICT (tenant, volume, id) DO UPDATE SET body = excluded.body", args...)
 			}
-			owed = max(0, owed)
-			return nil
+			return err
 		})
 		if err != nil {
 			for range told { // the journal must not wait for us
@@ -286,15 +288,14 @@ func boundState(ctx context.Context, db *store.DB, s stateShape, told <-chan flo
 func groups(rows, columns int) string {
 	var b strings.Builder
 	for i := range rows * columns {
-		switch {
-		case i == 0:
-			b.WriteString("(")
-		case i%columns == 0:
-			b.WriteString("), (")
-		default:
-			b.WriteString(", ")
+		open, closed := "", ", "
+		if i%columns == 0 {
+			open = "("
 		}
-		fmt.Fprintf(&b, "$%d", i+1)
+		if (i+1)%columns == 0 {
+			closed = "), "
+		}
+		fmt.Fprintf(&b, "%s$%d%s", open, i+1, closed)
 	}
-	return b.String() + ")"
+	return strings.TrimSuffix(b.String(), ", ")
 }
