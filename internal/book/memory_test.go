@@ -18,7 +18,9 @@ import (
 func TestB11_StartLoadsNoRows(t *testing.T) {
 	onStores(t, func(t *testing.T, r *rig) {
 		p := r.start(1)
-		p.busyDay()
+		for range 20 {
+			p.account(1)
+		}
 		a := p.account(42)
 		p.close()
 		r.clk.Advance(time.Hour)

@@ -24,7 +24,7 @@ func (b *Book) warm(ctx context.Context) error {
 		b.mu.Lock()
 		k.list(found)
 		b.mu.Unlock()
-		b.writer.work.Go(func() { b.fill(k, found) })
+		b.writer.beside(func() { b.fill(k, found) })
 	}
 	return nil
 }

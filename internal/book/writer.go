@@ -88,6 +88,15 @@ func (w *Writer) join(b *Book) bool {
 	return !w.closing
 }
 
+// beside runs f beside the writing, until life ends; not at all if the writer is closing.
+func (w *Writer) beside(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.closing {
+		w.work.Go(f)
+	}
+}
+
 func (w *Writer) leave(b *Book) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
