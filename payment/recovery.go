@@ -91,9 +91,7 @@ func (s *Service) pass(ctx context.Context, before clock.Micros) {
 			after = keys[len(keys)-1]
 		}
 	}
-	for range sweepAtOnce {
-		slots <- struct{}{}
-	}
+	drain(slots)
 }
 
 // alert tells of payments that no layer could end in three days: a person has to look.
@@ -108,28 +106,29 @@ func (s *Service) alert(ctx context.Context) {
 	}
 }
 
-// sweepOne drives one payment, waiting for a free slot first.
+// sweepOne drives one payment, after waiting for a free slot.
 func (s *Service) sweepOne(ctx context.Context, k book.Key, slots chan struct{}) {
 	select {
 	case slots <- struct{}{}:
 	case <-ctx.Done():
 		return
 	}
-	r, err := s.do(ctx, k.ID, Wake{k.Tenant, k.ID})
-	if err != nil {
-		<-slots
-		return
-	}
-	at := s.drive(r.Payment)
 	go func() {
-		if at != nil {
+		defer func() { <-slots }()
+		if at := s.wake(ctx, k); at != nil {
 			select {
 			case <-at.done:
 			case <-s.life.Done():
 			}
 		}
-		<-slots
 	}()
+}
+
+// drain waits until every slot is free again.
+func drain(slots chan struct{}) {
+	for range cap(slots) {
+		slots <- struct{}{}
+	}
 }
 
 // probe tries one waiting payment at a time while a participant's breaker is not closed, so that it can close even if
@@ -183,6 +182,7 @@ func (s *Service) closed(p Participant) {
 		for _, k := range keys {
 			s.sweepOne(s.life, k, slots)
 		}
+		drain(slots)
 	}()
 }
 

@@ -53,10 +53,7 @@ type rig struct {
 // onStores runs fn on a rig over each database, with a clock that is moved by hand.
 func onStores(t *testing.T, fn func(t *testing.T, r *rig)) {
 	storetest.Each(t, func(t *testing.T, open func(name string) *store.DB) {
-		m := clock.NewManual(rigStart)
-		r := newRig(t, m, open)
-		r.manual = m
-		fn(t, r)
+		fn(t, newRig(t, nil, open))
 	})
 }
 
@@ -65,11 +62,17 @@ func onRealTime(t *testing.T, fn func(t *testing.T, r *rig)) {
 	storetest.Each(t, func(t *testing.T, open func(name string) *store.DB) { fn(t, newRig(t, clock.NewSystem(), open)) })
 }
 
+// newRig returns a rig. Without a clock it has one that is moved by hand.
 func newRig(t *testing.T, clk clock.Clock, open func(name string) *store.DB) *rig {
 	t.Helper()
+	var manual *clock.Manual
+	if clk == nil {
+		manual = clock.NewManual(rigStart)
+		clk = manual
+	}
 	codec, err := id.NewCodec(make([]byte, 16))
 	check(t, err)
-	r := &rig{t: t, clk: clk, open: open, ids: id.NewSource(nil), codec: codec, balance: newFake(t, Balance, clk),
+	r := &rig{t: t, clk: clk, manual: manual, open: open, ids: id.NewSource(nil), codec: codec, balance: newFake(t, Balance, clk),
 		points: newFake(t, Points, clk), code: newFake(t, Code, clk)}
 	r.journal, r.state = r.stores()
 	files, err := fs.Sub(Schema, "schema")
@@ -300,7 +303,9 @@ func (r *rig) whole(p *Payment) {
 		switch {
 		case taken && x.Role == Add:
 			want = Added
-		case taken, x.Role == Claim && (p.Status == Voided || p.Status == Expired):
+		case p.Status == Authorized && x.Role == Hold:
+			want = Held
+		case taken, x.Role == Claim && (p.Status == Authorized || p.Status == Voided || p.Status == Expired):
 			want = Taken
 		}
 		who := map[Participant]*fake{Balance: r.balance, Points: r.points, Code: r.code}[x.Participant]
