@@ -2,6 +2,8 @@ package contract
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -119,6 +121,9 @@ func TestHeldStore(t *testing.T) {
 	if r.code != 3 || !strings.Contains(r.err, dir) {
 		t.Errorf("the second process ended with %d: %s", r.code, r.err)
 	}
+	if err := p.ready(); err != nil {
+		t.Errorf("the second process touched platform.json: %v", err)
+	}
 	standby, err := launch(dir, "--standby")
 	if err != nil {
 		t.Fatal(err)
@@ -138,6 +143,55 @@ func TestHeldStore(t *testing.T) {
 		t.Error("the standby has other keys")
 	}
 	standby.operator(t).get("/v1/payments/"+made.text("id")).wants(t, 200)
+
+	third, err := launch(dir, "--standby")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(third.kill)
+	if code := standby.stop(); code != 0 {
+		t.Errorf("stopping ended with %d: %s", code, standby.out.String())
+	}
+	if err := third.ready(); err != nil {
+		t.Fatal(err)
+	}
+	third.operator(t).get("/v1/payments/"+made.text("id")).wants(t, 200)
+}
+
+// A platform that is told to stop lets go of its readers, answers what is under way, and takes its file away.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := start(t, dir)
+	w := p.world(t)
+	end := w.op.get("/v1/feeds/payment?limit=1000").wants(t, 200).number("next")
+	heard := make(chan *http.Response, 1)
+	go func() {
+		heard <- raw(t, p, fmt.Sprintf("GET /v1/feeds/payment?wait=30&after=%s HTTP/1.1\r\nHost: koban\r\nAuthorization: Bearer %s\r\n\r\n", end, w.op.key))
+	}()
+	a := w.app.post("/v1/payments", w.charge(100, "async", true))
+	if code := p.stop(); code != 0 {
+		t.Errorf("stopping ended with %d: %s", code, p.out.String())
+	}
+	if h := <-heard; h != nil && h.StatusCode != 200 && h.StatusCode != 503 { // nil if it came too late
+		t.Errorf("the reader heard %d", h.StatusCode)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "platform.json")); !os.IsNotExist(err) {
+		t.Errorf("platform.json is still there: %v", err)
+	}
+	w = start(t, dir).world(t)
+	w.is(w.settle(a.wants(t, 202)), "CAPTURED", "WAIT", 100, 100, 0)
+}
+
+// An address that is taken is said to be, and the platform that has it goes on.
+func TestTakenAddress(t *testing.T) {
+	t.Parallel()
+	p := demo.get(t)
+	r := koban(t, "", nil, "run", "--data", t.TempDir(), "--listen", strings.TrimPrefix(p.card.Address, "http://"))
+	if r.code != 2 || !strings.Contains(r.err, "--listen") {
+		t.Errorf("a taken address ended with %d: %s", r.code, r.err)
+	}
+	p.as(t, "").get("/readyz").wants(t, 200)
 }
 
 func TestNoTenant(t *testing.T) {

@@ -33,6 +33,9 @@ func (p *platform) operator(t testing.TB) *caller { return p.as(t, p.card.Keys.O
 
 func (p *platform) app(t testing.TB) *caller { return p.as(t, p.card.Keys.Customer_app) }
 
+// client keeps a connection for each of the many callers of a race.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+
 // send sends a request as it stands; header holds pairs of name and value.
 func (c *caller) send(method, path, body string, header ...string) *answer {
 	c.t.Helper()
@@ -49,7 +52,7 @@ func (c *caller) send(method, path, body string, header ...string) *answer {
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		c.t.Errorf("%s %s: %v", method, path, err)
 		return &answer{}

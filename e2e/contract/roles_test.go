@@ -3,6 +3,7 @@ package contract
 import (
 	"crypto/rand"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -106,4 +107,23 @@ func TestCredentials(t *testing.T) {
 	none.send("GET", "/v1/payments?limit=1", "", "Authorization", "bearer "+key).wants(t, 200)
 	none.send("GET", "/v1/payments", "", "Authorization", "Bearer "+key, "Authorization", "Bearer "+key).refuses(t, 401, "credentials_invalid")
 	none.get("/v1/payments?key="+key).refuses(t, 401, "credentials_required")
+}
+
+// The demo company's keys are not rate-limited.
+func TestNoRate(t *testing.T) {
+	t.Parallel()
+	p := demo.get(t)
+	path := "/v1/accounts/" + p.card.Customers[19].Balance.Account
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 500 { // in all, far more than any burst
+				if a := p.app(t).get(path); a.status != 200 {
+					t.Errorf("answered %d: %s", a.status, a.text)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
 }
