@@ -149,7 +149,7 @@ func refused(status int, text []byte) error {
 func unreachable(address string, err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		return fmt.Errorf("%w at %s: %w", errNobody, address, op.Err)
+		return fmt.Errorf("%w at %s (%w): koban run starts one", errNobody, address, op.Err)
 	}
 	return fmt.Errorf("no answer from %s: %w", address, err)
 }

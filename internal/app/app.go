@@ -181,11 +181,13 @@ func (a *App) Ready(context.Context) error {
 	return nil
 }
 
-// watchEvery is how often a process looks whether it was replaced.
+// watchEvery is how often a process looks after itself.
 const watchEvery = 200 * time.Millisecond
 
-// watch ends the process once another one has taken a book over: what it would answer is unknown from then on.
+// watch ends the process once another one has taken a book over: what it would answer is unknown from then on. It says
+// when nothing can be written, and when that is over.
 func (a *App) watch(ctx context.Context) {
+	var trouble error
 	for {
 		select {
 		case <-ctx.Done():
@@ -199,6 +201,13 @@ func (a *App) watch(ctx context.Context) {
 					return
 				}
 			}
+		}
+		was := trouble
+		switch trouble = a.Journal.Trouble(); {
+		case was == nil && trouble != nil:
+			a.Log.Error("the journal cannot be written; it is tried again until it can", "error", trouble)
+		case was != nil && trouble == nil:
+			a.Log.Warn("the journal can be written again")
 		}
 	}
 }

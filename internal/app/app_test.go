@@ -2,13 +2,16 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,11 +22,13 @@ import (
 	"github.com/koban-pay/koban/fault"
 	balancev1 "github.com/koban-pay/koban/gen/koban/balance/v1"
 	feedv1 "github.com/koban-pay/koban/gen/koban/feed/v1"
+	paymentv1 "github.com/koban-pay/koban/gen/koban/payment/v1"
 	platformv1 "github.com/koban-pay/koban/gen/koban/platform/v1"
 	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/rpc"
 	"github.com/koban-pay/koban/internal/store"
+	"github.com/koban-pay/koban/internal/store/storetest"
 	"github.com/koban-pay/koban/money"
 )
 
@@ -223,6 +228,11 @@ func TestAccountsAreSeenByWhoMay(t *testing.T) {
 func TestFeedsTellWhatHappened(t *testing.T) {
 	r := newRig(t, "")
 	p := r.pay("one", 1200, 200)
+	// An answer is durable before its event has a number: wait for the last one.
+	_, err := r.app.handlers.feeds.ReadFeed(r.as(rpc.Operator, "x"), &feedv1.ReadFeedRequest{Service: "payment", After: 1, Wait: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for service, want := range map[string][]string{
 		"payment": {"payment.accepted", "payment.captured"},
 		"balance": {"account.opened"},
@@ -246,7 +256,7 @@ func TestFeedsTellWhatHappened(t *testing.T) {
 			t.Errorf("%s told %q, expected %q", service, types, want)
 		}
 	}
-	_, err := r.app.handlers.feeds.ReadFeed(r.as(rpc.Operator, "x"), &feedv1.ReadFeedRequest{Service: "nothing"})
+	_, err = r.app.handlers.feeds.ReadFeed(r.as(rpc.Operator, "x"), &feedv1.ReadFeedRequest{Service: "nothing"})
 	if !fault.HasCode(err, fault.RouteNotFound) {
 		t.Errorf("the feed of nothing: %v", err)
 	}
@@ -271,6 +281,78 @@ func TestDoorAnswers(t *testing.T) {
 	}
 	if _, err := http.Get(a.Card.Address + "/healthz"); err == nil {
 		t.Error("the door is open after the stop")
+	}
+}
+
+// TestStopFinishesWhatIsUnderWay: nobody who is answered while the platform stops is told that it failed, and what was
+// acknowledged is there afterwards.
+func TestStopFinishesWhatIsUnderWay(t *testing.T) {
+	r := &rig{t: t, config: Config{Data: t.TempDir(), Tenant: "demo", Listen: "127.0.0.1:0", Volumes: 2, MinFree: 1}}
+	r.start()
+	var mu sync.Mutex
+	var acknowledged []string
+	busy := make(chan struct{}, 100)
+	var clients sync.WaitGroup
+	for i := range 8 {
+		clients.Go(func() {
+			for n := range 1000 {
+				id, status, err := r.post(fmt.Sprintf("c%d-%d", i, n), i)
+				if err != nil {
+					return // the door is shut
+				}
+				if status != http.StatusCreated {
+					t.Errorf("status %d while the platform stops", status)
+				}
+				mu.Lock()
+				acknowledged = append(acknowledged, id)
+				mu.Unlock()
+				select {
+				case busy <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	for range 20 {
+		<-busy
+	}
+	r.stop()
+	clients.Wait()
+	r.start()
+	for _, id := range acknowledged {
+		p, err := r.app.handlers.payment.GetPayment(r.as(rpc.Operator, "x"), &paymentv1.GetPaymentRequest{Id: id})
+		if err != nil || p.Status != paymentv1.PaymentStatus_PAYMENT_STATUS_CAPTURED {
+			t.Errorf("%s was acknowledged, and is %v, %v", id, p, err)
+		}
+	}
+	r.right(nil)
+}
+
+// post pays through the door.
+func (r *rig) post(key string, customer int) (id string, status int, err error) {
+	body := fmt.Sprintf(`{"kind":"charge","merchant":%q,"customer":%q,"amount":{"currency":"JPY","value":10}}`,
+		r.app.Card.Merchants[0].ID, r.app.Card.Customers[customer].ID)
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, r.app.Card.Address+"/v1/payments", strings.NewReader(body))
+	if err != nil {
+		return "", 0, err
+	}
+	req.Header.Set("Authorization", "Bearer "+r.app.Card.Keys.CustomerApp)
+	req.Header.Set("Idempotency-Key", key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", 0, err
+	}
+	defer resp.Body.Close()
+	var p struct{ ID string }
+	err = json.NewDecoder(resp.Body).Decode(&p)
+	return p.ID, resp.StatusCode, err
+}
+
+func TestStoreClockHasToAgree(t *testing.T) {
+	url := storetest.Postgres(t)("x").URL
+	_, err := Start(t.Context(), Config{Data: t.TempDir(), StoreURL: url, Volumes: 1, MinFree: 1, Clock: clock.NewManual(clock.NewSystem().Now() + clock.Hour)})
+	if err == nil || !strings.Contains(err.Error(), "set the one that is wrong") {
+		t.Errorf("an hour ahead of the store: %v", err)
 	}
 }
 

@@ -29,6 +29,9 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.Journal, a.log = j, j
 	a.onStop(func(context.Context) error { return db.Close() })
+	if err := checkStoreClock(ctx, db, a.Clock); err != nil {
+		return err
+	}
 	if a.constants, err = fix(ctx, j, a.Volumes); err != nil {
 		return err
 	}

@@ -1,0 +1,56 @@
+package term
+
+import (
+	"strings"
+	"testing"
+)
+
+func plain(b *strings.Builder) *Writer { return New(b, func(string) string { return "" }) }
+
+func TestWidthCountsColumns(t *testing.T) {
+	for text, want := range map[string]int{
+		"": 0, "abc": 3, "喫茶": 4, "ﾊﾟﾝ": 3, "ＡＢ": 4, "パン": 4, "が": 2, "\x1b[1;31mred\x1b[0m": 3, "e\u0301": 1, "¥1,200": 6,
+	} {
+		if got := Width(text); got != want {
+			t.Errorf("%q takes %d columns, got %d", text, want, got)
+		}
+	}
+}
+
+func TestTableLinesUpJapaneseNames(t *testing.T) {
+	var b strings.Builder
+	table := plain(&b).Table("shop", ">amount", "")
+	table.Row("喫茶こばん", "¥1,200", "x")
+	table.Row("Bakery", "¥90", "y")
+	table.Row("short")
+	table.Print()
+	want := "shop        amount\n" +
+		"喫茶こばん  ¥1,200  x\n" +
+		"Bakery         ¥90  y\n" +
+		"short\n"
+	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+}
+
+func TestColoursOnlyWhereTheyAreSeen(t *testing.T) {
+	var b strings.Builder
+	if w := plain(&b); w.Bad("x") != "x" || w.Colour() {
+		t.Error("a writer that is no terminal has colours")
+	}
+	forced := New(&b, func(name string) string { return map[string]string{"CLICOLOR_FORCE": "1"}[name] })
+	if forced.Good("x") != "\x1b[32mx\x1b[0m" || forced.Bold("") != "" {
+		t.Errorf("colours that were asked for: %q", forced.Good("x"))
+	}
+}
+
+// TestCleanLetsNothingSteerTheTerminal: names and payloads of strangers are printed as text (catalogue 107).
+func TestCleanLetsNothingSteerTheTerminal(t *testing.T) {
+	for text, want := range map[string]string{
+		"パン": "パン", "a\x1b[2Jb": "a�[2Jb", "a\nb\r": "a�b�", "\u202eabc": "�abc", "\x00": "�", "a\xffb": "a�b",
+	} {
+		if got := Clean(text); got != want {
+			t.Errorf("%q became %q, expected %q", text, got, want)
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package app
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/store"
+)
+
+// maxApart is how far the machine's clock and the store's may lie apart when a process starts.
+const maxApart = 5 * clock.Second
+
+// checkStoreClock refuses to start if the machine's clock and PostgreSQL's disagree (rule B7): one of them is wrong, and
+// business times would be. SQLite has no clock of its own.
+func checkStoreClock(ctx context.Context, db *store.DB, clk clock.Clock) error {
+	if db.Engine() != store.Postgres {
+		return nil
+	}
+	var theirs clock.Micros
+	err := db.Read(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)`).Scan(&theirs)
+	})
+	if err != nil {
+		return fmt.Errorf("app: ask the store for the time: %w", err)
+	}
+	ours := clk.Now()
+	if apart := max(ours-theirs, theirs-ours); apart > maxApart {
+		return fmt.Errorf("app: the machine's clock says %s and the store's %s: set the one that is wrong", ours, theirs)
+	}
+	return nil
+}
