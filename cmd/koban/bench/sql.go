@@ -223,10 +223,8 @@ func (p *place) bound(ctx context.Context, s shape, d time.Duration) (float64, e
 	body := make([]byte, int(s.blockBytes))
 	rand.Read(body) // so that nobody can compress it
 	start, commits := clk.Now(), 0.0
-	for owed := 0.0; clk.Now().Sub(start) < d && errs[0] == nil; commits++ {
-		owed += s.blocks
-		n := int(owed)
-		owed -= float64(n)
+	for ; clk.Now().Sub(start) < d && errs[0] == nil; commits++ {
+		n := int((commits+1)*s.blocks) - int(commits*s.blocks)
 		errs[0] = boundCommit(ctx, dbs[0], int64(commits), n, body)
 		for i, f := range feeds {
 			f <- s.perCommit * s.states[i].perOne
@@ -252,7 +250,6 @@ func boundCommit(ctx context.Context, db *store.DB, seq int64, blocks int, body 
 
 // boundState writes rows in saves, as many as it is told of.
 func boundState(ctx context.Context, db *store.DB, s stateShape, told <-chan float64) error {
-	const statement = 64
 	body := make([]byte, max(0, int(s.rowBytes)-32)) // less tenant, volume and id
 	rand.Read(body)
 	owed, made := 0.0, uint64(0)
@@ -263,8 +260,8 @@ func boundState(ctx context.Context, db *store.DB, s stateShape, told <-chan flo
 		save := int(owed)
 		owed -= float64(save)
 		err := db.Write(ctx, func(tx *sql.Tx) (err error) {
-			for left := save; left > 0 && err == nil; left -= statement {
-				k := min(statement, left)
+			for left := save; left > 0 && err == nil; left -= 64 {
+				k := min(64, left)
 				args := make([]any, 0, 4*k)
 				for range k {
 					made++
