@@ -69,6 +69,7 @@ func everyStepHeals(t *testing.T, url string) {
 			t.Fatalf("step %d: the journal shows %+v unfinished, %v; expected one payment", step, left, err)
 		}
 		phases[left[0].Phase] = true
+		p.proves(fmt.Sprintf("killed at step %d", step))
 		p.start()
 		p.heals(step, left[0].ID)
 		a, err := p.pay(step, session)
@@ -80,16 +81,27 @@ func everyStepHeals(t *testing.T, url string) {
 	if len(phases) < 2 {
 		t.Errorf("all deaths were in the phases %v: the steps are not spread", phases)
 	}
-	report, err := app.Verify(t.Context(), app.VerifyConfig{Data: p.dir, StoreURL: url, Rebuild: true})
-	if err != nil || !report.OK {
-		t.Errorf("verify: %+v, %v", report, err)
-	}
+	p.proves("at the end")
 	p.start()
 	taken := p.call("GET", "/v1/accounts/"+p.card.Merchants[0].Account, "", nil)
 	if want := fmt.Sprint(1200 * steps); taken.text("posted") != want {
 		t.Errorf("the shop has %s; expected %s from %d payments", taken.text("posted"), want, steps)
 	}
 	p.stop()
+}
+
+// proves requires the books of the stopped platform to be right, with whatever is under way in them.
+func (p *platform) proves(when string) {
+	p.t.Helper()
+	report, err := app.Verify(p.t.Context(), app.VerifyConfig{Data: p.dir, StoreURL: p.url, Rebuild: true})
+	if err != nil {
+		p.t.Fatalf("%s: verify: %v", when, err)
+	}
+	for _, i := range report.Invariants {
+		if i.Violations > 0 {
+			p.t.Errorf("%s: %s (%s) is violated: %v", when, i.ID, i.Title, i.Examples)
+		}
+	}
 }
 
 // platform is a koban run that is started again and again.
