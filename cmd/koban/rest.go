@@ -159,12 +159,12 @@ func say[T any](c *console, asJSON bool, a *answer, err error, show func(*T)) er
 	var no *refusal
 	switch {
 	case asJSON && errors.As(err, &no) && json.Valid(no.body):
-		c.out.Write(no.body)
+		fmt.Fprintf(c.out, "%s", no.body)
 		return quiet(exitRefused)
 	case err != nil:
 		return err
 	case asJSON:
-		c.out.Write(a.body)
+		fmt.Fprintf(c.out, "%s", a.body)
 		return nil
 	}
 	v := new(T)

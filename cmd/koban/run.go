@@ -53,7 +53,7 @@ func (x *runCmd) Run(c *console) (err error) {
 	platform, err := app.Start(ctx, config)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // it was told to stop while it waited
+			return nil //nolint:nilerr // it was told to stop while it waited
 		}
 		return err
 	}
