@@ -24,7 +24,8 @@ type load struct {
 	subject
 	callers int
 	stage   atomic.Int32
-	ended   atomic.Int64 // while measured; for the progress line
+	ended   atomic.Int64 // payments or transfers, while measured; for the progress line
+	calls   atomic.Int64 // while measured
 }
 
 // The stages of a run.
@@ -105,6 +106,7 @@ func (l *load) loop(ctx context.Context, call func(context.Context) (int64, erro
 		if stage = l.stage.Load(); stage == measuring {
 			s.count += n
 			l.ended.Add(n)
+			l.calls.Add(1)
 			s.delays = append(s.delays, uint32(min(end-start, math.MaxUint32)))
 		}
 		if err != nil {
@@ -141,7 +143,9 @@ func (l *load) measure(ctx context.Context, t *tally) {
 	t.before = l.figures()
 	cpu, start := processTime(), l.clk.Now()
 	l.stage.Store(measuring)
-	l.wait(ctx, l.Duration, "measuring")
+	for l.wait(ctx, l.Duration, "measuring"); l.calls.Load() == 0 && ctx.Err() == nil; {
+		l.wait(ctx, l.Duration, "measuring, until one call has ended,")
+	}
 	l.stage.Store(stopping)
 	t.elapsed, t.cpu = l.clk.Now().Sub(start), processTime()-cpu
 	t.after = l.figures()
