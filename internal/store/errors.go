@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"io"
@@ -117,6 +118,7 @@ func classifyNetwork(err error) Class {
 	switch {
 	case errors.As(err, &dial), errors.As(err, &connect),
 		errors.Is(err, driver.ErrBadConn), errors.Is(err, net.ErrClosed),
+		errors.Is(err, sql.ErrTxDone), // of a commit: the context ended before it
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

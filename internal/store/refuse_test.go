@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/internal/store/storetest"
 )
@@ -219,4 +221,40 @@ func TestReadsEndWithTheirContext(t *testing.T) {
 			t.Errorf("write: %v", err)
 		}
 	})
+}
+
+// A write whose context, or time limit, ends before its commit: nobody may take that for a definite no.
+func TestAWriteThatIsCutOffIsUnknown(t *testing.T) {
+	for _, d := range []store.Durability{store.Full, store.Relaxed} {
+		storetest.EachConfig(t, func(t *testing.T, config func(string) store.Config) {
+			clk := clock.NewManual(0)
+			conf := config("one")
+			conf.Clock, conf.Durability, conf.CheckpointEvery = clk, d, -1
+			db := storetest.Open(t, conf)
+			migrate(t, db, "schema")
+			ctx, cancel := context.WithCancel(bg)
+			err := db.Write(ctx, func(tx *sql.Tx) error {
+				_, err := tx.Exec("INSERT INTO things (name, value) VALUES ($1, $2)", "a", 1)
+				cancel()
+				return err
+			})
+			if err == nil || store.Classify(err) != store.Lost {
+				t.Errorf("the context ended: %v is %v, want lost", err, store.Classify(err))
+			}
+			if db.Engine() == store.SQLite {
+				return // nothing to wait for
+			}
+			err = db.Write(bg, func(tx *sql.Tx) error {
+				clk.Advance(3 * time.Minute)
+				for { // until the limit has come through
+					if _, err := tx.Exec("UPDATE things SET value = 1"); err != nil {
+						return err
+					}
+				}
+			})
+			if store.Classify(err) != store.Lost {
+				t.Errorf("the limit has passed: %v is %v, want lost", err, store.Classify(err))
+			}
+		})
+	}
 }

@@ -82,9 +82,12 @@ const (
 	maxBackoff   = 200 * time.Millisecond
 )
 
-// statementTimeout bounds how long a PostgreSQL transaction may wait for the network and for others: a connection whose
-// other end is gone without a word must not hold up its caller for ever.
-const statementTimeout = 10 * time.Second
+// A PostgreSQL transaction that writes may take this long: a connection whose other end is gone without a word must not
+// hold up its caller for ever. Tables that can be rebuilt are written in larger transactions than the journal.
+const (
+	fullTimeout    = 10 * time.Second
+	relaxedTimeout = 2 * time.Minute
+)
 
 // Open opens a database. It refuses, with a reason and what to change, what would lose acknowledged commits, what others
 // can read, and what cannot be written.
@@ -161,7 +164,11 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn fun
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
-		defer db.clock.AfterFunc(statementTimeout, cancel)()
+		limit := fullTimeout
+		if db.config.Durability == Relaxed {
+			limit = relaxedTimeout
+		}
+		defer db.clock.AfterFunc(limit, cancel)()
 	}
 	tx, err := pool.BeginTx(ctx, opts)
 	if err != nil {

@@ -240,6 +240,24 @@ func Disconnect(ctx context.Context, url string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
+// Usurp waits until a process waits for the lock that another one holds on the store, and ends the connection that the
+// lock hangs on: the one that waits gets it while the other still lives.
+func Usurp(ctx context.Context, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("storetest: reach PostgreSQL: %w", err)
+	}
+	const usurp = "SELECT COUNT(pg_terminate_backend(a.pid)) FROM pg_locks a JOIN pg_locks b USING (database, classid, objid) " +
+		"WHERE a.locktype = 'advisory' AND a.granted AND b.locktype = 'advisory' AND NOT b.granted"
+	wall := clock.NewSystem()
+	for n := 0; n == 0 && err == nil; {
+		if err = conn.QueryRow(ctx, usurp).Scan(&n); err == nil && n == 0 {
+			<-wall.After(startPoll)
+		}
+	}
+	return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
+}
+
 func admin(t testing.TB, server, statement string) {
 	t.Helper()
 	ctx := context.Background()
