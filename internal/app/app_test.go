@@ -119,39 +119,36 @@ func TestSecondProcessIsHeldOff(t *testing.T) {
 	})
 }
 
-// TestReplacedProcessEnds: a process whose lock is gone, without its knowing, must not go on once another writes.
+// TestReplacedProcessEnds: a process whose lock is gone, without its knowing, must not go on once another writes. The lock
+// of a folder cannot be taken away.
 func TestReplacedProcessEnds(t *testing.T) {
+	r := newRig(t, storetest.Postgres(t)("x").URL)
 	told := make(chan error, 1)
-	eachStore(t, func(t *testing.T, r *rig) {
-		if r.config.StoreURL == "" {
-			return // the lock of a folder cannot be taken away
+	r.app.Fatal = func(err error) { told <- err }
+	r.tamper("", `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database =
+		(SELECT oid FROM pg_database WHERE datname = current_database())`)
+	second := r.config
+	second.Data, second.Standby = t.TempDir(), true
+	a, err := Start(t.Context(), second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close(t.Context())
+	if _, err := r.try("late", 0, 1200, 200); err == nil {
+		t.Error("the process that was replaced has answered")
+	}
+	var held *store.HeldError
+	select {
+	case err := <-told:
+		if !errors.As(err, &held) {
+			t.Errorf("it ends because of %v", err)
 		}
-		r.app.Fatal = func(err error) { told <- err }
-		r.tamper("", `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database =
-			(SELECT oid FROM pg_database WHERE datname = current_database())`)
-		second := r.config
-		second.Data, second.Standby = t.TempDir(), true
-		a, err := Start(t.Context(), second)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer a.Close(t.Context())
-		if _, err := r.try("late", 0, 1200, 200); err == nil {
-			t.Error("the process that was replaced has answered")
-		}
-		var held *store.HeldError
-		select {
-		case err := <-told:
-			if !errors.As(err, &held) {
-				t.Errorf("it ends because of %v", err)
-			}
-		case <-time.After(20 * time.Second):
-			t.Error("the process that was replaced goes on")
-		}
-		if r.app.Ready(t.Context()) == nil {
-			t.Error("the process that was replaced is ready")
-		}
-	})
+	case <-time.After(20 * time.Second):
+		t.Error("the process that was replaced goes on")
+	}
+	if r.app.Ready(t.Context()) == nil {
+		t.Error("the process that was replaced is ready")
+	}
 }
 
 func TestCustomerIsMadeOnce(t *testing.T) {

@@ -18,7 +18,7 @@ type walker struct {
 	machine book.Machine
 	found   *findings
 	ids     *id.Codec
-	at      map[book.Key]standing
+	at      map[book.Key]standing // of those that have not ended
 }
 
 // standing is where a payment stood after its last event.
@@ -67,6 +67,10 @@ func (w *walker) step(b *journal.Block, t id.Tenant, x id.ID, to payment.Standin
 	name := w.ids.Encode(id.Payment, x)
 	w.found.check(oneOf(ways[from.status], to.Status), "I10", "%s went from %v to %v in block %d of %s", name, from.status, to.Status, b.Seq, b.Book)
 	w.found.check(oneOf(decisions[from.decision], to.Decision), "I16", "%s was decided %q and then %q, in block %d of %s", name, from.decision, to.Decision, b.Seq, b.Book)
+	if len(ways[to.Status]) == 0 {
+		delete(w.at, k) // it has ended: whatever came after would come out of nothing
+		return
+	}
 	w.at[k] = standing{to.Status, to.Decision}
 }
 
