@@ -42,7 +42,10 @@ var Anomalies = []string{
 	"unknown_answer", "voided",
 }
 
-// Run simulates. A world that breaks an invariant ends there, and the next begins.
+// maxBroken is after how many broken worlds a run ends: they say enough.
+const maxBroken = 20
+
+// Run simulates. A world that breaks an invariant ends there, and the next begins, until maxBroken were broken.
 //
 // Errors: fault.InvalidRequest if there is nothing to do.
 func Run(o Options) (Result, error) {
@@ -56,14 +59,17 @@ func Run(o Options) (Result, error) {
 	for _, a := range Anomalies {
 		r.Anomalies[a] = 0
 	}
-	sum := newTrace(nil)
-	for i := range o.Seeds {
+	sum, broken := newTrace(nil), 0
+	for i := 0; i < o.Seeds && broken < maxBroken; i++ {
 		seed := o.First + uint64(i)
 		w := live(seed, o)
 		r.Schedules++
 		r.Payments += len(w.judge.standing)
 		for what, n := range w.reached {
 			r.Anomalies[what] += n
+		}
+		if len(w.judge.violations) > 0 {
+			broken++
 		}
 		for _, v := range w.judge.violations {
 			v.Seed = seed
@@ -84,6 +90,7 @@ func Run(o Options) (Result, error) {
 func live(seed uint64, o Options) *World {
 	w := newWorld(seed, o.Plant, o.Trace)
 	w.trace("seed %d", seed)
+	w.limit += o.Payments * restless / DefaultPayments
 	w.mix = drawMix(w.rnd)
 	w.procs[0].sweep()
 	w.disturb()

@@ -43,7 +43,8 @@ type World struct {
 	procs   []*process
 	reached map[string]int
 	town    town
-	callers int  // at work
+	events  int
+	limit   int // of events: a world that needs more does not come to rest
 	over    bool // the faults have ended, and nobody starts anything new
 
 	steps int                // of a crash walk: appends and calls so far
@@ -82,7 +83,7 @@ const (
 func newWorld(seed uint64, plant Plant, out io.Writer) *World {
 	rnd := rand.New(rand.NewPCG(seed, 0x6b6f62616e))
 	w := &World{agenda: agenda{now: morning}, ctx: context.Background(), rnd: rnd, mix: calm(), plant: plant,
-		ids: id.NewSource(noise{rnd.Uint64}), tracer: newTrace(out), volumes: volumes, route: make(map[string]*host),
+		ids: id.NewSource(noise{rnd.Uint64}), tracer: newTrace(out), volumes: volumes, limit: restless, route: make(map[string]*host),
 		stale: make(map[string][]*host), outages: make(map[string]clock.Micros), reached: make(map[string]int)}
 	w.judge = newJudge(w)
 	w.disk = newDisk(w.judge.landed)
@@ -195,9 +196,15 @@ func (w *World) run(until clock.Micros) {
 		}
 	}()
 	for len(w.judge.violations) == 0 && w.step(until) {
+		if w.events++; w.events == w.limit {
+			w.judge.fail("I19", "the world does not come to rest: %d events", w.events)
+		}
 	}
 	w.now = max(w.now, until)
 }
+
+// restless is far more events than a world of default size needs.
+const restless = 200_000
 
 // settle lets one minute pass.
 func (w *World) settle() { w.run(w.now + settleTime) }
