@@ -250,3 +250,34 @@ func (s *shelf) list() []StoryBlock {
 	})
 	return out
 }
+
+// sentence tells a person what a step was.
+func sentence(s StoryStep) string {
+	st := s.Standing
+	switch {
+	case s.Event == "started":
+		return "accepted: durable before anybody was called"
+	case s.Event == "deferred":
+		return "no certain answer; back in the queue"
+	case s.Event == "refunded":
+		return "a refund of it succeeded"
+	case s.Event == "give_up":
+		return "undecided for too long: decided to cancel"
+	case s.Event == "expiry":
+		return "the authorization lapsed: decided to cancel"
+	case s.Event == "capture":
+		return "captured by request: decided to confirm"
+	case s.Event == "void":
+		return "voided by request: decided to cancel"
+	case st.Resource != WorkInProgress:
+		return "everything is done; announced as " + st.Status.String()
+	case st.Decision == Confirm && st.Phase == ConfirmPhase:
+		return "decided to confirm: nothing turns it round"
+	case st.Decision == Authorize:
+		return "everything is held: the authorization stands"
+	case st.Decision == Cancel:
+		return "decided to cancel: everything held is let go"
+	default:
+		return "participants answered"
+	}
+}

@@ -119,6 +119,50 @@ func (p *Payment) branchOf(source int) id.ID {
 	return id.Nil
 }
 
+// want is one source that a request names.
+type want struct {
+	from   SourceType
+	amount money.Amount
+	open   bool // takes the rest
+}
+
+// divide turns what a request wants to be paid from into sources that add up to the amount: the one without an amount
+// takes the rest. Without any, all is paid from the balance.
+func divide(amount money.Amount, customer id.ID, wants []want) ([]Source, error) {
+	if amount.Currency == money.PT {
+		return nil, fault.InvalidCurrency.New("a payment is in money; points are a source of it").WithParam("amount.currency")
+	}
+	if len(wants) == 0 {
+		wants = []want{{from: FromBalance, open: true}}
+	}
+	rest, open := amount.Minor, -1
+	out := make([]Source, len(wants))
+	for i, w := range wants {
+		facet := tcc.BalanceAccount
+		if w.from == FromPoints {
+			facet = tcc.PointsAccount
+		}
+		out[i] = Source{Type: w.from, Account: customer.Facet(facet)}
+		switch {
+		case w.open && open >= 0:
+			return nil, fault.SourcesMismatch.New("only one source may be left without an amount").WithParam("sources")
+		case w.open:
+			open = i
+			continue
+		case w.amount.Currency != amount.Currency && (w.from != FromPoints || w.amount.Currency != money.PT):
+			return nil, fault.CurrencyMismatch.New("the payment is in %s", amount.Currency).WithParam("sources.amount.currency")
+		}
+		out[i].Amount = w.amount.Minor
+		if rest -= w.amount.Minor; rest < 0 {
+			return nil, fault.SourcesMismatch.New("the sources are more than the payment's %d", amount.Minor).WithParam("sources")
+		}
+	}
+	if open >= 0 {
+		out[open].Amount = rest
+	}
+	return out, checkSources(amount, out)
+}
+
 // checkSources requires sources that add up to the amount, each type once.
 func checkSources(amount money.Amount, sources []Source) error {
 	sum := int64(0)

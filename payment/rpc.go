@@ -123,46 +123,23 @@ func amountOf(m *typev1.Money, field string) (money.Amount, error) {
 	return money.Of(m.Value, c), nil
 }
 
-// sources turns the request's sources into amounts that add up: the one without an amount takes the rest.
+// sources reads what the request wants to be paid from.
 func (h *Handler) sources(list []*paymentv1.SourceRequest, amount money.Amount, customer id.ID) ([]Source, error) {
-	if amount.Currency == money.PT {
-		return nil, fault.InvalidCurrency.New("a payment is in money; points are a source of it").WithParam("amount.currency")
-	}
-	if len(list) == 0 {
-		list = []*paymentv1.SourceRequest{{Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE}}
-	}
-	rest, open := amount.Minor, -1
-	var out []Source
-	for i, q := range list {
-		s := Source{Type: FromBalance, Account: customer.Facet(tcc.BalanceAccount)}
+	var wants []want
+	for _, q := range list {
+		w := want{from: FromBalance}
 		if q.Type == paymentv1.SourceType_SOURCE_TYPE_POINTS {
-			s.Type, s.Account = FromPoints, customer.Facet(tcc.PointsAccount)
+			w.from = FromPoints
 		}
-		switch {
-		case q.Amount == nil && open >= 0:
-			return nil, fault.SourcesMismatch.New("only one source may be left without an amount").WithParam("sources")
-		case q.Amount == nil:
-			open = i
-		default:
-			a, err := amountOf(q.Amount, "sources.amount")
-			if err != nil {
+		if w.open = q.Amount == nil; !w.open {
+			var err error
+			if w.amount, err = amountOf(q.Amount, "sources.amount"); err != nil {
 				return nil, err
 			}
-			if a.Currency != amount.Currency && !(s.Type == FromPoints && a.Currency == money.PT) {
-				return nil, fault.CurrencyMismatch.New("the payment is in %s", amount.Currency).WithParam("sources.amount.currency")
-			}
-			s.Amount = a.Minor
-			rest -= a.Minor
 		}
-		out = append(out, s)
-		if rest < 0 {
-			return nil, fault.SourcesMismatch.New("the sources are more than the payment's %d", amount.Minor).WithParam("sources")
-		}
+		wants = append(wants, w)
 	}
-	if open >= 0 {
-		out[open].Amount = rest
-	}
-	return out, checkSources(amount, out)
+	return divide(amount, customer, wants)
 }
 
 // known requires that customer and merchant exist.
@@ -438,18 +415,6 @@ func failureOf(v *Payment) *typev1.Failure {
 	return &typev1.Failure{Code: string(v.Failure), Message: v.Failure.Summary()}
 }
 
-// expiryOf returns when what is not final ends by itself, 0 if it is final.
-func expiryOf(v *Payment) clock.Micros {
-	switch v.Status {
-	case Accepted:
-		return v.GiveUpAt
-	case Authorized:
-		return v.ExpiresAt
-	default:
-		return 0
-	}
-}
-
 func (p *Payment) money(minor int64) *typev1.Money {
 	return moneyOf(money.Of(minor, p.Amount.Currency))
 }
@@ -557,37 +522,6 @@ func stepMessage(s StoryStep) *paymentv1.Step {
 		ResourceStatus: paymentv1.ResourceStatus(s.Standing.Resource), Phase: s.Standing.Phase.String(),
 		RollbackPhase: s.Standing.Rollback.String(), Attempts: int64(s.Attempts), Code: codeMessage(s.Code), Message: sentence(s),
 		Block: blockMessage(s.Block)}
-}
-
-// sentence tells a person what a step was.
-func sentence(s StoryStep) string {
-	st := s.Standing
-	switch {
-	case s.Event == "started":
-		return "accepted: durable before anybody was called"
-	case s.Event == "deferred":
-		return "no certain answer; back in the queue"
-	case s.Event == "refunded":
-		return "a refund of it succeeded"
-	case s.Event == "give_up":
-		return "undecided for too long: decided to cancel"
-	case s.Event == "expiry":
-		return "the authorization lapsed: decided to cancel"
-	case s.Event == "capture":
-		return "captured by request: decided to confirm"
-	case s.Event == "void":
-		return "voided by request: decided to cancel"
-	case st.Resource != WorkInProgress:
-		return "everything is done; announced as " + st.Status.String()
-	case st.Decision == Confirm && st.Phase == ConfirmPhase:
-		return "decided to confirm: nothing turns it round"
-	case st.Decision == Authorize:
-		return "everything is held: the authorization stands"
-	case st.Decision == Cancel:
-		return "decided to cancel: everything held is let go"
-	default:
-		return "participants answered"
-	}
 }
 
 func (h *Handler) dutyMessage(d Duty) *paymentv1.Duty {

@@ -67,3 +67,15 @@ func (f facts) seen(p *Payment) *Payment {
 	}
 	return c
 }
+
+// expiryOf returns when what is not final ends by itself, 0 if it is final.
+func expiryOf(v *Payment) clock.Micros {
+	switch v.Status {
+	case Accepted:
+		return v.GiveUpAt
+	case Authorized:
+		return v.ExpiresAt
+	default:
+		return 0
+	}
+}
