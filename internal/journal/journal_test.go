@@ -20,7 +20,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
@@ -435,24 +434,17 @@ func TestWriteEndsWithItsContext(t *testing.T) {
 func TestConnectionsAreKilled(t *testing.T) {
 	conf := storetest.Postgres(t)("journal")
 	j := open(t, storetest.Open(t, conf))
-	killer, err := pgx.Connect(bg, conf.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer killer.Close(bg)
 	const enough = 40
 	var kills atomic.Int64
 	var killing sync.WaitGroup
 	killing.Go(func() {
 		for kills.Load() < enough {
-			var k int64
-			err := killer.QueryRow(bg, `SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
-				WHERE datname = current_database() AND application_name = 'koban' AND state <> 'idle'`).Scan(&k)
+			n, err := storetest.Kill(conf)
 			if err != nil {
 				t.Errorf("kill: %v", err)
 				return
 			}
-			kills.Add(k)
+			kills.Add(int64(n))
 		}
 	})
 	h := journal.Head{Book: "a"}

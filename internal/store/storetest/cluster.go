@@ -23,6 +23,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/store"
 )
 
 // Variable is the environment variable that names a running server.
@@ -269,4 +270,17 @@ func admin(t testing.TB, server, statement string) {
 	if err := errors.Join(err, conn.Close(ctx)); err != nil {
 		t.Fatalf("%s: %v", strings.Fields(statement)[0], err)
 	}
+}
+
+// Kill ends every session of the platform at c that is in the middle of a statement or a transaction, and returns how
+// many there were.
+func Kill(c store.Config) (n int, err error) {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, c.URL)
+	if err != nil {
+		return 0, fmt.Errorf("storetest: %w", err)
+	}
+	err = conn.QueryRow(ctx, `SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'koban' AND state <> 'idle'`).Scan(&n)
+	return n, errors.Join(err, conn.Close(ctx))
 }
