@@ -44,7 +44,7 @@ type World struct {
 	reached map[string]int
 	town    town
 	events  int
-	limit   int // of events: a world that needs more does not come to rest
+	limit   int  // of events: a world that needs more does not come to rest
 	over    bool // the faults have ended, and nobody starts anything new
 
 	steps int                // of a crash walk: appends and calls so far
