@@ -239,7 +239,7 @@ func (s *Service) List(ctx context.Context, f Filter) ([]*Payment, error) {
 			return nil, err
 		}
 	}
-	ids, err := s.tables.list(ctx, f)
+	ids, err := s.tables.list(ctx, f, len(s.Books))
 	if err != nil {
 		return nil, fault.Unavailable.New("the payments cannot be read").Because(err)
 	}

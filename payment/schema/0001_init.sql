@@ -20,7 +20,6 @@ CREATE TABLE payments (
 	due BIGINT NOT NULL,
 	PRIMARY KEY (tenant, volume, id)
 );
-CREATE INDEX payments_by_time ON payments (tenant, id);
 CREATE INDEX payments_by_customer ON payments (tenant, customer, id);
 CREATE INDEX payments_by_merchant ON payments (tenant, merchant, id);
 CREATE INDEX payments_by_parent ON payments (tenant, parent, id) WHERE kind = 2;
