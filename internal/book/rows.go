@@ -12,6 +12,7 @@ import (
 type Schema[V any] struct {
 	Table   string   // name of the SQL table
 	Columns []string // value columns, in the order of Args and Scan
+	Fixed   []string // those of Columns that never change once the row is made: a later save leaves them and their indexes alone
 	// Args appends the values of the columns. int64, string, []byte and nil are the only types.
 	Args func(v *V, args []any) []any
 	// Scan reads the columns into v; scan takes one pointer per column.
@@ -44,6 +45,7 @@ type Table interface {
 type tableBase struct {
 	table     string
 	columns   []string
+	fixed     []string
 	timed     bool
 	segmented bool         // the primary key is (tenant, volume, day, id); "day" is the first of columns
 	fresh     clock.Micros // every row whose id was made at or after this time is in memory (rule B12)
@@ -78,7 +80,7 @@ type row[V any] struct {
 // NewRows returns an empty table.
 func NewRows[V any](s Schema[V]) *Rows[V] {
 	r := &Rows[V]{schema: s, m: make(map[Key]*row[V])}
-	r.table, r.columns, r.timed = s.Table, s.Columns, s.Due != nil
+	r.table, r.columns, r.fixed, r.timed = s.Table, s.Columns, s.Fixed, s.Due != nil
 	return r
 }
 

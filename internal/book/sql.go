@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -385,12 +386,13 @@ func upsertText(b *tableBase, n int, group func(from, n int) string) string {
 		return t.String()
 	}
 	t.WriteString(" ON CONFLICT (tenant, volume, id) DO UPDATE SET ")
-	for i, c := range cols {
-		if i > 0 {
-			t.WriteString(", ")
+	var set []string
+	for _, c := range cols {
+		if !slices.Contains(b.fixed, c) {
+			set = append(set, c+" = excluded."+c)
 		}
-		t.WriteString(c + " = excluded." + c)
 	}
+	t.WriteString(strings.Join(set, ", "))
 	return t.String()
 }
 
