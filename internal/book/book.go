@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
@@ -85,15 +86,7 @@ func Open(ctx context.Context, c Config) (*Book, error) {
 	b.limits.Rows = cmp.Or(b.limits.Rows, DefaultLimits.Rows)
 	b.limits.Keep = cmp.Or(b.limits.Keep, DefaultLimits.Keep)
 	b.limits.Unsaved = cmp.Or(b.limits.Unsaved, DefaultLimits.Unsaved)
-	var err error
-	if b.core, err = Recover(ctx, b.name, c.Volume, c.Machine, c.Log, c.State); err != nil {
-		return nil, err
-	}
-	if ahead := b.core.at - c.Clock.Now(); ahead > maxAhead {
-		return nil, fault.DataDamaged.New("book %s was last written %s in the future; set the machine's clock right", b.name,
-			b.core.at.Sub(c.Clock.Now()))
-	}
-	if err := b.takeOver(ctx); err != nil {
+	if err := b.take(ctx, c); err != nil {
 		return nil, err
 	}
 	if err := b.warm(ctx); err != nil {
@@ -105,12 +98,44 @@ func Open(ctx context.Context, c Config) (*Book, error) {
 	return b, nil
 }
 
+// The writer before may still be at work, and the first to append. It ends once any of its books was taken over, so
+// trying again wins.
+const (
+	takeOverTries = 500
+	takeOverPause = 5 * time.Millisecond
+)
+
+// take recovers the book and takes it over.
+func (b *Book) take(ctx context.Context, c Config) error {
+	for try := 1; ; try++ {
+		core, err := Recover(ctx, b.name, c.Volume, c.Machine, c.Log, c.State)
+		if err != nil {
+			return err
+		}
+		if ahead := core.at - c.Clock.Now(); ahead > maxAhead {
+			return fault.DataDamaged.New("book %s was last written %s in the future; set the machine's clock right", b.name,
+				core.at.Sub(c.Clock.Now()))
+		}
+		b.mu.Lock()
+		b.core = core
+		b.mu.Unlock()
+		if try == 1 && !b.writer.join(b) {
+			return fault.ShuttingDown.New("")
+		}
+		if err = b.takeOver(ctx); !fault.HasCode(err, fault.Fenced) || try == takeOverTries {
+			return err
+		}
+		select {
+		case <-clock.Pause(takeOverPause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
 // takeOver returns once the block that raises the epoch is durable.
 func (b *Book) takeOver(ctx context.Context) error {
 	landed := make(chan error, 1)
-	if !b.writer.join(b) {
-		return fault.ShuttingDown.New("")
-	}
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()

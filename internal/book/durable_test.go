@@ -252,6 +252,30 @@ func TestB4_TakingOverIsABlock(t *testing.T) {
 	}
 }
 
+// The writer before is at work and appends first, several times. Whoever takes over tries again.
+func TestB4_TakesOverFromAWriterAtWork(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		r.shared = true
+		old, young := r.start(1), r.process()
+		tries := 0
+		young.log.tap(func(journal.Batch) {
+			if tries++; tries <= 3 {
+				old.account(1)
+			}
+		}, nil)
+		if _, err := young.open(0, newToy()); err != nil {
+			t.Fatalf("after %d tries: %v", tries, err)
+		}
+		if tries != 4 {
+			t.Errorf("the old writer was first 3 times, and it took %d tries", tries)
+		}
+		young.account(1)
+		if _, err := old.do(toyOpen{toyKey(r.id()), 1}); !fault.HasCode(err, fault.Fenced) {
+			t.Errorf("a command of the old writer ends with %v", err)
+		}
+	})
+}
+
 // What is answered without an event is checked against the head.
 func TestB4_StaleReadsAreNotTold(t *testing.T) {
 	onStores(t, func(t *testing.T, r *rig) {
