@@ -2,6 +2,7 @@ package contract
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -221,6 +222,36 @@ func TestRefundRace(t *testing.T) {
 	}
 	w.is(w.read(p), "PARTIALLY_REFUNDED", "WAIT", 100, 100, 90)
 	w.wallet(9_990, 0, 1_000, 0)
+}
+
+// Catalogue 97: everything at once, on one payment. However it ends, the money is in one place.
+func TestEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.authorize(1_000).text("id")
+	var group sync.WaitGroup
+	for i := range 24 {
+		group.Go(func() {
+			c, path, request := w.app, "/v1/payments/"+id+"/capture", object{}
+			switch i % 4 {
+			case 1:
+				path = "/v1/payments/" + id + "/void"
+			case 2:
+				c, path, request = w.op, "/v1/payments/"+id+"/refunds", object{"amount": jpy(int64(i) * 10)}
+			case 3:
+				path, request = "/v1/payments", w.charge(1)
+			}
+			if a := c.post(path, request); a.status >= 500 || a.status == 400 {
+				t.Errorf("%s answered %d %s", path, a.status, a.text)
+			}
+		})
+	}
+	group.Wait()
+	p := w.settle(object{"id": id})
+	captured, _ := json.Number(p.minor("captured")).Int64()
+	refunded, _ := json.Number(p.minor("refunded")).Int64()
+	w.wallet(10_000-captured+refunded-6, 0, 1_000, 0)
+	w.holds(w.merchant.text("account"), captured-refunded+6, 0)
 }
 
 // Catalogue 95: the last yen is spent once.

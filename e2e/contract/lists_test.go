@@ -65,6 +65,32 @@ func TestPayments(t *testing.T) {
 	}
 }
 
+// A reader that pages while payments are made misses nothing that was there, and reads nothing twice.
+func TestPagesUnderWrites(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var oldest []string
+	for range 5 {
+		oldest = append(oldest, w.pay(1).text("id"))
+	}
+	query := "/v1/payments?limit=2&merchant=" + w.merchant.text("id")
+	page := w.op.get(query).wants(t, 200)
+	got := page.list("items")
+	for page["next_cursor"] != nil {
+		w.pay(1)
+		page = w.op.get(query+"&cursor="+url.QueryEscape(page.text("next_cursor"))).wants(t, 200)
+		got = append(got, page.list("items")...)
+	}
+	if len(got) != len(oldest) {
+		t.Fatalf("read %d payments of %d", len(got), len(oldest))
+	}
+	for i, p := range got {
+		if want := oldest[len(oldest)-1-i]; p["id"] != want {
+			t.Errorf("item %d is %v, expected %v", i, p["id"], want)
+		}
+	}
+}
+
 func without(list []string, one string) (out []string) {
 	for _, s := range list {
 		if s != one {

@@ -38,7 +38,10 @@ func withBinary(run func() int) int {
 		return 1
 	}
 	code := run()
-	demo.stop()
+	if err := demo.end(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return code
 }
 
@@ -176,10 +179,18 @@ func (l *lazy) get(t *testing.T) *platform {
 	return l.p
 }
 
-func (l *lazy) stop() {
-	if l.p != nil {
-		l.p.kill()
+// end stops the platform, and judges its books: whatever the tests did to it, they are right.
+func (l *lazy) end() error {
+	if l.p == nil || l.err != nil {
+		return nil
 	}
+	if code := l.p.stop(); code != 0 {
+		return fmt.Errorf("the shared platform ended with %d:\n%s", code, l.p.out.String())
+	}
+	if out, err := exec.Command(binary, "verify", "--data", l.p.dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("the books that the tests left: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // result is what a command left behind.

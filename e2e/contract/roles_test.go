@@ -117,7 +117,7 @@ func TestNoRate(t *testing.T) {
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
-			for range 500 { // in all, far more than any burst
+			for range 250 { // in all, far more than any burst
 				if a := p.app(t).get(path); a.status != 200 {
 					t.Errorf("answered %d: %s", a.status, a.text)
 					return
