@@ -35,6 +35,8 @@ func TestChaos(t *testing.T) {
 			c := Config{Program: Program{Path: binary, Data: t.TempDir()}, Binary: binary, Kills: *kills}
 			if store == "postgres" {
 				c.Program.Store = storetest.Postgres(t)("").URL
+				c.Rival = &Program{Path: binary, Data: t.TempDir(), Store: c.Program.Store}
+				c.Usurp = func(ctx context.Context) error { return storetest.Usurp(ctx, c.Program.Store) }
 				c.Cut = func(ctx context.Context) error { return storetest.Disconnect(ctx, c.Program.Store) }
 			}
 			s := play(t, c)

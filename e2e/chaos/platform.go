@@ -175,6 +175,22 @@ func (l *Platform) Freeze(ctx context.Context, d time.Duration) error {
 	return l.cmd.Process.Signal(syscall.SIGCONT)
 }
 
+// heldElsewhere is the exit code of a platform whose store another process holds.
+const heldElsewhere = 3
+
+// Replaced requires that the platform ends by itself, for another process has taken its store over.
+func (l *Platform) Replaced(ctx context.Context) error {
+	select {
+	case <-l.ended:
+	case <-ctx.Done():
+		return errors.Join(errors.New("the platform goes on although another process has taken over"), l.Kill())
+	}
+	if code := l.cmd.ProcessState.ExitCode(); code != heldElsewhere {
+		return fmt.Errorf("the platform was replaced and ended with %s\n%s", l.cmd.ProcessState, l.said)
+	}
+	return nil
+}
+
 // Stop ends the platform in order.
 func (l *Platform) Stop(ctx context.Context) error {
 	if err := l.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/koban-pay/koban/internal/app"
@@ -24,6 +25,10 @@ type Config struct {
 	Random  bool // die at moments drawn by lot only
 	// Cut, if set, cuts the platform's connections to its store.
 	Cut func(context.Context) error
+	// Rival, if set, is a second process on the same store, with a data folder of its own, that takes the platform over
+	// while that is at work. Usurp gives it the lock.
+	Rival *Program
+	Usurp func(context.Context) error
 	// Say is told how the run goes.
 	Say func(format string, args ...any)
 }
@@ -37,6 +42,7 @@ type Summary struct {
 	Early     int // further kills, of a platform that was starting
 	Frozen    int // lives with a pause of the whole process in them
 	Cuts      int // lives in which the connections to the store were cut
+	Takeovers int // lives that ended because another process took over
 	Asks      int64
 	Acks      int64
 	Payments  int
@@ -49,9 +55,9 @@ type Summary struct {
 // String returns the summary on one line.
 func (s *Summary) String() string {
 	books := "verify " + s.Verify
-	return fmt.Sprintf("%d kills, %d of them between decision and last Confirm (%d placed there), %d more while starting; %d pauses, %d cuts; "+
+	return fmt.Sprintf("%d kills, %d of them between decision and last Confirm (%d placed there), %d more while starting; %d pauses, %d cuts, %d takeovers; "+
 		"%d asks, %d acks, %d payments, %d answers repeated; %s; %s; slowest start %s; %.1f s",
-		s.Kills, s.Between, s.Placed, s.Early, s.Frozen, s.Cuts, s.Asks, s.Acks, s.Payments, s.Checks, &s.Verdict, books,
+		s.Kills, s.Between, s.Placed, s.Early, s.Frozen, s.Cuts, s.Takeovers, s.Asks, s.Acks, s.Payments, s.Checks, &s.Verdict, books,
 		s.Slowest.Round(time.Millisecond), s.Took.Seconds())
 }
 
@@ -97,11 +103,13 @@ func Run(ctx context.Context, c Config) (_ *Summary, err error) {
 	for err == nil && r.sum.Kills < c.Kills {
 		p, err = r.life(ctx, p)
 	}
-	if r.crowd.turn.Lock(); err == nil {
+	if err == nil {
+		r.crowd.turn.Lock()
 		err = r.check(ctx, p, true)
+		stop() // before they are let in again
+		r.crowd.turn.Unlock()
 	}
 	stop()
-	r.crowd.turn.Unlock()
 	clients.Wait()
 	if err != nil {
 		return nil, err
@@ -151,6 +159,9 @@ func (r *run) life(ctx context.Context, p *Platform) (*Platform, error) {
 	case <-ctx.Done():
 		return p, ctx.Err()
 	case <-clock.Pause(shortLife + time.Duration(r.rnd.Int64N(int64(longLife-shortLife)))):
+	}
+	if r.Rival != nil && r.rnd.IntN(5) == 0 {
+		return r.takeover(ctx, p)
 	}
 	if err := r.kill(ctx, p); err != nil {
 		return p, err
@@ -202,6 +213,50 @@ func (r *run) kill(ctx context.Context, p *Platform) error {
 	defer cancel()
 	r.sum.Placed++
 	return p.DieAtDecision(ctx)
+}
+
+// takeover lets another process take the store over while p is at work, or frozen. p must notice and end.
+func (r *run) takeover(ctx context.Context, p *Platform) (*Platform, error) {
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	next, err := r.Rival.Exec()
+	if err != nil {
+		return p, err
+	}
+	r.sum.Takeovers++
+	frozen := r.rnd.IntN(2) == 0
+	if frozen {
+		err = p.cmd.Process.Signal(syscall.SIGSTOP)
+	}
+	if err == nil {
+		err = r.usurp(ctx, next)
+	}
+	if err == nil && frozen {
+		err = p.cmd.Process.Signal(syscall.SIGCONT) // it still believes that the books are its own
+	}
+	if err != nil {
+		return p, errors.Join(err, next.Kill())
+	}
+	r.line.Lead(next)
+	if err := p.Replaced(ctx); err != nil {
+		return next, err
+	}
+	*r.Rival, r.Program = r.Program, *r.Rival
+	return next, r.judge.Sample(ctx, 20)
+}
+
+// usurp returns once next is ready. A platform whose connections were cut has no lock any more: there, next does not
+// wait for one.
+func (r *run) usurp(ctx context.Context, next *Platform) error {
+	ready, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- r.Usurp(ready) }()
+	err := next.wait(ctx)
+	stop()
+	if bad := <-done; bad != nil && ready.Err() == nil {
+		err = errors.Join(err, bad)
+	}
+	return err
 }
 
 // killEarly starts the platform and kills it while it is starting, and recovering from the kill before.
