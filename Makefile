@@ -5,6 +5,8 @@ PKG      ?= ./...
 RUN      ?=
 ARGS     ?=
 KILLS    ?= 20
+KEYS     ?= 10000
+PAYMENTS ?= 1000
 FUZZTIME ?= 15s
 
 # The version control stamp needs a clone that belongs to the user; nothing but a release needs the stamp.
@@ -16,7 +18,7 @@ WITH_POSTGRES = $(if $(KOBAN_TEST_PG),,$(GO) run ./internal/store/storetest/pgcl
 GOLANGCI      = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test test-race postgres lint fmt fuzz bench chaos gen verify-gen cover clean
+.PHONY: help demo run build test test-race postgres lint fmt fuzz bench chaos storm gen verify-gen cover clean
 
 ## help: list what make can do
 help:
@@ -80,7 +82,11 @@ bench:
 
 ## chaos: kill -9 the platform KILLS (20) times under load, on both stores, and compare with what was acknowledged
 chaos: postgres
-	$(WITH_POSTGRES) $(GO) test -count=1 -timeout 120m -v -run '^TestChaos' ./e2e -args -kills=$(KILLS)
+	$(WITH_POSTGRES) $(GO) test -count=1 -timeout 120m -v ./e2e/chaos -args -kills=$(KILLS) $(ARGS)
+
+## storm: send KEYS (10000) requests in 20 copies each, and 8 refunds for each of PAYMENTS (1000), with kills in between
+storm: postgres
+	$(WITH_POSTGRES) $(GO) test -count=1 -timeout 60m -v ./e2e/storm -args -keys=$(KEYS) -payments=$(PAYMENTS) $(ARGS)
 
 ## gen: generate gen/ and the OpenAPI page from proto/ (the first run installs its tools)
 gen:
