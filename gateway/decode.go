@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"strconv"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -152,8 +153,8 @@ func (d *decoder) entries(s *schema, f *field, m protoreflect.Map) *fault.Error 
 			return under(k.String(), s.wrong(f, "the member stands twice in one object"))
 		}
 		v, problem := d.text()
-		if problem == "" && len(v) > mapText {
-			problem = "the text is longer than " + strconv.Itoa(mapText) + " bytes"
+		if problem == "" && longer(v, mapText) {
+			problem = "the text is longer than " + strconv.Itoa(mapText) + " characters"
 		}
 		if problem != "" {
 			return under(k.String(), s.wrong(f, problem))
@@ -196,6 +197,9 @@ func (s *schema) integer(f *field, v int64) (protoreflect.Value, *fault.Error) {
 	return protoreflect.ValueOfInt64(v), nil
 }
 
+// longer reports whether a text has more than most characters, counted as the published maxLength counts them: in Unicode characters, not bytes.
+func longer(t []byte, most int) bool { return len(t) > most && utf8.RuneCount(t) > most }
+
 // text returns the value of a text or word that is free of refused characters.
 func (s *schema) text(f *field, t []byte) (protoreflect.Value, *fault.Error) {
 	if f.kind == word {
@@ -205,8 +209,8 @@ func (s *schema) text(f *field, t []byte) (protoreflect.Value, *fault.Error) {
 		}
 		return protoreflect.ValueOfEnum(n), nil
 	}
-	if len(t) > f.maxLen {
-		return protoreflect.Value{}, s.wrong(f, "the text is longer than "+strconv.Itoa(f.maxLen)+" bytes")
+	if longer(t, f.maxLen) {
+		return protoreflect.Value{}, s.wrong(f, "the text is longer than "+strconv.Itoa(f.maxLen)+" characters")
 	}
 	v := string(t)
 	if s.money && f.name == "currency" {

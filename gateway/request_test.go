@@ -134,10 +134,10 @@ func TestBodies(t *testing.T) {
 		{"isolate", shops, name("\u2066evil"), fault.InvalidRequest, "name"},
 		{"byte order mark", shops, name("\ufeffa"), fault.InvalidRequest, "name"},
 		{"noncharacter", shops, name("\uffff"), fault.InvalidRequest, "name"},
-		{"101 bytes", shops, name(strings.Repeat("a", 101)), fault.InvalidRequest, "name"},
-		{"34 kanji", shops, name(strings.Repeat("店", 34)), fault.InvalidRequest, "name"},
-		{"256 bytes of reference", pay, `{"kind":"charge","reference":"` + strings.Repeat("a", 256) + `"}`, fault.InvalidRequest, "reference"},
-		{"501 bytes of metadata", pay, `{"kind":"charge","metadata":{"a":"` + strings.Repeat("a", 501) + `"}}`, fault.InvalidRequest, "metadata.a"},
+		{"101 letters", shops, name(strings.Repeat("a", 101)), fault.InvalidRequest, "name"},
+		{"101 kanji", shops, name(strings.Repeat("店", 101)), fault.InvalidRequest, "name"},
+		{"256 letters of reference", pay, `{"kind":"charge","reference":"` + strings.Repeat("a", 256) + `"}`, fault.InvalidRequest, "reference"},
+		{"501 letters of metadata", pay, `{"kind":"charge","metadata":{"a":"` + strings.Repeat("a", 501) + `"}}`, fault.InvalidRequest, "metadata.a"},
 		{"metadata without a name", pay, `{"kind":"charge","metadata":{"":"a"}}`, fault.InvalidRequest, "metadata"},
 		{"metadata with a name for logs", pay, `{"kind":"charge","metadata":{"a b":"a"}}`, fault.InvalidRequest, "metadata"},
 		{"NUL in metadata", pay, `{"kind":"charge","metadata":{"a":"\u0000"}}`, fault.InvalidRequest, "metadata.a"},
@@ -194,7 +194,7 @@ func TestTextIsKept(t *testing.T) {
 	d := newDoor(t, nil)
 	for _, s := range []string{
 		`'; DROP TABLE payments;--`, `<script>alert(1)</script>`, `=cmd|' /C calc'!A0`, `${jndi:ldap://x}`, `%s%n%00`, `../../etc`,
-		"茶屋 本店", "😀👨‍👩‍👧", "مرحبا\u200f!", "e\u0301", "zero\u200bwidth", "\ufffd", `\" \\`,
+		"茶屋 本店", "😀👨‍👩‍👧", "مرحبا\u200f!", "e\u0301", "zero\u200bwidth", "\ufffd", `\" \\`, strings.Repeat("店", 100),
 	} {
 		body := string(appendText([]byte(`{"name":`), s)) + `}`
 		d.do(request{verb: "POST", path: "/v1/merchants", body: body}).wantsStatus(t, 201)

@@ -26,10 +26,10 @@ const (
 
 // Limits where the contract sets none.
 const (
-	defaultText  = 255 // bytes
+	defaultText  = 255 // characters
 	defaultItems = 100
-	mapKey       = 64  // bytes
-	mapText      = 500 // bytes
+	mapKey       = 64  // characters
+	mapText      = 500 // characters
 )
 
 // schema is one message type, prepared for the codec.
@@ -52,7 +52,7 @@ type field struct {
 	dict     bool // map<string, string>
 	nullable bool
 	min, max int64
-	maxLen   int // bytes of a text, items of a list
+	maxLen   int // characters of a text, items of a list
 	words    *words
 	of       *schema                              // object
 	members  map[protoreflect.FieldNumber]*schema // union

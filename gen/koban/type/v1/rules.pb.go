@@ -34,7 +34,7 @@ type Rules struct {
 	// Least and greatest value of an integer.
 	Min *int64 `protobuf:"varint,3,opt,name=min,proto3,oneof" json:"min,omitempty"`
 	Max *int64 `protobuf:"varint,4,opt,name=max,proto3,oneof" json:"max,omitempty"`
-	// Most bytes of a text (255 unless said otherwise), most items of a list or entries of a map (100).
+	// Most characters of a text (255 unless said otherwise), most items of a list or entries of a map (100).
 	MaxLen        *int32 `protobuf:"varint,5,opt,name=max_len,json=maxLen,proto3,oneof" json:"max_len,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
