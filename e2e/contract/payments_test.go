@@ -352,4 +352,13 @@ func TestBareCustomer(t *testing.T) {
 	w.op.post("/v1/merchants", object{}).refuses(t, 400, "missing_field")
 	w.op.post("/v1/merchants", object{"name": ""}).wants(t, 400)
 	w.op.post("/v1/merchants", object{"name": strings.Repeat("店", 101)}).wants(t, 400)
+	long := strings.Repeat("店", 100)
+	if m := w.op.post("/v1/merchants", object{"name": long}).wants(t, 201); m["name"] != long {
+		t.Errorf("the merchant is %v", m)
+	}
+	long = strings.Repeat("字", 255)
+	if p := w.pay(1, "reference", long); p["reference"] != long {
+		t.Errorf("the payment is %v", p)
+	}
+	w.app.post("/v1/payments", w.charge(1, "reference", long+"字")).wants(t, 400)
 }
