@@ -272,8 +272,12 @@ func (s *Service) settled(k book.Key, p *Payment) {
 		s.counts.settled[p.Status].Add(1)
 	}
 	s.mu.Lock()
+	who, waited := s.waiting[k]
 	delete(s.waiting, k)
 	s.mu.Unlock()
+	if waited { // whom it waited for has answered: the next one that waits may try, too
+		s.wakeOne(who)
+	}
 }
 
 // Expired is told of payments whose time has come (book.Config.OnExpiry): what the machine decided on is driven.

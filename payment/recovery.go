@@ -131,8 +131,9 @@ func drain(slots chan struct{}) {
 	}
 }
 
-// probe tries one waiting payment at a time while a participant's breaker is not closed, so that it can close even if
-// nothing new comes in.
+// probe tries one waiting payment of each participant at a time, unless its breaker rests: so a breaker can close even if
+// nothing new comes in, and a participant that is back after a trouble too small to open it is noticed within seconds,
+// not when the queue has the payment next.
 func (s *Service) probe() {
 	for {
 		select {
@@ -141,13 +142,17 @@ func (s *Service) probe() {
 		case <-s.Clock.After(s.Timing.Probe):
 		}
 		for p, b := range s.breakers {
-			if !b.wantsProof() {
-				continue
-			}
-			if k, ok := s.oneWaiting(p); ok {
-				s.wake(s.life, k)
+			if b.wantsProof() || b.isClosed() {
+				s.wakeOne(p)
 			}
 		}
+	}
+}
+
+// wakeOne drives one payment that waits for the participant.
+func (s *Service) wakeOne(p Participant) {
+	if k, ok := s.oneWaiting(p); ok {
+		s.wake(s.life, k)
 	}
 }
 
