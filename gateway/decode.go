@@ -197,7 +197,8 @@ func (s *schema) integer(f *field, v int64) (protoreflect.Value, *fault.Error) {
 	return protoreflect.ValueOfInt64(v), nil
 }
 
-// longer reports whether a text has more than most characters, counted as the published maxLength counts them: in Unicode characters, not bytes.
+// longer reports whether a text has more than most characters. Like the published maxLength it counts Unicode
+// characters, not bytes.
 func longer(t []byte, most int) bool { return len(t) > most && utf8.RuneCount(t) > most }
 
 // text returns the value of a text or word that is free of refused characters.
