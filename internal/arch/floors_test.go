@@ -23,7 +23,7 @@ var floors = [][]string{
 	},
 	5: {"gateway", "console", "sandbox", "client"},
 	6: {"internal/app", "internal/sim"},
-	7: {"cmd/koban", "e2e", "internal/arch"},
+	7: {"cmd/koban", "e2e", "proto/openapi", "internal/arch"},
 }
 
 const services = 4
