@@ -90,7 +90,8 @@ func (k *Keys) candidates(key Key) (days []int64) {
 
 // Touch declares that the key is going to be read or written.
 func (k *Keys) Touch(t *Touch, key Key) {
-	if _, ok := k.m[key]; ok {
+	if w, ok := k.m[key]; ok {
+		w.hot = true // as in Rows
 		return
 	}
 	if days := k.candidates(key); k.cold || len(days) > 0 {

@@ -111,6 +111,53 @@ func TestB11_MemoryIsBounded(t *testing.T) {
 	}
 }
 
+// A command finds all its rows in memory in the end, even if they are the only ones that may leave it.
+func TestB11_RowsThatAreWaitedForStay(t *testing.T) {
+	c := NewCore("toy/00", 0, newToy())
+	c.TakeOver(start)
+	log, state := NewMemLog(), NewMemState()
+	young := func(n byte) id.ID { return id.Compose(start, 0, [9]byte{n}) }
+	for i := range byte(30) {
+		c.Submit(start, toyOpen{toyKey(young(i)), 1}, func(any, error) {})
+	}
+	old := [2]id.ID{{15: 1}, {15: 2}}
+	open := func(cmd any) {
+		for wants := c.Submit(start, cmd, func(any, error) {}); wants != nil; wants = c.Submit(start, cmd, func(any, error) {}) {
+			for _, w := range wants {
+				c.Install(w, nil)
+			}
+		}
+	}
+	open(toyOpen{toyKey(old[0]), 9})
+	open(toyOpen{toyKey(old[1]), 9})
+	if err := errors.Join(Commit(background, c, log), SaveNow(background, c, state)); err != nil {
+		t.Fatal(err)
+	}
+	evict := func() { c.Evict(20, start) } // the young ones stay
+	evict()
+	evict()
+	if n := c.Resident(); n != 30 {
+		t.Fatalf("%d rows are in memory", n)
+	}
+	move := toyMove{ID: young(200), From: old[0], To: old[1], Amount: 1}
+	for loads := 0; ; loads++ {
+		wants := c.Submit(start, move, func(any, error) {})
+		if wants == nil {
+			return
+		}
+		if loads == 4 {
+			t.Fatalf("after %d loads the command still wants %v", loads, wants)
+		}
+		w := wants[len(wants)-1:] // as if another command had just brought the others
+		rows, _, err := state.Load(background, "toy/00", 0, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Install(w[0], rows[0])
+		evict()
+	}
+}
+
 // Young rows stay, so that fresh ids are known, but not at any price.
 func TestB11_YoungRowsAreBoundedToo(t *testing.T) {
 	m := newToy()

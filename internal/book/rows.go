@@ -98,6 +98,10 @@ func (r *Rows[V]) resident(k Key) bool {
 // Touch declares that the row is going to be read or written. It reports whether the row is at hand: then it may be read
 // at once, to declare what it leads to. Otherwise the core fetches it and asks again.
 func (r *Rows[V]) Touch(t *Touch, k Key) bool {
+	if w, ok := r.m[k]; ok {
+		w.hot = true // it must not make way for the other rows that the command waits for
+		return true
+	}
 	if r.resident(k) {
 		return true
 	}
