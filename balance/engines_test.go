@@ -2,6 +2,7 @@ package balance
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"sync"
@@ -33,9 +34,15 @@ type platform struct {
 	writer *book.Writer
 	saver  *book.Saver
 	once   sync.Once
+	opened int // how many accounts were
 }
 
 func start(t testing.TB, open func(string) *store.DB) *platform {
+	t.Helper()
+	return startAt(t, open, clock.NewSystem())
+}
+
+func startAt(t testing.TB, open func(string) *store.DB, clk clock.Clock) *platform {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -47,7 +54,6 @@ func start(t testing.TB, open func(string) *store.DB) *platform {
 	check(t, db.Migrate(ctx, files))
 	state, err := book.NewSQLState(ctx, db)
 	check(t, err)
-	clk := clock.NewSystem()
 	p := &platform{t: t, ids: id.NewSource(nil), clk: clk, log: log, state: state, saver: book.NewSaver(state),
 		writer: book.NewWriter(log, clk, false, nil, book.Hooks{Fatal: func(err error) { panic(err) }})}
 	t.Cleanup(p.stop)
@@ -77,13 +83,22 @@ func check(t testing.TB, err error) {
 	}
 }
 
+// yen opens an account in the next volume.
 func (p *platform) yen(k Kind, amount int64) id.ID {
 	p.t.Helper()
-	key := p.ids.New(p.clk.Now(), p.ids.Slot())
-	owner, err := p.OpenOwner(context.Background(), OpenOwner{Key: book.Key{Tenant: tenant, ID: key},
-		Owner: p.ids.New(p.clk.Now(), id.SlotOf(key[:])), Kind: k, Terms: Terms{Currency: money.JPY}, Opening: amount})
+	p.opened++
+	x, err := p.open(p.opened%volumes, k, amount)
 	check(p.t, err)
-	return owner.Facet(uint8(k))
+	return x
+}
+
+func (p *platform) open(volume int, k Kind, amount int64) (id.ID, error) {
+	slot := id.FirstSlot(volume, volumes)
+	key := p.ids.New(p.clk.Now(), slot)
+	binary.BigEndian.PutUint16(key[:], slot) // what id.SlotOf reads
+	owner, err := p.OpenOwner(context.Background(), OpenOwner{Key: book.Key{Tenant: tenant, ID: key}, Owner: p.ids.New(p.clk.Now(), slot),
+		Kind: k, Terms: Terms{Currency: money.JPY}, Opening: amount})
+	return owner.Facet(uint8(k)), err
 }
 
 func (p *platform) try(account id.ID, yen int64) tcc.TryRequest {

@@ -35,6 +35,11 @@ type platform struct {
 
 func start(t testing.TB, open func(string) *store.DB) *platform {
 	t.Helper()
+	return startAt(t, open, clock.NewSystem())
+}
+
+func startAt(t testing.TB, open func(string) *store.DB, clk clock.Clock) *platform {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	log, err := journal.Open(ctx, open("journal"))
@@ -45,7 +50,6 @@ func start(t testing.TB, open func(string) *store.DB) *platform {
 	check(t, db.Migrate(ctx, files))
 	state, err := book.NewSQLState(ctx, db)
 	check(t, err)
-	clk := clock.NewSystem()
 	p := &platform{
 		t: t, log: log, state: state, saver: book.NewSaver(state),
 		writer: book.NewWriter(log, clk, false, nil, book.Hooks{Fatal: func(err error) { panic(err) }}),

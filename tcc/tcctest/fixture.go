@@ -19,7 +19,8 @@ type Fixture struct {
 	Currency    money.Currency
 
 	// Fund returns a fresh account with so many minor units available: or a fresh thing to be taken whole, such as a
-	// session, that fits a payment of that much.
+	// session, that fits a payment of that much. Of a participant that is split by account, all are in one part: a
+	// branch is known only where its account is.
 	Fund func(ctx context.Context, minor int64) (id.ID, error)
 	// Balance returns what is available on an account and what is on hold there, in minor units. Nil: what it holds can
 	// only be taken whole; the checks of arithmetic are left out.
