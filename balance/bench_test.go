@@ -36,17 +36,23 @@ func newBench(b *testing.B) *bench {
 
 func (x *bench) id(n uint64, facet uint8) id.ID {
 	var r [9]byte
-	binary.BigEndian.PutUint64(r[:8], n)
+	binary.BigEndian.PutUint64(r[:8], n<<8) // id.Compose takes but two bits of the last byte
 	return id.Compose(booktest.Start, 0, r).Facet(facet)
 }
 
 func (x *bench) do(cmd any) {
-	if wants := x.core.Submit(booktest.Start, cmd, func(_ any, err error) {
-		if err != nil {
-			x.Fatal(err)
+	for {
+		wants := x.core.Submit(booktest.Start, cmd, func(_ any, err error) {
+			if err != nil {
+				x.Fatal(err)
+			}
+		})
+		if wants == nil {
+			break
 		}
-	}); wants != nil {
-		x.Fatal("rows are missing")
+		for _, w := range wants { // a filter of keys took a new key for a known one
+			x.core.Install(w, nil)
+		}
 	}
 	if x.n++; x.n%256 == 0 {
 		x.land()
