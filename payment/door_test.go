@@ -17,6 +17,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/rpc"
+	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -54,8 +55,11 @@ var nobody = id.ID{0x20, 1, 0xff, 0xff, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
 
 type accounts struct{}
 
-func (accounts) Exists(_ context.Context, _ id.Tenant, account id.ID) (bool, error) {
-	return account.Root() != nobody, nil
+func (accounts) Currency(_ context.Context, _ id.Tenant, account id.ID) (money.Currency, error) {
+	if account.Root() == nobody {
+		return money.None, nil
+	}
+	return money.JPY, nil
 }
 
 var operator = rpc.Principal{Tenant: 1, Role: rpc.Operator, Name: "operator"}

@@ -6,6 +6,7 @@ import (
 	codev1 "github.com/koban-pay/koban/gen/koban/code/v1"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -14,9 +15,10 @@ type Sessions interface {
 	GetSession(context.Context, *codev1.GetSessionRequest) (*codev1.Session, error)
 }
 
-// Accounts tells whether an account exists. A payment to nobody would land in suspense; it is refused at the door.
+// Accounts tells which currency an account is in, money.None if there is no such account. A payment to nobody, or in a
+// currency that an account does not take, would land in suspense or fail at its Try; it is refused at the door.
 type Accounts interface {
-	Exists(ctx context.Context, t id.Tenant, account id.ID) (bool, error)
+	Currency(ctx context.Context, t id.Tenant, account id.ID) (money.Currency, error)
 }
 
 // Entries tells what a participant's journal says of one payment, in the blocks that its receipts name.

@@ -1,6 +1,8 @@
 package payment
 
 import (
+	"fmt"
+
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
@@ -150,7 +152,7 @@ func divide(amount money.Amount, customer id.ID, wants []want) ([]Source, error)
 			open = i
 			continue
 		case w.amount.Currency != amount.Currency && (w.from != FromPoints || w.amount.Currency != money.PT):
-			return nil, fault.CurrencyMismatch.New("the payment is in %s", amount.Currency).WithParam("sources.amount.currency")
+			return nil, fault.CurrencyMismatch.New("the payment is in %s", amount.Currency).WithParam(fmt.Sprintf("sources.%d.amount.currency", i))
 		}
 		out[i].Amount = w.amount.Minor
 		if rest -= w.amount.Minor; rest < 0 {

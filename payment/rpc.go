@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -126,14 +127,14 @@ func amountOf(m *typev1.Money, field string) (money.Amount, error) {
 // sources reads what the request wants to be paid from.
 func (h *Handler) sources(list []*paymentv1.SourceRequest, amount money.Amount, customer id.ID) ([]Source, error) {
 	var wants []want
-	for _, q := range list {
+	for i, q := range list {
 		w := want{from: FromBalance}
 		if q.Type == paymentv1.SourceType_SOURCE_TYPE_POINTS {
 			w.from = FromPoints
 		}
 		if w.open = q.Amount == nil; !w.open {
 			var err error
-			if w.amount, err = amountOf(q.Amount, "sources.amount"); err != nil {
+			if w.amount, err = amountOf(q.Amount, fmt.Sprintf("sources.%d.amount", i)); err != nil {
 				return nil, err
 			}
 		}
@@ -142,20 +143,27 @@ func (h *Handler) sources(list []*paymentv1.SourceRequest, amount money.Amount, 
 	return divide(amount, customer, wants)
 }
 
-// known requires that customer and merchant exist.
+// known requires that customer and merchant exist, and are in the payment's currency.
 func (h *Handler) known(ctx context.Context, r Request) error {
-	payer, err := h.Accounts.Exists(ctx, r.Tenant, r.Customer.Facet(tcc.BalanceAccount))
-	if err == nil && !payer {
-		err = fault.CustomerNotFound.New("").WithParam("customer")
+	for _, side := range []struct {
+		account id.ID
+		field   string
+		missing fault.Code
+	}{
+		{r.Customer.Facet(tcc.BalanceAccount), "customer", fault.CustomerNotFound},
+		{r.Merchant.Facet(tcc.PayableAccount), "merchant", fault.MerchantNotFound},
+	} {
+		c, err := h.Accounts.Currency(ctx, r.Tenant, side.account)
+		switch {
+		case err != nil:
+			return err
+		case c == money.None:
+			return side.missing.New("").WithParam(side.field)
+		case c != r.Amount.Currency:
+			return fault.CurrencyMismatch.New("the %s's account is in %s", side.field, c).WithParam("amount.currency")
+		}
 	}
-	if err != nil {
-		return err
-	}
-	payee, err := h.Accounts.Exists(ctx, r.Tenant, r.Merchant.Facet(tcc.PayableAccount))
-	if err == nil && !payee {
-		err = fault.MerchantNotFound.New("").WithParam("merchant")
-	}
-	return err
+	return nil
 }
 
 // CreateRefund serves POST /v1/payments/{id}/refunds.

@@ -131,13 +131,13 @@ func (h *accounts) CreditAccount(ctx context.Context, q *balancev1.CreditAccount
 	return h.message(&g.Account), nil
 }
 
-// Exists tells payments whether an account of the balance service exists.
-func (h *accounts) Exists(ctx context.Context, t id.Tenant, account id.ID) (bool, error) {
-	_, err := h.balance.Service.Account(ctx, t, account)
+// Currency tells payments which currency an account of the balance service is in, money.None if there is none.
+func (h *accounts) Currency(ctx context.Context, t id.Tenant, account id.ID) (money.Currency, error) {
+	a, err := h.balance.Service.Account(ctx, t, account)
 	if fault.HasCode(err, fault.AccountNotFound) {
-		return false, nil
+		return money.None, nil
 	}
-	return err == nil, err
+	return a.Currency, err
 }
 
 // message returns the message about an account of the points service.

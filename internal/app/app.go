@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -225,7 +226,7 @@ func (a *App) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("app: listen on %s: %w: choose another address with --listen", a.Listen, err)
 	}
-	a.Card.Address = "http://" + l.Addr().String()
+	a.Card.Address = "http://" + reachable(l.Addr())
 	server := a.Gateway.Server()
 	go func() {
 		if err := server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -239,4 +240,13 @@ func (a *App) listen(ctx context.Context) error {
 		return nil
 	})
 	return nil
+}
+
+// reachable returns an address that a script on this machine can use: every address, as 0.0.0.0 says, is none.
+func reachable(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
 }
