@@ -15,6 +15,7 @@ var (
 	kills  = flag.Int("kills", 3, "how often TestChaos kills the platform, on each store")
 	stores = flag.String("store", "both", "on which stores: sqlite, postgres or both")
 	seed   = flag.Uint64("seed", 0, "the lots of TestChaos; 0 draws one")
+	given  = flag.String("binary", "", "the binary to kill, such as one with the race detector; it is built if none is named")
 )
 
 // clients is how many there are.
@@ -52,6 +53,9 @@ func TestChaos(t *testing.T) {
 
 func build(t *testing.T) string {
 	t.Helper()
+	if *given != "" {
+		return *given
+	}
 	binary, err := Build(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -70,6 +70,7 @@ type run struct {
 	log   *Log
 	judge *Judge
 	crowd *crowd
+	aside sync.WaitGroup // verify, beside the platform at work
 	sum   Summary
 }
 
@@ -111,6 +112,7 @@ func Run(ctx context.Context, c Config) (_ *Summary, err error) {
 	}
 	stop()
 	clients.Wait()
+	r.aside.Wait()
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +152,12 @@ const (
 	armLimit  = 30 * time.Second
 )
 
+// After every 50th kill the platform stays away for so long that what is undecided is given up.
+const (
+	outageEvery = 50
+	outage      = 31 * time.Second
+)
+
 // life lets the platform p live, kills it, starts the next one, and lets the judge look at that.
 func (r *run) life(ctx context.Context, p *Platform) (*Platform, error) {
 	if err := r.trouble(ctx, p); err != nil {
@@ -174,6 +182,13 @@ func (r *run) life(ctx context.Context, p *Platform) (*Platform, error) {
 			return p, err
 		}
 	}
+	if r.sum.Kills%outageEvery == 0 {
+		r.Say("nobody is there for %s", outage)
+		select {
+		case <-ctx.Done():
+		case <-clock.Pause(outage):
+		}
+	}
 	p, err := r.start(ctx)
 	if err != nil {
 		return nil, err
@@ -181,6 +196,7 @@ func (r *run) life(ctx context.Context, p *Platform) (*Platform, error) {
 	if r.sum.Kills%r.Check == 0 && r.sum.Kills < r.Kills {
 		r.crowd.turn.Lock()
 		defer r.crowd.turn.Unlock()
+		r.verifyAside(ctx)
 		return p, r.check(ctx, p, false)
 	}
 	return p, r.judge.Sample(ctx, 20)
@@ -201,6 +217,24 @@ func (r *run) trouble(ctx context.Context, p *Platform) error {
 	default:
 		return nil
 	}
+}
+
+// verifyAside judges the books while the platform is at work, and killed.
+func (r *run) verifyAside(ctx context.Context) {
+	if r.Binary == "" {
+		return
+	}
+	r.aside.Wait() // of the time before
+	program := r.Program
+	r.aside.Go(func() {
+		wrong, err := program.Verify(ctx, r.Binary)
+		if err != nil && ctx.Err() == nil {
+			r.judge.breach(Wrong, "verify beside the platform: %v", err)
+		}
+		for _, w := range wrong {
+			r.judge.breach(Wrong, "verify beside the platform: %s", w)
+		}
+	})
 }
 
 // kill ends a life: every fourth one at the instant when a decision is durable, the others at once.
