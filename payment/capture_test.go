@@ -128,7 +128,7 @@ func TestCaptureIsNotLostOnARunThatEnds(t *testing.T) {
 		o := p.operate(v.ID, ByCapture, money.Amount{})
 		for x := v; x != nil; {
 			if x = p.leave(k, ending, x); x != nil {
-				x = p.push(k, x)
+				x = p.push(k, x, false)
 			}
 		}
 		if got := p.settle(o); got.Status != Captured {

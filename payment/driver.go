@@ -18,10 +18,13 @@ type run struct {
 	done chan struct{}
 	last *Payment // as it stood when nothing was owed any more; nil if the queue has it. Set before done is closed.
 	next *Payment // the payment as somebody else has seen it since; guarded by Service.mu
+	asks bool     // it only asks whether a participant is back: if not, it leaves no trace, and the queue keeps the payment
 }
 
 // drive starts a driver if something is owed and none is at work. It returns the one at work, nil if nothing is owed.
-func (s *Service) drive(p *Payment) *run {
+func (s *Service) drive(p *Payment) *run { return s.launch(p, false) }
+
+func (s *Service) launch(p *Payment, asks bool) *run {
 	if p == nil || p.Resource != WorkInProgress {
 		return nil
 	}
@@ -37,25 +40,27 @@ func (s *Service) drive(p *Payment) *run {
 		}
 		return r
 	}
-	r := &run{done: make(chan struct{})}
+	r := &run{done: make(chan struct{}), asks: asks}
 	s.runs[k] = r
 	s.work.Add(1)
 	go func() {
 		defer s.work.Done()
 		for p != nil {
-			p = s.leave(k, r, s.push(k, p))
+			p = s.leave(k, r, s.push(k, p, r.asks))
 		}
 	}()
 	return r
 }
 
 // leave ends a run that has seen the payment last, nil if it must not go on. It returns the payment instead if somebody
-// moved it on meanwhile, and was told that this run is at work: what is owed now must not be left to the sweep.
+// was told that this run is at work, and either has moved the payment on or counts on more than asking: what is owed must
+// not be left to the sweep.
 func (s *Service) leave(k book.Key, r *run, last *Payment) *Payment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if next := r.next; last != nil && next != nil && next.Decision > last.Decision {
-		r.next = nil
+	next := r.next
+	if last != nil && next != nil && (next.Decision > last.Decision || r.asks && last.Resource == WorkInProgress) {
+		r.next, r.asks = nil, false
 		return next
 	}
 	if last != nil && last.Resource != WorkInProgress {
@@ -68,7 +73,7 @@ func (s *Service) leave(k book.Key, r *run, last *Payment) *Payment {
 
 // push drives a payment until nothing is owed, or the queue has it, and returns it as it was last seen; nil if the
 // service closes or another process has the book.
-func (s *Service) push(k book.Key, p *Payment) *Payment {
+func (s *Service) push(k book.Key, p *Payment, asks bool) *Payment {
 	deadline := s.Clock.Now().Add(s.Timing.Worker)
 	backoff := s.Timing.Backoff
 	tries := make(map[tryKey]uint32, 4)
@@ -78,15 +83,18 @@ func (s *Service) push(k book.Key, p *Payment) *Payment {
 			s.settled(k, p)
 			return p
 		}
-		sure, unsure := split(s.perform(p, steps, tries))
+		sure, unsure := split(s.perform(p, steps, tries, asks))
 		if len(sure) > 0 {
 			if p = s.report(k, sure); p == nil {
 				return nil
 			}
-			backoff = s.Timing.Backoff
+			backoff, asks = s.Timing.Backoff, false
 		}
 		if len(unsure) == 0 {
 			continue
+		}
+		if asks {
+			return p
 		}
 		if s.Layers.NoWorker || shut(unsure) || s.Clock.Now().Add(backoff) > deadline {
 			var given bool
@@ -125,17 +133,18 @@ func (st Step) key() tryKey { return tryKey{st.Part.Number, st.Verb} }
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 // perform makes all the calls that are owed, at the same time, and returns their answers in the order of the steps.
-func (s *Service) perform(p *Payment, steps []Step, tries map[tryKey]uint32) []Answer {
+// Asking is no first try: it tells breakers only what they want to know.
+func (s *Service) perform(p *Payment, steps []Step, tries map[tryKey]uint32, asks bool) []Answer {
 	answers := make([]Answer, len(steps))
 	done := make(chan struct{}, len(steps))
 	for i := 1; i < len(steps); i++ {
-		first := tries[steps[i].key()] == 0
+		first := !asks && tries[steps[i].key()] == 0
 		go func() {
 			answers[i] = s.attempt(p, steps[i], first)
 			done <- struct{}{}
 		}()
 	}
-	answers[0] = s.attempt(p, steps[0], tries[steps[0].key()] == 0)
+	answers[0] = s.attempt(p, steps[0], !asks && tries[steps[0].key()] == 0)
 	for range len(steps) - 1 {
 		<-done
 	}

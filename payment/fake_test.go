@@ -166,8 +166,14 @@ func (f *fake) serve(ctx context.Context, v Verb, name tcc.Branch, body string, 
 	case waits:
 		gate := f.gate
 		f.mu.Unlock()
-		<-gate
+		select {
+		case <-gate:
+		case <-ctx.Done():
+		}
 		f.mu.Lock()
+		if ctx.Err() != nil {
+			return tcc.Receipt{}, fault.Timeout.New("").Because(ctx.Err())
+		}
 	case refuses:
 		if v == VerbTry && b.state == Idle {
 			b.state, b.code = Refusing, code

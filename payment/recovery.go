@@ -149,10 +149,13 @@ func (s *Service) probe() {
 	}
 }
 
-// wakeOne drives one payment that waits for the participant.
+// wakeOne asks whether the participant answers by now, with one payment that waits for it. If not, nothing is written:
+// asking every second for days must not fill the journal, nor keep the queue from waiting longer each time.
 func (s *Service) wakeOne(p Participant) {
 	if k, ok := s.oneWaiting(p); ok {
-		s.wake(s.life, k)
+		if r, err := s.do(s.life, k.ID, Wake{k.Tenant, k.ID}); err == nil {
+			s.launch(r.Payment, true)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/tcc"
@@ -334,6 +335,56 @@ func TestBreakerFailsFastAndFreesWhatWaits(t *testing.T) {
 		if r.clk.Now()-rigStart > 40*clock.Second {
 			t.Errorf("it took until %s: the queue did it", r.clk.Now())
 		}
+	})
+}
+
+// TestAskingLeavesNoTrace: a participant is asked every second whether it is back. That is neither journaled nor counted
+// as trouble of others, and the queue's waiting grows as if nobody had asked.
+func TestAskingLeavesNoTrace(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		r.balance.plays(just(VerbConfirm, unknown, fault.Timeout))
+		p := r.start(DefaultTiming, Layers{NoWorker: true, NoSweep: true})
+		x := p.create(fromBalance(r.request(Automatic))).ID
+		p.queued(x, 1)
+		check(t, p.Recover(t.Context())) // which drives it once
+		v := p.queued(x, 2)
+		eventually(t, "it is asked about 30 times", func() bool {
+			r.manual.Advance(min(100*time.Millisecond, (v.DeferredUntil - r.clk.Now()).Sub(1)))
+			return r.balance.count(VerbConfirm) > 30
+		})
+		p.idle()
+		if now := p.see(x); now.Attempts != 2 || len(now.Blocks) != len(v.Blocks) || p.Stats().Breakers["balance"] != "closed" {
+			t.Errorf("asking left %d attempts and %d blocks, the breaker is %s", now.Attempts, len(now.Blocks), p.Stats().Breakers["balance"])
+		}
+		r.manual.Set(v.DeferredUntil)
+		v = p.queued(x, 3)
+		r.balance.plays(nil)
+		eventually(t, "it is found to be back", func() bool {
+			r.manual.Advance(min(100*time.Millisecond, (v.DeferredUntil - r.clk.Now()).Sub(1)))
+			return p.see(x).Status == Captured
+		})
+	})
+}
+
+// TestDueWhileItIsAsked: what the queue brings round while somebody asks is driven, not just asked about.
+func TestDueWhileItIsAsked(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		r.balance.plays(just(VerbConfirm, unknown, fault.Timeout))
+		p := r.start(once, Layers{NoSweep: true})
+		x := p.create(fromBalance(r.request(Automatic))).ID
+		v := p.queued(x, 1)
+		k := book.Key{Tenant: 1, ID: x}
+		asking := &run{done: make(chan struct{}), asks: true}
+		p.mu.Lock()
+		p.runs[k] = asking
+		p.mu.Unlock()
+		p.drive(v)
+		next := p.leave(k, asking, p.push(k, v, true))
+		if next == nil || asking.asks {
+			t.Fatal("it was left with an entry that has come up already")
+		}
+		p.leave(k, asking, p.push(k, next, asking.asks))
+		p.queued(x, 2)
 	})
 }
 

@@ -26,11 +26,11 @@ const (
 )
 
 // once is a timing under which a run of the driver tries each step once: then the queue has the payment.
-var once = Timing{Attempt: 5 * time.Second, Backoff: time.Millisecond, BackoffMax: 5 * time.Millisecond,
+var once = Timing{Attempt: patience, Backoff: time.Millisecond, BackoffMax: 5 * time.Millisecond,
 	Authorization: 7 * 24 * time.Hour, Sweep: time.Hour, Probe: time.Second}
 
 // busy is a timing under which a run goes on for as long as a test lives.
-var busy = Timing{Attempt: 5 * time.Second, Worker: time.Hour, Backoff: time.Millisecond, BackoffMax: 5 * time.Millisecond,
+var busy = Timing{Attempt: patience, Worker: time.Hour, Backoff: time.Millisecond, BackoffMax: 5 * time.Millisecond,
 	Authorization: 7 * 24 * time.Hour, Sweep: time.Hour, Probe: time.Second}
 
 // rig is a platform whose coordinator comes and goes over one journal, one state and the same participants.
@@ -309,8 +309,9 @@ func (r *rig) whole(p *Payment) {
 			want = Taken
 		}
 		who := map[Participant]*fake{Balance: r.balance, Points: r.points, Code: r.code}[x.Participant]
-		if got := who.state(p.Branch(x)); got != want {
-			r.t.Errorf("%s payment %x: part %d at %s is %s, expected %s", p.Status, p.ID, x.Number, x.Participant, got, want)
+		if got := who.state(p.Branch(x)); got != want || x.State != want {
+			r.t.Errorf("%s payment %x: part %d at %s is %s, and %s in the book; expected %s", p.Status, p.ID, x.Number, x.Participant, got,
+				x.State, want)
 		}
 	}
 }
