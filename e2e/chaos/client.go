@@ -75,6 +75,7 @@ func (c *client) once(ctx context.Context) {
 func (c *client) customer() app.CardCustomer {
 	return c.card.Customers[c.rnd.IntN(len(c.card.Customers))]
 }
+
 func (c *client) merchant() app.CardMerchant {
 	return c.card.Merchants[c.rnd.IntN(len(c.card.Merchants))]
 }
@@ -131,8 +132,10 @@ func (c *client) settle(ctx context.Context, a *Ask) (Ack, bool) {
 // scanAndPay scans a shop's code and pays what it says.
 func (c *client) scanAndPay(ctx context.Context) {
 	who, where := c.customer(), c.merchant()
-	ask := &Ask{Op: Session, Request: Request{As: CustomerApp, Path: "/v1/code-sessions",
-		Body: object{"payload": where.Payload, "customer": who.ID}.text()}}
+	ask := &Ask{Op: Session, Request: Request{
+		As: CustomerApp, Path: "/v1/code-sessions",
+		Body: object{"payload": where.Payload, "customer": who.ID}.text(),
+	}}
 	if s, ok := c.settle(ctx, ask); ok && s.Status == 201 {
 		c.pay(ctx, s.ID, where, who, false)
 	}
@@ -160,8 +163,10 @@ func (c *client) pay(ctx context.Context, session string, to app.CardMerchant, f
 	if c.rnd.IntN(5) == 0 {
 		body["reference"] = fmt.Sprintf("order %d of %d", c.made, c.n)
 	}
-	ask := &Ask{Op: Charge, Customer: from.ID, Merchant: to.ID, Manual: manual,
-		Request: Request{As: CustomerApp, Path: "/v1/payments", Body: body.text()}}
+	ask := &Ask{
+		Op: Charge, Customer: from.ID, Merchant: to.ID, Manual: manual,
+		Request: Request{As: CustomerApp, Path: "/v1/payments", Body: body.text()},
+	}
 	ack, ok := c.settle(ctx, ask)
 	if !ok || ack.Status != 201 {
 		return
@@ -245,8 +250,10 @@ func (c *client) credit(ctx context.Context) {
 }
 
 func creditOf(account, currency string, value int64) *Ask {
-	return &Ask{Op: Credit, On: account, Value: value, Request: Request{As: Operator, Path: "/v1/accounts/" + account + "/credits",
-		Body: object{"amount": object{"currency": currency, "value": value}}.text()}}
+	return &Ask{Op: Credit, On: account, Value: value, Request: Request{
+		As: Operator, Path: "/v1/accounts/" + account + "/credits",
+		Body: object{"amount": object{"currency": currency, "value": value}}.text(),
+	}}
 }
 
 // riches are what every customer gets before a run, in yen and in points.

@@ -43,9 +43,11 @@ func child(lies bool, dir string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	var h *hasty
-	platform, err := app.Start(ctx, app.Config{Data: dir, Listen: "127.0.0.1:0", Tenant: "demo",
+	platform, err := app.Start(ctx, app.Config{
+		Data: dir, Listen: "127.0.0.1:0", Tenant: "demo",
 		Watch: func(log book.Log) book.Log { h = early(log); return h },
-		Log:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+		Log:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
 	if err != nil {
 		return err
 	}
@@ -103,8 +105,10 @@ func TestControlAnswersBeforeCommitLoses(t *testing.T) {
 	}
 	control := func(word string) *Summary {
 		dir := t.TempDir()
-		return play(t, Config{Kills: 3, Random: true, Program: Program{Path: self, Args: []string{"-test.run=^$"},
-			Env: []string{childVariable + "=" + word, dataVariable + "=" + dir}, Data: dir}})
+		return play(t, Config{Kills: 3, Random: true, Program: Program{
+			Path: self, Args: []string{"-test.run=^$"},
+			Env: []string{childVariable + "=" + word, dataVariable + "=" + dir}, Data: dir,
+		}})
 	}
 	if s := control(liar); s.Count[Lost] == 0 {
 		t.Errorf("the platform answered before it committed, and the judge has found no loss: %v", s.Count)

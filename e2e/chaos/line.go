@@ -25,8 +25,10 @@ type Line struct {
 
 // NewLine returns a line that leads nowhere yet.
 func NewLine() *Line {
-	return &Line{http: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512, DisableCompression: true}},
-		clk: clock.NewSystem(), up: make(chan struct{})}
+	return &Line{
+		http: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512, DisableCompression: true}},
+		clk:  clock.NewSystem(), up: make(chan struct{}),
+	}
 }
 
 // Lead leads the line to a platform; nil: to none.
@@ -118,7 +120,7 @@ func (l *Line) Call(ctx context.Context, q Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("no answer: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // what matters was read
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return Answer{}, fmt.Errorf("half an answer: %w", err)

@@ -84,7 +84,7 @@ func (p *Program) Start(ctx context.Context) (*Platform, error) {
 func (p *Program) Exec() (*Platform, error) {
 	clk := clock.NewSystem()
 	l := &Platform{Started: clk.Now(), data: p.Data, clk: clk, said: &said{}, ended: make(chan struct{})}
-	l.cmd = exec.Command(p.Path, p.args()...) //nolint:gosec // the binary that was built, or ourselves
+	l.cmd = exec.Command(p.Path, p.args()...) //nolint:gosec,noctx // the binary that was built, or ourselves; it ends when it is killed
 	l.cmd.Env = append(os.Environ(), p.Env...)
 	l.cmd.Stderr = l.said
 	// It must not outlive us, and our Ctrl-C is not for it.

@@ -62,6 +62,7 @@ func (j *Judge) follow(b *books, c *charge, e *entry) {
 		b.post(from.Balance.Account, e.final.Balance)
 		b.post(from.Points.Account, e.final.Points)
 		b.post(j.merchant(c.Merchant).Account, -e.final.Balance-e.final.Points)
+	default: // asks nothing of a charge
 	}
 	if c.captured && c.voided {
 		j.breach(Wrong, "%s was both captured and voided", c.id)

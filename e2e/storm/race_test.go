@@ -59,7 +59,8 @@ func (w *town) refundAtOnce(payment string) {
 			var err error
 			acks[i], err = chaos.Send(w.ctx, w.line, w.log, &chaos.Ask{Op: chaos.Refund, On: payment, Request: chaos.Request{
 				As: chaos.Operator, Key: fmt.Sprintf("%s-%d", payment, i), Path: "/v1/payments/" + payment + "/refunds",
-				Body: object{"amount": yen(600)}.text()}})
+				Body: object{"amount": yen(600)}.text(),
+			}})
 			if err != nil {
 				w.t.Error(err)
 			}
@@ -104,8 +105,10 @@ func TestLastYen(t *testing.T) {
 
 // poor makes a customer who has ¥100.
 func (w *town) poor(n int) chaos.Facts {
-	a, f, err := w.line.Settle(w.ctx, chaos.Request{As: chaos.Operator, Path: "/v1/customers", Key: fmt.Sprintf("poor-%d", n),
-		Body: object{"balance": yen(100)}.text()}, nil)
+	a, f, err := w.line.Settle(w.ctx, chaos.Request{
+		As: chaos.Operator, Path: "/v1/customers", Key: fmt.Sprintf("poor-%d", n),
+		Body: object{"balance": yen(100)}.text(),
+	}, nil)
 	if err != nil || a.Status != 201 {
 		w.t.Fatalf("make a customer: %d %s %v", a.Status, a.Body, err)
 	}

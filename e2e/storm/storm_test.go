@@ -145,8 +145,10 @@ func (w *town) charge(key string, i, value int) *chaos.Ask {
 	if i%2 == 1 {
 		body["sources"] = []object{{"type": "points", "amount": yen(value / 3)}, {"type": "balance"}}
 	}
-	return &chaos.Ask{Op: chaos.Charge, Customer: from.ID, Merchant: to.ID,
-		Request: chaos.Request{As: chaos.CustomerApp, Path: "/v1/payments", Key: key, Body: body.text()}}
+	return &chaos.Ask{
+		Op: chaos.Charge, Customer: from.ID, Merchant: to.ID,
+		Request: chaos.Request{As: chaos.CustomerApp, Path: "/v1/payments", Key: key, Body: body.text()},
+	}
 }
 
 const (
