@@ -30,6 +30,7 @@ type StoryStep struct {
 	Attempts uint32
 	Code     fault.Code
 	Block    tcc.BlockRef
+	Public   string // the type of the public event that it is, "" if it is none
 }
 
 // Duty is one thing that is owed, and when it is tried next.
@@ -135,6 +136,7 @@ func tell(ev any, p *Payment, at *Standing) (StoryStep, bool) {
 			return s, false
 		}
 		s.Event, *at = "started", e.Payment.Standing
+		s.Public = publicType(p.Kind, at.Status)
 	case Advanced:
 		if e.Parent == p.ID && e.Standing.Status == Succeeded {
 			s.Event, at.Status = "refunded", p.Status
@@ -145,7 +147,9 @@ func tell(ev any, p *Payment, at *Standing) (StoryStep, bool) {
 		}
 		s.Event, s.Attempts = "answered", tries(e.Answers)
 		s.Code = firstCode(e.Answers)
-		*at = e.Standing
+		if *at = e.Standing; at.Resource != WorkInProgress {
+			s.Public = publicType(p.Kind, at.Status)
+		}
 	case Deferred:
 		if e.ID != p.ID {
 			return s, false

@@ -1,6 +1,8 @@
 package payment
 
 import (
+	"strings"
+
 	"github.com/koban-pay/koban/internal/id"
 )
 
@@ -14,3 +16,6 @@ func (m *Machine) Public(ev any) (id.Tenant, bool) {
 	}
 	return 0, false
 }
+
+// publicType returns the type of the public event that announces a status, such as payment.captured.
+func publicType(k Kind, s Status) string { return kinds[k].word + "." + strings.ToLower(s.String()) }

@@ -464,7 +464,7 @@ func (h *Handler) PublicEvent(ctx context.Context, t id.Tenant, typ uint32, body
 	if !v.Parent.IsNil() {
 		m.Parent = pointer(h.IDs.Encode(id.Payment, v.Parent))
 	}
-	return kinds[v.Kind].word + "." + strings.ToLower(v.Status.String()), m, nil
+	return publicType(v.Kind, v.Status), m, nil
 }
 
 // ExplainPayment serves GET /v1/payments/{id}/explain.
@@ -487,6 +487,9 @@ func (h *Handler) ExplainPayment(ctx context.Context, q *paymentv1.ExplainPaymen
 	}
 	for _, s := range st.Steps {
 		m.Steps = append(m.Steps, stepMessage(s))
+		if s.Public != "" {
+			m.Events = append(m.Events, &paymentv1.Announcement{Service: "payment", Type: s.Public, At: int64(s.At)})
+		}
 	}
 	for _, d := range st.Owed {
 		m.Owed = append(m.Owed, h.dutyMessage(d))

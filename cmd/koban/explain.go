@@ -88,7 +88,6 @@ type explanation struct {
 	} `json:"blocks"`
 	Events []struct {
 		Service string    `json:"service"`
-		N       int64     `json:"n"`
 		Type    string    `json:"type"`
 		At      time.Time `json:"at"`
 	} `json:"events"`
@@ -284,9 +283,9 @@ func cut(hash string) string {
 func (e *explanation) printRest(w *term.Writer) {
 	if len(e.Events) > 0 {
 		heading(w, "Announced")
-		t := w.Table("  time", "feed", ">n", "event")
+		t := w.Table("  time", "feed", "event")
 		for _, x := range e.Events {
-			t.Row("  "+clockText(x.At), x.Service, strconv.FormatInt(x.N, 10), x.Type)
+			t.Row("  "+clockText(x.At), x.Service, x.Type)
 		}
 		t.Print()
 	}

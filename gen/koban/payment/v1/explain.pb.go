@@ -847,11 +847,10 @@ func (x *Block) GetEvents() int64 {
 	return 0
 }
 
-// Announcement is one public event of the payment, as the feed carries it.
+// Announcement is one public event of the payment, as the feed of its service carries it.
 type Announcement struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Service       string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	N             int64                  `protobuf:"varint,2,opt,name=n,proto3" json:"n,omitempty"`
 	Type          string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
 	At            int64                  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -893,13 +892,6 @@ func (x *Announcement) GetService() string {
 		return x.Service
 	}
 	return ""
-}
-
-func (x *Announcement) GetN() int64 {
-	if x != nil {
-		return x.N
-	}
-	return 0
 }
 
 func (x *Announcement) GetType() string {
@@ -994,12 +986,11 @@ const file_koban_payment_v1_explain_proto_rawDesc = "" +
 	"\x02at\x18\x03 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04hash\x18\x04 \x01(\tR\x04hash\x12#\n" +
 	"\rprevious_hash\x18\x05 \x01(\tR\fpreviousHash\x12\x16\n" +
-	"\x06events\x18\x06 \x01(\x03R\x06events\"Z\n" +
+	"\x06events\x18\x06 \x01(\x03R\x06events\"R\n" +
 	"\fAnnouncement\x12\x18\n" +
-	"\aservice\x18\x01 \x01(\tR\aservice\x12\f\n" +
-	"\x01n\x18\x02 \x01(\x03R\x01n\x12\x12\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x12\n" +
 	"\x04type\x18\x03 \x01(\tR\x04type\x12\x0e\n" +
-	"\x02at\x18\x04 \x01(\x03R\x02atB;Z9github.com/koban-pay/koban/gen/koban/payment/v1;paymentv1b\x06proto3"
+	"\x02at\x18\x04 \x01(\x03R\x02atJ\x04\b\x02\x10\x03B;Z9github.com/koban-pay/koban/gen/koban/payment/v1;paymentv1b\x06proto3"
 
 var (
 	file_koban_payment_v1_explain_proto_rawDescOnce sync.Once
