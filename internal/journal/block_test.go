@@ -3,9 +3,11 @@ package journal_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/koban-pay/koban/internal/journal"
@@ -155,6 +157,30 @@ func TestEqualEventsHaveDifferentSalts(t *testing.T) {
 	q, _ := b.Prove(1)
 	if p.Salt == q.Salt || reflect.DeepEqual(p.Path, q.Path) {
 		t.Error("two equal events share a salt")
+	}
+}
+
+// Whoever is shown a proof learns no other event of the block, not even by guessing it and comparing hashes.
+func TestAProofShowsNoOtherEvent(t *testing.T) {
+	mine, theirs := journal.Event{Type: 16, Body: []byte("mine")}, journal.Event{Type: 16, Body: []byte("theirs")}
+	b := &journal.Block{Book: "a", Seq: 1, Salt: [16]byte{1: 7, 9: 9}, Events: []journal.Event{mine, theirs}}
+	journal.Seal(b)
+	p, err := b.Prove(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := slices.Concat(p.Salt[:], p.Event.Body, p.Prev[:])
+	for _, h := range p.Path {
+		shown = append(shown, h[:]...)
+	}
+	if bytes.Contains(shown, theirs.Body) || bytes.Contains(shown, b.Salt[:]) {
+		t.Error("the proof tells the other event, or the salt that all others follow from")
+	}
+	guess := slices.Concat(binary.BigEndian.AppendUint32(nil, theirs.Type), theirs.Body)
+	for _, salt := range [][]byte{nil, make([]byte, 16), p.Salt[:]} {
+		if journal.Hash(sha256.Sum256(slices.Concat([]byte{0}, salt, guess))) == p.Path[0] {
+			t.Error("the other event can be guessed")
+		}
 	}
 }
 
