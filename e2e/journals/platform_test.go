@@ -3,7 +3,6 @@ package journals
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -48,6 +47,24 @@ func (p *platform) stop() {
 // post makes a request that has to succeed, under a key of its own if key is empty.
 func (p *platform) post(bearer, key, path string, body object) object {
 	p.t.Helper()
+	status, answer := p.call(bearer, key, path, body)
+	if status/100 != 2 {
+		p.t.Fatalf("POST %s: %d %v", path, status, answer)
+	}
+	return answer
+}
+
+// refused makes a request that has to be refused with a code.
+func (p *platform) refused(bearer, path string, body object, code string) {
+	p.t.Helper()
+	_, answer := p.call(bearer, "", path, body)
+	if e, ok := answer["error"].(object); !ok || e["code"] != code {
+		p.t.Fatalf("POST %s is not refused with %s: %v", path, code, answer)
+	}
+}
+
+func (p *platform) call(bearer, key, path string, body object) (status int, answer object) {
+	p.t.Helper()
 	if p.calls++; key == "" {
 		key = fmt.Sprint("request ", p.calls)
 	}
@@ -66,15 +83,10 @@ func (p *platform) post(bearer, key, path string, body object) object {
 		p.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode/100 != 2 {
-		p.t.Fatalf("POST %s: %d %s %v", path, resp.StatusCode, answer, err)
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		p.t.Fatalf("POST %s: %d %v", path, resp.StatusCode, err)
 	}
-	var o object
-	if err := json.Unmarshal(answer, &o); err != nil {
-		p.t.Fatal(err)
-	}
-	return o
+	return resp.StatusCode, answer
 }
 
 // charge is a payment by the demo company's first customer to its first shop.
