@@ -50,6 +50,7 @@ type commands struct {
 	Explain  explainCmd  `cmd:"" help:"Show everything about one payment on one page."`
 	Verify   verifyCmd   `cmd:"" help:"Prove the books, beside a running platform or on a stopped one. It changes nothing."`
 	Bench    benchCmd    `cmd:"" help:"Measure what this machine can do."`
+	Sim      simCmd      `cmd:"" help:"Simulate the platform under faults, from seeds, and judge it."`
 	Code     codeCmd     `cmd:"" help:"Read QR codes."`
 }
 
