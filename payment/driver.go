@@ -137,14 +137,14 @@ func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 func (s *Service) perform(p *Payment, steps []Step, tries map[tryKey]uint32, asks bool) []Answer {
 	answers := make([]Answer, len(steps))
 	done := make(chan struct{}, len(steps))
+	attempt := func(i int) { answers[i] = s.attempt(p, steps[i], !asks && tries[steps[i].key()] == 0) }
 	for i := 1; i < len(steps); i++ {
-		first := !asks && tries[steps[i].key()] == 0
 		go func() {
-			answers[i] = s.attempt(p, steps[i], first)
+			attempt(i)
 			done <- struct{}{}
 		}()
 	}
-	answers[0] = s.attempt(p, steps[0], !asks && tries[steps[0].key()] == 0)
+	attempt(0)
 	for range len(steps) - 1 {
 		<-done
 	}

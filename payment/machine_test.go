@@ -164,6 +164,21 @@ func TestNothingTurnsADecisionRound(t *testing.T) {
 	stands(t, d.answer(x, tcc.Done, nil), "CAPTURED WAIT notified ")
 }
 
+func TestLateAnswersMoveNoPartBack(t *testing.T) {
+	d := newDesk(t)
+	x := d.do(d.charge(Automatic)).Payment.ID
+	d.answer(x, tcc.Done, nil)
+	taken := []Answer{{Number: 1, Verb: VerbConfirm, Outcome: tcc.Done}}
+	before := owed(d.do(Report{1, x, taken}).Payment)
+	for _, late := range []Answer{{Number: 1, Verb: VerbTry, Outcome: tcc.Done}, {Number: 1, Verb: VerbTry, Outcome: tcc.Unknown},
+		{Number: 1, Verb: VerbTry, Outcome: tcc.Refused, Code: fault.TryTooLate}, {Number: 1, Verb: VerbCancel, Outcome: tcc.Done}} {
+		p := d.do(Report{1, x, []Answer{late}}).Payment
+		if got := owed(p); p.Parts[0].State != Taken || got != before {
+			t.Errorf("after a late %s %s: %s, owed %s", late.Verb, late.Outcome, p.Parts[0].State, got)
+		}
+	}
+}
+
 func TestAuthorizeThen(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -318,17 +318,22 @@ func TestBreakerFailsFastAndFreesWhatWaits(t *testing.T) {
 		if v.DeferredCode != fault.CircuitOpen || v.Parts[0].Code != fault.CircuitOpen {
 			t.Errorf("%+v", v)
 		}
-		r.points.plays(just(VerbConfirm, waits, ""))
-		eventually(t, "the breaker asks for proof", func() bool {
-			r.manual.Advance(100 * time.Millisecond)
-			now, _ := r.points.flying()
-			return now > 0
+		proofs := 0
+		r.points.plays(func(ask) (act, fault.Code) {
+			if proofs++; proofs <= breakerProofs {
+				return answers, ""
+			}
+			return waits, ""
 		})
-		r.points.letGo(nil)
 		eventually(t, "the breaker closes", func() bool {
 			r.manual.Advance(100 * time.Millisecond)
 			return p.Stats().Breakers["points"] == "closed"
 		})
+		eventually(t, "many are driven", func() bool { now, _ := r.points.flying(); return now >= sweepAtOnce })
+		if _, most := r.points.flying(); most > sweepAtOnce+breakerProofs+1 {
+			t.Errorf("%d are driven at once", most)
+		}
+		r.points.letGo(nil)
 		for _, x := range append(ids, late.ID) {
 			r.whole(p.becomes(x, Captured))
 		}

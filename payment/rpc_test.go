@@ -167,6 +167,7 @@ func TestReplaysAreEqualToTheByte(t *testing.T) {
 		var all []said
 		say := func(key string, q proto.Message, code fault.Code) reply {
 			t.Helper()
+			r.manual.Advance(time.Second)
 			a := p.visit(operator, key).post(q)
 			if a.code != code {
 				t.Fatalf("%s: answered %q, expected %q", key, a.code, code)
