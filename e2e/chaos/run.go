@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -71,6 +72,7 @@ type run struct {
 	judge *Judge
 	crowd *crowd
 	aside sync.WaitGroup // verify, beside the platform at work
+	looks atomic.Bool    // it is at work: its connections are not for cutting
 	sum   Summary
 }
 
@@ -211,7 +213,7 @@ func (r *run) trouble(ctx context.Context, p *Platform) error {
 	case n == 0:
 		r.sum.Frozen++
 		return p.Freeze(ctx, time.Duration(r.rnd.Int64N(int64(longFreeze))))
-	case n < 3 && r.Cut != nil:
+	case n < 3 && r.Cut != nil && !r.looks.Load():
 		r.sum.Cuts++
 		return r.Cut(ctx)
 	default:
@@ -226,7 +228,9 @@ func (r *run) verifyAside(ctx context.Context) {
 	}
 	r.aside.Wait() // of the time before
 	program := r.Program
+	r.looks.Store(true)
 	r.aside.Go(func() {
+		defer r.looks.Store(false)
 		wrong, err := program.Verify(ctx, r.Binary)
 		if err != nil && ctx.Err() == nil {
 			r.judge.breach(Wrong, "verify beside the platform: %v", err)
