@@ -22,9 +22,10 @@ type run struct {
 }
 
 // drive starts a driver if something is owed and none is at work. It returns the one at work, nil if nothing is owed.
-func (s *Service) drive(p *Payment) *run { return s.launch(p, false) }
+func (s *Service) drive(r Reply) *run { return s.launch(r, false) }
 
-func (s *Service) launch(p *Payment, asks bool) *run {
+func (s *Service) launch(seen Reply, asks bool) *run {
+	p := seen.Payment
 	if p == nil || p.Resource != WorkInProgress {
 		return nil
 	}
@@ -45,11 +46,23 @@ func (s *Service) launch(p *Payment, asks bool) *run {
 	s.work.Add(1)
 	go func() {
 		defer s.work.Done()
+		if !seen.New {
+			p = s.look(k, p)
+		}
 		for p != nil {
 			p = s.leave(k, r, s.push(k, p, r.asks))
 		}
 	}()
 	return r
+}
+
+// look reads a payment again: a run may have ended between the reply that has it and this one, which from now on is the
+// only one.
+func (s *Service) look(k book.Key, p *Payment) *Payment {
+	if r, err := s.do(s.life, k.ID, Get{k.Tenant, k.ID}); err == nil {
+		return r.Payment
+	}
+	return p
 }
 
 // leave ends a run that has seen the payment last, nil if it must not go on. It returns the payment instead if somebody
@@ -74,6 +87,9 @@ func (s *Service) leave(k book.Key, r *run, last *Payment) *Payment {
 // push drives a payment until nothing is owed, or the queue has it, and returns it as it was last seen; nil if the
 // service closes or another process has the book.
 func (s *Service) push(k book.Key, p *Payment, asks bool) *Payment {
+	if p.Resource != WorkInProgress {
+		return p // another run was faster
+	}
 	deadline := s.Clock.Now().Add(s.Timing.Worker)
 	backoff := s.Timing.Backoff
 	tries := make(map[tryKey]uint32, 4)
@@ -292,7 +308,7 @@ func (s *Service) settled(k book.Key, p *Payment) {
 // Expired is told of payments whose time has come (book.Config.OnExpiry): what the machine decided on is driven.
 func (s *Service) Expired(_, reply any, err error) {
 	if r, ok := reply.(Reply); ok && err == nil {
-		s.drive(r.Payment)
+		s.drive(r)
 	}
 }
 
@@ -302,5 +318,5 @@ func (s *Service) wake(ctx context.Context, k book.Key) *run {
 	if err != nil {
 		return nil
 	}
-	return s.drive(r.Payment)
+	return s.drive(r)
 }

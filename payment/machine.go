@@ -95,6 +95,9 @@ type Get struct {
 	ID     id.ID
 }
 
+// Known asks whether a caller's key is new (Reply.New); it changes nothing.
+type Known struct{ Caller }
+
 // Look reads a payment together with one of its operations.
 type Look struct {
 	Tenant    id.Tenant
@@ -132,6 +135,8 @@ func (m *Machine) Touch(cmd any, t *book.Touch) {
 		m.touchFamily(t, c.Tenant, c.ID)
 	case Get:
 		m.payments.Touch(t, book.Key{Tenant: c.Tenant, ID: c.ID})
+	case Known:
+		m.keys.Touch(t, c.Key)
 	case Look:
 		m.payments.Touch(t, book.Key{Tenant: c.Tenant, ID: c.ID})
 		if !c.Operation.IsNil() {
@@ -190,6 +195,8 @@ func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 		} else {
 			out.Refuse(fault.PaymentNotFound.New(""))
 		}
+	case Known:
+		out.Reply(Reply{New: m.keys.Get(c.Key) == nil})
 	case Look:
 		m.look(c, out)
 	default:

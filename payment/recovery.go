@@ -154,7 +154,7 @@ func (s *Service) probe() {
 func (s *Service) wakeOne(p Participant) {
 	if k, ok := s.oneWaiting(p); ok {
 		if r, err := s.do(s.life, k.ID, Wake{k.Tenant, k.ID}); err == nil {
-			s.launch(r.Payment, true)
+			s.launch(r, true)
 		}
 	}
 }

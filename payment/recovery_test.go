@@ -383,7 +383,7 @@ func TestDueWhileItIsAsked(t *testing.T) {
 		p.mu.Lock()
 		p.runs[k] = asking
 		p.mu.Unlock()
-		p.drive(v)
+		p.drive(Reply{Payment: v})
 		next := p.leave(k, asking, p.push(k, v, true))
 		if next == nil || asking.asks {
 			t.Fatal("it was left with an entry that has come up already")

@@ -147,7 +147,7 @@ func TestTwoCoordinators(t *testing.T) {
 					return
 				}
 				x := o.Payment.ID
-				if at := other.drive(o.Payment); at != nil {
+				if at := other.drive(Reply{Payment: o.Payment}); at != nil {
 					<-at.done
 				}
 				r.whole(p.becomes(x, Captured))

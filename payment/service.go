@@ -21,6 +21,7 @@ import (
 type Notes interface {
 	PutNotes(ctx context.Context, notes []journal.Note) error
 	Note(ctx context.Context, tenant uint32, service string, id []byte) ([]byte, bool, error)
+	EraseNote(ctx context.Context, tenant uint32, service string, id []byte) error
 }
 
 // Layers are the three layers of recovery. Each heals alone; all are on unless a test switches them off.
@@ -146,21 +147,37 @@ func (s *Service) Create(ctx context.Context, q Request) (Outcome, error) {
 	p := Payment{Tenant: q.Tenant, ID: s.IDs.New(now, id.SlotOf(q.Key.ID[:])), Kind: Charge, Capture: q.Capture, Amount: q.Amount,
 		Customer: q.Customer, Merchant: q.Merchant, Session: q.Session, Sources: q.Sources,
 		ExpiresAt: now.Add(s.Timing.Authorization), Noted: q.Note != nil}
-	if err := s.keepNote(ctx, q.Tenant, p.ID, q.Note); err != nil {
-		return Outcome{}, err
-	}
-	r, err := s.do(ctx, p.ID, Start{Caller: q.Caller, Payment: p})
+	r, err := s.noted(ctx, q.Caller, p.ID, p.ID, q.Note, Start{Caller: q.Caller, Payment: p})
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{Reply: r, run: s.drive(r.Payment)}, nil
+	return Outcome{Reply: r, run: s.drive(r)}, nil
 }
 
-func (s *Service) keepNote(ctx context.Context, t id.Tenant, x id.ID, note []byte) error {
+// noted submits a command to the book of at, after the note for x, which the command makes, was kept. A request that came
+// before has its note already; one that comes to nothing must not leave one behind that nobody would find to erase it.
+func (s *Service) noted(ctx context.Context, c Caller, at, x id.ID, note []byte, cmd any) (Reply, error) {
 	if note == nil {
-		return nil
+		return s.do(ctx, at, cmd)
 	}
-	return s.Notes.PutNotes(ctx, []journal.Note{{Tenant: uint32(t), Service: "payment", ID: append([]byte(nil), x[:]...), Body: note}})
+	before, err := s.do(ctx, at, Known{c})
+	if err != nil {
+		return Reply{}, err
+	}
+	if before.New {
+		n := journal.Note{Tenant: uint32(c.Key.Tenant), Service: "payment", ID: append([]byte(nil), x[:]...), Body: note}
+		if err := s.Notes.PutNotes(ctx, []journal.Note{n}); err != nil {
+			return Reply{}, err
+		}
+	}
+	r, err := s.do(ctx, at, cmd)
+	made := err == nil && r.Payment != nil && r.Payment.ID == x
+	if before.New && !made && fault.KindOf(err) != fault.Unknown {
+		if err := s.Notes.EraseNote(ctx, uint32(c.Key.Tenant), "payment", x[:]); err != nil {
+			s.Log.Warn("a note that belongs to no payment was left behind", "error", err)
+		}
+	}
+	return r, err
 }
 
 // Note returns the caller's reference and metadata of a payment, nil if there are none or they were erased. It is read
@@ -192,15 +209,12 @@ type RefundRequest struct {
 // refund is durable.
 func (s *Service) Refund(ctx context.Context, q RefundRequest) (Outcome, error) {
 	x := s.IDs.New(s.Clock.Now(), q.Payment.Slot())
-	if err := s.keepNote(ctx, q.Tenant, x, q.Note); err != nil {
-		return Outcome{}, err
-	}
-	r, err := s.do(ctx, q.Payment, StartRefund{Caller: q.Caller, Tenant: q.Tenant, ID: x, Parent: q.Payment, Amount: q.Amount,
-		Merchant: q.Merchant, Noted: q.Note != nil})
+	r, err := s.noted(ctx, q.Caller, q.Payment, x, q.Note, StartRefund{Caller: q.Caller, Tenant: q.Tenant, ID: x,
+		Parent: q.Payment, Amount: q.Amount, Merchant: q.Merchant, Noted: q.Note != nil})
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{Reply: r, run: s.drive(r.Payment)}, nil
+	return Outcome{Reply: r, run: s.drive(r)}, nil
 }
 
 // OperationRequest asks for a capture or a void.
@@ -223,7 +237,7 @@ func (s *Service) Operate(ctx context.Context, q OperationRequest) (Outcome, err
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{Reply: r, run: s.drive(r.Payment)}, nil
+	return Outcome{Reply: r, run: s.drive(r)}, nil
 }
 
 // Get reads a payment. Error: fault.PaymentNotFound.

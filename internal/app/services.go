@@ -90,4 +90,5 @@ type writer interface {
 
 type reader interface {
 	Note(ctx context.Context, tenant uint32, service string, id []byte) ([]byte, bool, error)
+	EraseNote(ctx context.Context, tenant uint32, service string, id []byte) error
 }
