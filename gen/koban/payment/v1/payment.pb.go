@@ -575,8 +575,9 @@ func (x *Source) GetRefunded() *v1.Money {
 }
 
 // PaymentEvent is the public event of a payment or refund: what it has become. Its types on the feed are
-// payment.accepted, payment.authorized, payment.captured, payment.partially_refunded, payment.refunded, payment.voided,
-// payment.expired, payment.failed, refund.accepted, refund.succeeded and refund.failed. It carries nothing personal.
+// payment.accepted, payment.authorized, payment.captured, payment.voided, payment.expired, payment.failed,
+// refund.accepted, refund.succeeded and refund.failed. That a payment is refunded, in part or whole, is told by the
+// refund that succeeded, which names its parent. It carries nothing personal.
 type PaymentEvent struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Id             string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
