@@ -30,6 +30,9 @@ type Config struct {
 	// while that is at work. Usurp gives it the lock.
 	Rival *Program
 	Usurp func(context.Context) error
+	// Strike, if set, is what ends a life instead of SIGKILL: it may leave the platform dead, however that died, or alive.
+	// Where it has to be repaired before the next start, Strike does that.
+	Strike func(context.Context, *Platform) error
 	// Say is told how the run goes.
 	Say func(format string, args ...any)
 }
@@ -50,6 +53,7 @@ type Summary struct {
 	Slowest   time.Duration // start
 	Verify    string        // what koban verify said: ok, FAILED, or "not asked"
 	Took      time.Duration
+	Judge     *Judge // who has looked at everything
 	Verdict
 }
 
@@ -122,7 +126,7 @@ func Run(ctx context.Context, c Config) (_ *Summary, err error) {
 		return nil, err
 	}
 	p = nil
-	r.sum.Verdict, r.sum.Took = r.judge.Verdict, r.clk.Now().Sub(began)
+	r.sum.Judge, r.sum.Verdict, r.sum.Took = r.judge, r.judge.Verdict, r.clk.Now().Sub(began)
 	r.sum.Asks, r.sum.Acks, r.sum.Payments = r.log.asks.Load(), r.log.acks.Load(), len(r.judge.made)
 	return &r.sum, nil
 }
@@ -173,18 +177,26 @@ func (r *run) life(ctx context.Context, p *Platform) (*Platform, error) {
 	if r.Rival != nil && r.rnd.IntN(5) == 0 {
 		return r.takeover(ctx, p)
 	}
-	if err := r.kill(ctx, p); err != nil {
+	if r.Strike != nil {
+		lives, err := r.strike(ctx, p)
+		if err == nil && lives {
+			err = r.judge.Sample(ctx, 20)
+		}
+		if err != nil || lives {
+			return p, err
+		}
+	} else if err := r.kill(ctx, p); err != nil {
 		return p, err
 	}
 	if err := r.autopsy(ctx); err != nil {
 		return p, err
 	}
-	if r.rnd.IntN(6) == 0 {
+	if r.Strike == nil && r.rnd.IntN(6) == 0 {
 		if err := r.killEarly(ctx); err != nil {
 			return p, err
 		}
 	}
-	if r.sum.Kills%outageEvery == 0 {
+	if r.Strike == nil && r.sum.Kills%outageEvery == 0 {
 		r.Say("nobody is there for %s", outage)
 		select {
 		case <-ctx.Done():
