@@ -3,11 +3,13 @@ package chaos
 import (
 	"context"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/koban-pay/koban/internal/score"
 	"github.com/koban-pay/koban/internal/store/storetest"
 )
 
@@ -15,19 +17,25 @@ var (
 	kills  = flag.Int("kills", 3, "how often TestChaos kills the platform, on each store")
 	stores = flag.String("store", "both", "on which stores: sqlite, postgres or both")
 	seed   = flag.Uint64("seed", 0, "the lots of TestChaos; 0 draws one")
+	life   = flag.Duration("life", 0, "how long the platform lives at the most; 0 means half a second")
+	crowds = flag.Int("clients", 16, "how many clients there are")
 	given  = flag.String("binary", "", "the binary to kill, such as one with the race detector; it is built if none is named")
 )
 
-// clients is how many there are.
-const clients = 16
-
-// perKill bounds a run.
+// perKill bounds a run, beside the lives.
 const perKill = 20 * time.Second
+
+// What the kill loop is held to where it is asked to kill so often; both stores together.
+const (
+	fullKills    = 200
+	fullPayments = 100_000
+)
 
 // TestChaos kills the platform and requires that nothing acknowledged is lost, nothing is doubled, nothing is stuck, and
 // the books are right.
 func TestChaos(t *testing.T) {
 	binary := build(t)
+	var all, paid, wrong int
 	for _, store := range []string{"sqlite", "postgres"} {
 		if *stores != "both" && *stores != store {
 			continue
@@ -41,7 +49,9 @@ func TestChaos(t *testing.T) {
 				c.Cut = func(ctx context.Context) error { return storetest.Disconnect(ctx, c.Program.Store) }
 			}
 			s := play(t, c)
+			all, paid = all+s.Kills, paid+s.Payments
 			if !s.Right() || s.Verify != "ok" {
+				wrong++
 				t.Errorf("the platform has broken its word: %v", s.Count)
 			}
 			if least := *kills / 5; s.Between < least || s.Placed < least {
@@ -49,6 +59,13 @@ func TestChaos(t *testing.T) {
 			}
 		})
 	}
+	target, least := "nothing lost, doubled, changed, stuck or wrong", 0
+	if all >= fullKills {
+		target, least = fmt.Sprintf(">= %d kills, >= %d acknowledged payments, %s", fullKills, fullPayments, target), fullPayments
+	}
+	score.Report(t, score.Line{ID: "kill-loop", Name: "kill -9 of the platform under load, both stores", Target: target,
+		Figure: fmt.Sprintf("%d kills, %d acknowledged payments, %d stores with anything wrong", all, paid, wrong), Value: int64(all),
+		OK: !t.Failed() && wrong == 0 && all > 0 && paid >= least})
 }
 
 func build(t *testing.T) string {
@@ -69,9 +86,10 @@ func play(t *testing.T, c Config) *Summary {
 	if c.Seed = *seed; c.Seed == 0 {
 		c.Seed = rand.Uint64N(1 << 32)
 	}
-	c.Log, c.Clients, c.Check, c.Say = filepath.Join(t.TempDir(), "acknowledged.jsonl"), clients, 10, t.Logf
+	c.Log, c.Clients, c.Check, c.Say = filepath.Join(t.TempDir(), "acknowledged.jsonl"), *crowds, 10, t.Logf
+	c.Life = *life
 	t.Logf("seed %d", c.Seed)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(c.Kills)*perKill+2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(c.Kills)*(perKill+c.Life)+2*time.Minute)
 	defer cancel()
 	s, err := Run(ctx, c)
 	if err != nil {

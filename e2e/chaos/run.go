@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,12 +25,17 @@ type Config struct {
 	Seed    uint64
 	Check   int  // kills between two full checks
 	Random  bool // die at moments drawn by lot only
+	// Life is the longest time between the moment when the platform is ready and the end of its life; 0 means half a second.
+	Life time.Duration
 	// Cut, if set, cuts the platform's connections to its store.
 	Cut func(context.Context) error
 	// Rival, if set, is a second process on the same store, with a data folder of its own, that takes the platform over
 	// while that is at work. Usurp gives it the lock.
 	Rival *Program
 	Usurp func(context.Context) error
+	// Stopped, if set, lets every life, Kills in all, end with a takeover: the platform is stopped by SIGSTOP, and goes on
+	// only when the rival has been at work for that long.
+	Stopped time.Duration
 	// Strike, if set, is what ends a life instead of SIGKILL: it may leave the platform dead, however that died, or alive.
 	// Where it has to be repaired before the next start, Strike does that.
 	Strike func(context.Context, *Platform) error
@@ -77,6 +83,7 @@ type run struct {
 	crowd *crowd
 	aside sync.WaitGroup // verify, beside the platform at work
 	looks atomic.Bool    // it is at work: its connections are not for cutting
+	calm  clock.Micros   // when the last trouble ended that the platform lived through
 	sum   Summary
 }
 
@@ -107,12 +114,12 @@ func Run(ctx context.Context, c Config) (_ *Summary, err error) {
 		one := &client{crowd: r.crowd, n: n, rnd: rand.New(rand.NewPCG(c.Seed, uint64(n+1)))} //nolint:gosec // as above
 		clients.Go(func() { one.work(life) })
 	}
-	for err == nil && r.sum.Kills < c.Kills {
+	for err == nil && r.ends() < c.Kills {
 		p, err = r.life(ctx, p)
 	}
 	if err == nil {
 		r.crowd.turn.Lock()
-		err = r.check(ctx, p, true)
+		err = r.check(ctx, true)
 		stop() // before they are let in again
 		r.crowd.turn.Unlock()
 	}
@@ -131,6 +138,14 @@ func Run(ctx context.Context, c Config) (_ *Summary, err error) {
 	return &r.sum, nil
 }
 
+// ends counts the lives that have ended as they had to.
+func (r *run) ends() int {
+	if r.Stopped > 0 {
+		return r.sum.Takeovers
+	}
+	return r.sum.Kills
+}
+
 // start starts the platform and leads the line to it.
 func (r *run) start(ctx context.Context) (*Platform, error) {
 	p, err := r.Program.Start(ctx)
@@ -138,6 +153,7 @@ func (r *run) start(ctx context.Context) (*Platform, error) {
 		return nil, err
 	}
 	r.sum.Slowest = max(r.sum.Slowest, p.Ready)
+	r.calm = p.Started.Add(p.Ready)
 	r.line.Lead(p)
 	return p, nil
 }
@@ -151,7 +167,7 @@ func (r *run) prepare(ctx context.Context, p *Platform) (err error) {
 	return Enrich(ctx, r.line, r.log, p.Card)
 }
 
-// When a life ends: 50 to 500 milliseconds after the platform was ready.
+// When a life ends: 50 to 500 milliseconds after the platform was ready, unless Life says otherwise.
 const (
 	shortLife = 50 * time.Millisecond
 	longLife  = 500 * time.Millisecond
@@ -172,9 +188,9 @@ func (r *run) life(ctx context.Context, p *Platform) (*Platform, error) {
 	select {
 	case <-ctx.Done():
 		return p, ctx.Err()
-	case <-clock.Pause(shortLife + time.Duration(r.rnd.Int64N(int64(longLife-shortLife)))):
+	case <-clock.Pause(shortLife + time.Duration(r.rnd.Int64N(int64(cmp.Or(r.Life, longLife)-shortLife)))):
 	}
-	if r.Rival != nil && r.rnd.IntN(5) == 0 {
+	if r.Rival != nil && (r.Stopped > 0 || r.rnd.IntN(5) == 0) {
 		return r.takeover(ctx, p)
 	}
 	if r.Strike != nil {
@@ -211,7 +227,7 @@ func (r *run) life(ctx context.Context, p *Platform) (*Platform, error) {
 		r.crowd.turn.Lock()
 		defer r.crowd.turn.Unlock()
 		r.verifyAside(ctx)
-		return p, r.check(ctx, p, false)
+		return p, r.check(ctx, false)
 	}
 	return p, r.judge.Sample(ctx, 20)
 }
@@ -274,12 +290,19 @@ func (r *run) takeover(ctx context.Context, p *Platform) (*Platform, error) {
 		return p, err
 	}
 	r.sum.Takeovers++
-	frozen := r.rnd.IntN(2) == 0
+	frozen := r.Stopped > 0 || r.rnd.IntN(2) == 0
 	if frozen {
 		err = p.cmd.Process.Signal(syscall.SIGSTOP)
 	}
 	if err == nil {
 		err = r.usurp(ctx, next)
+	}
+	if err == nil && r.Stopped > 0 {
+		r.line.Lead(next) // whoever waits for the one that was stopped waits on
+		select {
+		case <-ctx.Done():
+		case <-clock.Pause(r.Stopped):
+		}
 	}
 	if err == nil && frozen {
 		err = p.cmd.Process.Signal(syscall.SIGCONT) // it still believes that the books are its own
@@ -288,6 +311,7 @@ func (r *run) takeover(ctx context.Context, p *Platform) (*Platform, error) {
 		return p, errors.Join(err, next.Kill())
 	}
 	r.line.Lead(next)
+	r.calm = r.clk.Now()
 	if err := p.Replaced(ctx); err != nil {
 		return next, err
 	}
@@ -354,8 +378,8 @@ func (r *run) autopsy(ctx context.Context) error {
 
 // check lets the judge look at everything that is new, or at all. The caller has the turn: no client is at work, and
 // each has had its answer.
-func (r *run) check(ctx context.Context, p *Platform, all bool) error {
-	if err := r.judge.Settle(ctx, p.Started.Add(p.Ready)); err != nil {
+func (r *run) check(ctx context.Context, all bool) error {
+	if err := r.judge.Settle(ctx, r.calm); err != nil {
 		return err
 	}
 	if err := r.judge.Check(ctx, all); err != nil {

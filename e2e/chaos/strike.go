@@ -12,6 +12,7 @@ func (r *run) strike(ctx context.Context, p *Platform) (lives bool, err error) {
 	if err := r.Strike(ctx, p); err != nil {
 		return false, err
 	}
+	r.calm = r.clk.Now()
 	select {
 	case <-p.ended:
 		r.line.Lead(nil)
