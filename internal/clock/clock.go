@@ -80,7 +80,7 @@ func (s *System) After(d time.Duration) <-chan time.Time { return time.After(d) 
 // AfterFunc calls f in a goroutine of its own once d has passed.
 func (s *System) AfterFunc(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 
-// Manual is a clock that moves only when told to: for tests, the simulator and the platform's virtual clock.
+// Manual is a clock that moves only when told to: for tests and the simulator.
 type Manual struct {
 	mu     sync.Mutex
 	now    Micros
