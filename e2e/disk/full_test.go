@@ -1,0 +1,207 @@
+package disk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/koban-pay/koban/e2e/chaos"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/score"
+)
+
+var fills = flag.Int("fills", 2, "how often TestFullDisk fills the disk, on each file system")
+
+// small is the size of a file system that is to fill up: little more than a platform requires of a disk to start on it.
+const small = 160 << 20
+
+// TestFullDisk fills the disk while clients pay. They hear that the platform cannot now, and once there is room again
+// everything goes on, without a hand. Every second time the platform is killed while the disk is full: then the next one
+// says that there is no room, and starts once there is.
+func TestFullDisk(t *testing.T) {
+	for _, fs := range []string{"ext4", "tmpfs"} {
+		t.Run(fs, func(t *testing.T) {
+			t.Parallel()
+			f := &filler{say: t.Logf, program: chaos.Program{Path: koban(t), Data: filepath.Join(where(t, fs), "data")}}
+			s := play(t, chaos.Config{Program: f.program, Binary: koban(t), Kills: *fills, Strike: f.strike})
+			score.Report(t, score.Line{ID: "disk-full-" + fs, Name: "a full disk, on " + fs,
+				Figure: fmt.Sprintf("filled %d times, %d times killed meanwhile, refusals read %d times, ready again within %s of there being room; %d acknowledged, %s, verify %s",
+					s.Kills, f.killed, f.refusals, f.slowest.Round(time.Millisecond), s.Acks, &s.Verdict, s.Verify),
+				Target: fmt.Sprintf("%d, ready again by itself, nothing lost", *fills),
+				Value:  int64(s.Kills), Seeds: fmt.Sprint(s.seed), OK: s.right() && s.Kills >= *fills && f.refusals > 0})
+		})
+	}
+}
+
+// TestControlFullDiskLosesWhatIsNotCommitted kills, while the disk is full, a platform that answers before it commits.
+func TestControlFullDiskLosesWhatIsNotCommitted(t *testing.T) {
+	t.Parallel()
+	f := &filler{program: spoiled(t, hasty, filepath.Join(where(t, "tmpfs"), "data")), killed: 1}
+	s := play(t, chaos.Config{Program: f.program, Kills: 1, Strike: f.strike})
+	report(t, s, "disk-full-control", "a full disk under a platform that answers before it commits")
+}
+
+// where returns a folder on a small file system.
+func where(t *testing.T, fs string) string {
+	t.Helper()
+	if fs != "tmpfs" {
+		return newImage(t, fs, small).dir
+	}
+	needRoot(t)
+	dir := t.TempDir()
+	command(t, "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", small), "tmpfs", dir)
+	t.Cleanup(func() {
+		if err := call(context.Background(), "umount", dir); err != nil {
+			t.Error(errors.Join(err, call(context.Background(), "umount", "-l", dir)))
+		}
+	})
+	return dir
+}
+
+// filler fills a disk, and makes room again.
+type filler struct {
+	program  chaos.Program
+	say      func(string, ...any)
+	strikes  int
+	killed   int           // platforms, while the disk was full
+	refusals int           // that were read, and were as they should be
+	slowest  time.Duration // from there being room until the platform was ready
+}
+
+// Limits of waiting for what has to come.
+const (
+	untilFull  = 60 * time.Second // clients write until nothing more goes in
+	untilReady = 10 * time.Second // once there is room
+)
+
+// strike fills the disk, looks at what the platform does, and makes room again.
+func (f *filler) strike(ctx context.Context, p *chaos.Platform) error {
+	path := filepath.Join(filepath.Dir(f.program.Data), "filler")
+	if err := fillUp(path); err != nil {
+		return err
+	}
+	f.strikes++
+	kill := (f.strikes+f.killed)%2 == 0
+	meanwhile := f.refused
+	if kill {
+		meanwhile = f.kill
+	}
+	if err := errors.Join(meanwhile(ctx, p), os.Remove(path)); err != nil || kill {
+		return err
+	}
+	clk := clock.NewSystem()
+	began := clk.Now()
+	err := until(ctx, p, untilReady, func(ctx context.Context) error { return ready(ctx, p) })
+	f.slowest = max(f.slowest, clk.Now().Sub(began))
+	return err
+}
+
+// kill waits until the platform cannot write, and kills it. What is started then has to say that there is no room.
+func (f *filler) kill(ctx context.Context, p *chaos.Platform) error {
+	err := until(ctx, p, untilFull, func(ctx context.Context) error {
+		if ready(ctx, p) == nil {
+			return errors.New("there is room still")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	f.killed++
+	if err := p.Kill(); err != nil {
+		return err
+	}
+	next, err := f.program.Exec()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-next.Ended():
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), next.Kill())
+	}
+	if code, said := next.Exit(); code != cannotGoOn || !strings.Contains(said, "make room") {
+		return fmt.Errorf("a platform was started on a full disk, ended with code %d and said: %s", code, said)
+	}
+	return nil
+}
+
+// fillUp writes a file as large as will go in.
+func fillUp(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	size := int64(0)
+	for step := int64(64 << 20); step >= 4096; {
+		switch err := unix.Fallocate(int(file.Fd()), 0, size, step); {
+		case err == nil:
+			size += step
+		case errors.Is(err, unix.ENOSPC):
+			step /= 2
+		case !errors.Is(err, unix.EINTR):
+			return errors.Join(fmt.Errorf("fill the disk: %w", err), file.Close())
+		}
+	}
+	return file.Close()
+}
+
+// refused waits for a refusal and reads it: what it says, and that it may be tried again.
+func (f *filler) refused(ctx context.Context, p *chaos.Platform) error {
+	n := 0
+	return until(ctx, p, untilFull, func(ctx context.Context) error {
+		n++
+		status, after, said, err := ask(ctx, p, fmt.Sprintf("full-%d-%d-%d", p.PID(), f.refusals, n))
+		switch {
+		case err != nil || status == http.StatusCreated:
+			return errors.Join(errors.New("there is room still"), err)
+		case status != http.StatusServiceUnavailable || after == "":
+			return fmt.Errorf("%w: the disk is full, and the answer is %d (Retry-After %q): %s", errWrong, status, after, said)
+		}
+		var e struct {
+			Error struct{ Code, Kind, Message string }
+		}
+		if err := json.Unmarshal([]byte(said), &e); err != nil || e.Error.Kind != "busy" && e.Error.Kind != "unknown" || e.Error.Message == "" {
+			return fmt.Errorf("%w: the disk is full, and the answer says %s", errWrong, said)
+		}
+		if f.refusals++; f.refusals == 1 {
+			f.say("a full disk is refused with %s", said)
+		}
+		return nil
+	})
+}
+
+// ask makes one request that has to be written: a scan of a shop's code, which moves nothing.
+func ask(ctx context.Context, p *chaos.Platform, key string) (status int, after, said string, err error) {
+	body := fmt.Sprintf(`{"payload":%q,"customer":%q}`, p.Card.Merchants[0].Payload, p.Card.Customers[0].ID)
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, p.Card.Address+"/v1/code-sessions", strings.NewReader(body))
+	if err != nil {
+		return 0, "", "", err
+	}
+	q.Header.Set("Authorization", "Bearer "+p.Card.Keys.CustomerApp)
+	q.Header.Set("Idempotency-Key", key)
+	q.Header.Set("Content-Type", "application/json")
+	return do(q)
+}
+
+func ready(ctx context.Context, p *chaos.Platform) error {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Card.Address+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	status, _, said, err := do(q)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%d %s", status, said)
+	}
+	return err
+}
