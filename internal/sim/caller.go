@@ -2,6 +2,7 @@ package sim
 
 import (
 	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
@@ -79,6 +80,7 @@ func (a *ask) hear(c payment.Caller, r payment.Reply, err error) {
 		again()
 	default:
 		a.over = true
+		a.w.town.remember(r.Payment)
 		if a.w.chance(150) { // and asks once more all the same: the answer has to be the same
 			a.over = false
 			then := a.then
@@ -88,6 +90,13 @@ func (a *ask) hear(c payment.Caller, r payment.Reply, err error) {
 			return
 		}
 		a.then(r)
+	}
+}
+
+// remember keeps what a caller was told of, to look at it later.
+func (t *town) remember(p *payment.Payment) {
+	if p != nil {
+		t.known = append(t.known, book.Key{Tenant: p.Tenant, ID: p.ID})
 	}
 }
 

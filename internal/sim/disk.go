@@ -2,9 +2,11 @@ package sim
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/payment"
 )
@@ -44,10 +46,11 @@ func (d *disk) has(h journal.Head) bool {
 	return h.Seq > 0 && len(blocks) == 1 && blocks[0].Hash == h.Hash
 }
 
-// tables are the state tables, with the index that the sweep reads: which payments are unfinished.
+// tables are the state tables, with the indexes that the sweep and lists of payments read.
 type tables struct {
 	*book.MemState
 	unfinished map[place]bool
+	payments   map[place]id.ID // and their merchants
 }
 
 type place struct {
@@ -56,12 +59,13 @@ type place struct {
 }
 
 func newTables() *tables {
-	return &tables{MemState: book.NewMemState(), unfinished: make(map[place]bool)}
+	return &tables{MemState: book.NewMemState(), unfinished: make(map[place]bool), payments: make(map[place]id.ID)}
 }
 
 const (
-	paymentTable   = "payments"
-	resourceColumn = 2 // kind, status, resource, …
+	paymentTable   = "payments" // kind, status, resource, currency, amount, captured, refunded, customer, merchant …
+	resourceColumn = 2
+	merchantColumn = 8
 )
 
 // Save implements book.State.
@@ -79,20 +83,34 @@ func (t *tables) Save(ctx context.Context, sets []*book.SaveSet) ([]string, erro
 
 func (t *tables) index(volume int, s *book.TableSave) {
 	for i, k := range s.Keys {
-		if s.Args[i*s.Width()+resourceColumn] == int64(payment.WorkInProgress) {
-			t.unfinished[place{volume, k}] = true
+		at, row := place{volume, k}, s.Args[i*s.Width():(i+1)*s.Width()]
+		if merchant, ok := row[merchantColumn].([]byte); ok {
+			t.payments[at] = id.ID(merchant)
+		}
+		if row[resourceColumn] == int64(payment.WorkInProgress) {
+			t.unfinished[at] = true
 		} else {
-			delete(t.unfinished, place{volume, k})
+			delete(t.unfinished, at)
 		}
 	}
 }
 
+// list returns payments of a merchant, newest first, from the one before on.
+func (t *tables) list(tenant id.Tenant, merchant, before id.ID, limit int) (ids []id.ID) {
+	for at, m := range t.payments {
+		if at.key.Tenant == tenant && m == merchant && (before.IsNil() || at.key.ID.Compare(before) < 0) {
+			ids = append(ids, at.key.ID)
+		}
+	}
+	slices.SortFunc(ids, func(a, b id.ID) int { return b.Compare(a) })
+	return ids[:min(len(ids), limit)]
+}
+
 // Wipe implements book.State.
 func (t *tables) Wipe(ctx context.Context, name string, volume int, list []book.Table) error {
-	for p := range t.unfinished {
-		if p.volume == volume && book.Name("payment", volume) == name {
-			delete(t.unfinished, p)
-		}
+	if book.Name("payment", volume) == name {
+		maps.DeleteFunc(t.unfinished, func(p place, _ bool) bool { return p.volume == volume })
+		maps.DeleteFunc(t.payments, func(p place, _ id.ID) bool { return p.volume == volume })
 	}
 	return t.MemState.Wipe(ctx, name, volume, list)
 }

@@ -45,7 +45,7 @@ func (p *process) drive(pay *payment.Payment) *run {
 	if r := p.runs[k]; r != nil {
 		return r
 	}
-	r := &run{p: p, key: k, pay: pay, deadline: p.w.clock() + workerTime, backoff: firstPause, calls: make(map[call]uint32)}
+	r := &run{p: p, key: k, pay: pay, deadline: p.clock() + workerTime, backoff: firstPause, calls: make(map[call]uint32)}
 	p.runs[k] = r
 	r.step()
 	return r
@@ -83,12 +83,12 @@ func (r *run) attempt(i int, st payment.Step) {
 			return
 		}
 		heard = true
-		r.answers[i] = answer(a, rc, err, w.clock())
+		r.answers[i] = answer(a, rc, err, r.p.clock())
 		if r.left--; r.left == 0 {
 			r.gathered()
 		}
 	}
-	leave, ok := br.allow(w.clock(), a.Attempts == 1)
+	leave, ok := br.allow(r.p.clock(), a.Attempts == 1)
 	if !ok {
 		w.after(0, func() { hear(tcc.Receipt{}, fault.CircuitOpen.New("")) })
 		return
@@ -98,7 +98,7 @@ func (r *run) attempt(i int, st payment.Step) {
 			return
 		}
 		known := tcc.OutcomeOf(err) != tcc.Unknown || fault.KindOf(err) == fault.Conflict
-		opened, closed := br.record(w.clock(), leave, known)
+		opened, closed := br.record(r.p.clock(), leave, known)
 		if opened {
 			w.seen("breaker_opened")
 		}
@@ -156,7 +156,7 @@ func (r *run) gathered() {
 // retry is recovery layer 1, until its time is over.
 func (r *run) retry(unsure []payment.Answer) {
 	w := r.p.w
-	if w.mix.noWorker || shut(unsure) || w.clock()+r.backoff > r.deadline {
+	if w.mix.noWorker || shut(unsure) || r.p.clock()+r.backoff > r.deadline {
 		r.report(unsure, 0, func() { r.giveBack(unsure) })
 		return
 	}

@@ -37,7 +37,7 @@ func (p *process) open(name string, volume int) {
 		w.stale[name] = append(w.stale[name], old)
 	}
 	p.hosts[name], w.route[name] = h, h
-	core.TakeOver(w.clock())
+	core.TakeOver(p.clock())
 	w.trace("p%d opens %s at block %d", p.n, name, core.Durable().Seq)
 	for _, t := range m.Tables() {
 		if !book.Timed(t) {
@@ -65,11 +65,16 @@ func (h *host) submit(cmd any, done book.Done) {
 		done(nil, why)
 		return
 	}
-	wants := h.core.Submit(h.w.clock(), cmd, done)
+	wants := h.core.Submit(h.p.clock(), cmd, done)
 	if wants == nil {
 		h.asked = true
 		h.tell()
 		h.pump()
+		return
+	}
+	if h.w.chance(h.w.mix.failRead) {
+		h.w.seen("failed_read")
+		done(nil, fault.Unavailable.New("the rows cannot be read"))
 		return
 	}
 	if h.w.mix.fetch > 0 { // others go first whose rows are at hand
@@ -123,7 +128,7 @@ func (h *host) pump() {
 
 // append offers a block to the journal, again and again until it is known what became of it (rule B3).
 func (h *host) append(b *journal.Block, offers int) {
-	if h.dead {
+	if h.dead || h.waits(func() { h.append(b, offers) }) {
 		return
 	}
 	w := h.w
@@ -161,9 +166,18 @@ func (h *host) append(b *journal.Block, offers int) {
 	h.saveSometimes()
 }
 
+// waits puts a commit off as long as the machine's clock cannot be trusted (rule B7).
+func (h *host) waits(commit func()) bool {
+	if h.p.astray <= h.w.now {
+		return false
+	}
+	h.w.after(h.p.astray-h.w.now, commit)
+	return true
+}
+
 // check lets answers out that were decided without an event, if the book is still ours (rule B4).
 func (h *host) check(head journal.Head) {
-	if h.dead {
+	if h.dead || h.waits(func() { h.check(head) }) {
 		return
 	}
 	h.writing, h.asked = false, false
@@ -235,9 +249,9 @@ func (h *host) arm() {
 	if next == 0 || h.ring > 0 && h.ring <= next {
 		return
 	}
-	h.ring = max(next, h.w.clock())
+	h.ring = max(next, h.p.clock())
 	at := h.ring
-	h.w.after(at-h.w.clock(), func() {
+	h.w.after(at-h.p.clock(), func() {
 		if h.dead || h.ring != at {
 			return
 		}
@@ -249,7 +263,7 @@ func (h *host) arm() {
 // due submits the commands of rows whose time has come.
 func (h *host) due() {
 	for {
-		cmds, wants := h.core.Due(h.w.clock(), 256)
+		cmds, wants := h.core.Due(h.p.clock(), 256)
 		for _, cmd := range cmds {
 			h.submit(cmd, h.p.expired)
 		}
@@ -275,16 +289,42 @@ func (h *host) save(set *book.SaveSet) {
 	})
 }
 
-// put writes a snapshot into the tables. If they are not where the last save left them, either the writer before has
-// saved once more, or another one saves them now.
+// put writes a snapshot into the tables, which may fail, or be lost with the process.
 func (h *host) put(set *book.SaveSet) {
+	for offers := 0; ; offers++ {
+		switch luck := h.w.luck(stepSave, offers); luck {
+		case diesBefore, diesAfter:
+			if luck == diesAfter {
+				h.w.disk.tables.Save(h.w.ctx, []*book.SaveSet{set})
+			}
+			h.w.trace("p%d %s: a save, and %v", h.p.n, h.name, luck)
+			if !h.dead {
+				h.die()
+			}
+			return
+		case failed:
+			h.w.seen("failed_save")
+			continue
+		case lost: // it is tried again, and finds itself
+			h.w.seen("lost_save")
+			h.w.disk.tables.Save(h.w.ctx, []*book.SaveSet{set})
+			continue
+		}
+		h.keep(set)
+		return
+	}
+}
+
+// keep saves a snapshot. If the tables are not where the last save left them, either the writer before has saved once
+// more, or another one saves them now.
+func (h *host) keep(set *book.SaveSet) {
 	lost, _ := h.w.disk.tables.Save(h.w.ctx, []*book.SaveSet{set})
 	switch {
 	case h.dead || h.core.Ended() != nil:
 	case len(lost) == 0:
 		h.core.Saved(set)
 	case h.adopt():
-		h.put(set)
+		h.keep(set)
 	default:
 		h.fence()
 	}

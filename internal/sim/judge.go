@@ -9,6 +9,7 @@ import (
 	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/payment"
@@ -32,7 +33,11 @@ type judge struct {
 	standing   map[book.Key]*payment.Standing // of every payment, as the journal tells it
 	paid       map[book.Key]*gives            // of every charge: what refunds may give back
 	keys       map[book.Key]bool              // bound, as the journal tells it
-	open       int                            // payments that are WORK_IN_PROGRESS
+	since      map[book.Key]clock.Micros      // of the payments that are WORK_IN_PROGRESS
+	caught     map[book.Key]bool              // those that were so when the faults ended
+	waits      []clock.Micros                 // how long each of them took from then on
+	watches    []*watch                       // queries that are not answered yet
+	reads      int                            // answers to queries that were judged
 	branches   map[tcc.Branch]*said
 	answers    map[book.Key]*answered
 	blocks     int
@@ -78,7 +83,7 @@ type gives struct{ amount, refunds int64 }
 
 func newJudge(w *World) *judge {
 	return &judge{w: w, books: make(map[string]*shadow), state: book.NewMemState(), standing: make(map[book.Key]*payment.Standing),
-		paid: make(map[book.Key]*gives), keys: make(map[book.Key]bool), branches: make(map[tcc.Branch]*said),
+		since: make(map[book.Key]clock.Micros), caught: make(map[book.Key]bool), paid: make(map[book.Key]*gives), keys: make(map[book.Key]bool), branches: make(map[tcc.Branch]*said),
 		answers: make(map[book.Key]*answered)}
 }
 
@@ -88,7 +93,32 @@ func (j *judge) fail(invariant, format string, args ...any) {
 	j.violations = append(j.violations, v)
 }
 
-func (j *judge) unfinished() bool { return j.open > 0 }
+func (j *judge) unfinished() bool { return len(j.since) > 0 }
+
+// peace notes what the faults have caught under way.
+func (j *judge) peace() {
+	for k := range j.since {
+		j.caught[k] = true
+	}
+}
+
+// under follows whether the platform still has something to do for a payment.
+func (j *judge) under(k book.Key, way bool) {
+	if way {
+		j.since[k] = j.w.now
+		return
+	}
+	delete(j.since, k)
+	if j.caught[k] {
+		delete(j.caught, k)
+		j.waits = append(j.waits, j.w.now-j.w.calmAt)
+	}
+}
+
+// stuck reports whether a payment has been under way for longer than anything may take once the faults have ended (I19).
+func (j *judge) stuck(k book.Key) bool {
+	return j.w.over && j.w.now-max(j.since[k], j.w.calmAt) >= settleTime
+}
 
 // fullEvery is how many blocks pass between two full checks while the world lives.
 const fullEvery = 40
@@ -123,6 +153,7 @@ func (j *judge) landed(b *journal.Block) {
 	if wants, err := s.core.Replay(b); err != nil || wants != nil {
 		j.fail("I7", "%s block %d does not follow: %v, wants %v", b.Book, b.Seq, err, wants)
 	}
+	j.looks(b.Book, len(b.Events))
 	if j.blocks++; j.blocks%fullEvery == 0 && !j.quiet {
 		j.check(false)
 	}
@@ -140,7 +171,7 @@ func (j *judge) event(ev any) {
 		}
 		s := p.Standing
 		j.standing[k] = &s
-		j.open++
+		j.under(k, true)
 		j.starts(p)
 	case payment.Advanced:
 		j.moves(book.Key{Tenant: e.Tenant, ID: e.ID}, e.Parent, e.Standing)
@@ -213,11 +244,8 @@ func (j *judge) moves(k book.Key, parent id.ID, to payment.Standing) {
 	case (s.Decision == payment.Confirm || s.Decision == payment.Cancel) && to.Decision != s.Decision:
 		j.fail("I16", "the decision on payment %v changed from %v to %v", k, s.Decision, to.Decision)
 	}
-	was, is := s.Resource == payment.WorkInProgress, to.Resource == payment.WorkInProgress
-	if was && !is {
-		j.open--
-	} else if is && !was {
-		j.open++
+	if way := to.Resource == payment.WorkInProgress; way != (s.Resource == payment.WorkInProgress) {
+		j.under(k, way)
 	}
 	if to.Status == payment.Failed && s.Status != payment.Failed {
 		j.w.seen("failed_" + string(to.Failure))

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math/bits"
 	"math/rand/v2"
 
 	"github.com/koban-pay/koban/internal/clock"
@@ -8,16 +9,18 @@ import (
 
 // mix is what one world is like. Chances are in thousandths; times are the most that is drawn.
 type mix struct {
-	dropRequest, dropReply, twice, garble, late int
-	usual, latest                               clock.Micros
+	dropRequest, dropReply, twice, garble, wrong, late int
+	usual, latest                                      clock.Micros
 
-	failWrite, loseWrite, crashBefore, crashAfter int
+	failWrite, loseWrite, crashBefore, crashAfter int // of appends
+	failRead, failSave, crashCall                 int
 	wholeProcess                                  bool
 	sync, save, fetch                             clock.Micros
 	snapshot, forget                              int
 
-	crashEvery, usurpEvery, outageEvery, suspendEvery clock.Micros // 0: never
-	outage                                            clock.Micros
+	crashEvery, usurpEvery, outageEvery, suspendEvery, stepEvery clock.Micros // 0: never
+	outage                                                       clock.Micros
+	skew                                                         clock.Micros // between the clocks of processes
 
 	noWorker, noQueue, noSweep bool // recovery layers that are off
 	sweep                      clock.Micros
@@ -25,6 +28,7 @@ type mix struct {
 	vanish, otherBody          int          // of callers
 	authorization              clock.Micros
 	pace                       clock.Micros // between two intents of callers
+	reads                      int          // queries for every thousand intents
 }
 
 // calm is a world without faults.
@@ -33,52 +37,83 @@ func calm() mix {
 		sweep: clock.Hour, patience: 10 * clock.Second, authorization: 20 * clock.Minute, pace: 2 * clock.Second}
 }
 
-// draw makes a world's own mix: each kind of fault is in it or not, and harsh or not; one world in six is brutal.
+// The most that a brutal world draws, in thousandths; others draw from a tenth to a third of it.
+const (
+	mostLoss      = 400
+	mostTwice     = 500
+	mostStore     = 100 // of failed, of ambiguous and of unreadable
+	mostCrash     = 16
+	mostGarble    = 160
+	mostLate      = 200
+	mostVanish    = 300
+	mostOtherBody = 200
+)
+
+// drawMix draws a world's own mix: each kind of fault is in it or not, and harsh or not; one world in six is brutal, and
+// some last for days.
 func drawMix(rnd *rand.Rand) mix {
 	m := calm()
-	hard := 1 + rnd.IntN(3)
+	tenths := 1 + rnd.IntN(3)
 	if rnd.IntN(6) == 0 {
-		hard = 8
+		tenths = 10
 	}
-	some := func(dst *int, most int) {
-		if rnd.IntN(5) < 3 {
-			*dst = 1 + rnd.IntN(most*hard)
+	some := func(most int, list ...*int) {
+		for _, dst := range list {
+			if rnd.IntN(5) < 3 {
+				*dst = 1 + rnd.IntN(max(1, most*tenths/10))
+			}
 		}
 	}
-	some(&m.dropRequest, 30)
-	some(&m.dropReply, 30)
-	some(&m.twice, 60)
-	some(&m.garble, 20)
-	some(&m.late, 40)
-	some(&m.failWrite, 20)
-	some(&m.loseWrite, 20)
-	some(&m.crashBefore, 2)
-	some(&m.crashAfter, 2)
-	some(&m.vanish, 50)
-	some(&m.otherBody, 40)
+	some(mostLoss, &m.dropRequest, &m.dropReply)
+	some(mostTwice, &m.twice)
+	some(mostGarble, &m.garble, &m.wrong)
+	some(mostLate, &m.late)
+	some(mostStore, &m.failWrite, &m.loseWrite, &m.failRead, &m.failSave)
+	some(mostCrash, &m.crashBefore, &m.crashAfter, &m.crashCall)
+	some(mostVanish, &m.vanish)
+	some(mostOtherBody, &m.otherBody)
+	m.usual = upTo(rnd, 50*clock.Millisecond)
+	m.latest = span(rnd, clock.Second, 2*clock.Day)
+	m.sync = upTo(rnd, 20*clock.Millisecond)
+	m.save = upTo(rnd, 2*clock.Second)
+	if rnd.IntN(3) == 0 {
+		m.fetch = upTo(rnd, 100*clock.Millisecond)
+	}
+	if rnd.IntN(2) == 0 {
+		m.skew = upTo(rnd, 1900*clock.Millisecond)
+	}
+	m.snapshot, m.forget = rnd.IntN(600), rnd.IntN(800)
+	m.pace = upTo(rnd, 6*clock.Second)
+	m.patience = clock.Second + upTo(rnd, 15*clock.Second)
+	m.authorization = 10*clock.Second + upTo(rnd, 10*clock.Minute)
+	m.reads = rnd.IntN(2000)
+	m.layers(rnd.IntN(8))
+	m.calamities(rnd, clock.Micros(tenths))
+	return m
+}
+
+// calamities draws what comes by time. In a world that lasts for days a participant may be away for one.
+func (m *mix) calamities(rnd *rand.Rand, tenths clock.Micros) {
+	slow := clock.Micros(1)
+	if rnd.IntN(25) == 0 {
+		slow = 300
+		m.pace = slow * (clock.Second + upTo(rnd, 3*clock.Second))
+		m.authorization = 8 * clock.Hour
+	}
 	every := func(dst *clock.Micros, least clock.Micros) {
 		if rnd.IntN(2) == 0 {
-			*dst = least/clock.Micros(hard) + clock.Micros(rnd.Int64N(int64(least)))
+			*dst = slow * (least/tenths + upTo(rnd, least))
 		}
 	}
 	every(&m.crashEvery, 40*clock.Second)
 	every(&m.usurpEvery, 30*clock.Second)
 	every(&m.outageEvery, 30*clock.Second)
 	every(&m.suspendEvery, 20*clock.Second)
-	m.outage = clock.Second + clock.Micros(rnd.Int64N(int64(40*clock.Second)))
-	m.usual = clock.Micros(1 + rnd.Int64N(int64(50*clock.Millisecond)))
-	m.latest = clock.Second + clock.Micros(rnd.Int64N(int64(60*clock.Second)))
-	m.sync = clock.Micros(1 + rnd.Int64N(int64(20*clock.Millisecond)))
-	m.save = clock.Micros(1 + rnd.Int64N(int64(2*clock.Second)))
-	if rnd.IntN(3) == 0 {
-		m.fetch = clock.Micros(1 + rnd.Int64N(int64(100*clock.Millisecond)))
+	every(&m.stepEvery, 30*clock.Second)
+	m.outage = slow * (clock.Second + upTo(rnd, 40*clock.Second))
+	if slow > 1 {
+		m.outageEvery, m.outage = 8*clock.Hour, clock.Day
 	}
-	m.snapshot, m.forget = rnd.IntN(600), rnd.IntN(800)
-	m.pace = clock.Micros(1 + rnd.Int64N(int64(6*clock.Second)))
-	m.patience = clock.Second + clock.Micros(rnd.Int64N(int64(15*clock.Second)))
-	m.authorization = 10*clock.Second + clock.Micros(rnd.Int64N(int64(10*clock.Minute)))
-	m.layers(rnd.IntN(8))
-	return m
 }
 
 // layers switches two of the three layers of recovery off in some worlds: each must heal alone.
@@ -99,6 +134,18 @@ func (m *mix) peace() {
 	p := calm()
 	p.snapshot, p.forget = m.snapshot, m.forget
 	p.sweep, p.noWorker, p.noQueue, p.noSweep = m.sweep, m.noWorker, m.noQueue, m.noSweep
-	p.patience, p.authorization = m.patience, m.authorization
+	p.patience, p.authorization, p.latest = m.patience, m.authorization, m.latest
 	*m = p
+}
+
+// upTo draws a time from 1 µs to most.
+func upTo(rnd *rand.Rand, most clock.Micros) clock.Micros {
+	return 1 + clock.Micros(rnd.Int64N(int64(most)))
+}
+
+// span draws a time between two, as likely among the short ones as among the long ones.
+func span(rnd *rand.Rand, least, most clock.Micros) clock.Micros {
+	doublings := bits.Len64(uint64(most / least))
+	from := least << rnd.IntN(doublings)
+	return min(from+upTo(rnd, from), most)
 }

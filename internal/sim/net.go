@@ -46,6 +46,10 @@ func (w *World) arrive(service string, x id.ID, handle func(*host, reply), back 
 			w.seen("lost_reply")
 			return
 		}
+		if service != "payment" && w.chance(w.mix.wrong) {
+			w.seen("wrong_answer")
+			r, err = nil, fault.AccountSuspended.New("says a participant that is wrong")
+		}
 		if w.chance(w.mix.garble) {
 			w.seen("unknown_answer")
 			r, err = nil, fault.Unavailable.New("the answer makes no sense")
@@ -85,6 +89,9 @@ func (w *World) call(p *payment.Payment, st payment.Step, hear func(tcc.Receipt,
 	branch := p.Branch(&x)
 	service := services[x.Participant]
 	luck := w.luck(stepCall, 0)
+	if luck == diesBefore || luck == diesAfter {
+		w.seen("crash_at_a_call")
+	}
 	w.send(service, x.Account, func(h *host, back reply) {
 		if luck == diesBefore {
 			w.trace("%v %s %s, and the caller dies before it", verb, service, short(branch.ID))

@@ -14,6 +14,8 @@ type process struct {
 	w        *World
 	n        int
 	dead     bool
+	skew     clock.Micros // of its clock: set at the start, and carried on by the monotonic clock
+	astray   clock.Micros // until when the wall clock stands apart from the monotonic one
 	hosts    map[string]*host
 	runs     map[book.Key]*run
 	waiting  map[book.Key]payment.Participant // given to the queue, and on whom they wait
@@ -24,8 +26,23 @@ type process struct {
 func (w *World) start() *process {
 	p := &process{w: w, n: len(w.procs), hosts: make(map[string]*host), runs: make(map[book.Key]*run),
 		waiting: make(map[book.Key]payment.Participant)}
+	if w.mix.skew > 0 {
+		p.skew = w.draw(2*w.mix.skew) - w.mix.skew
+	}
 	w.procs = append(w.procs, p)
 	return p
+}
+
+// clock is the process's own: the wall's at its start, carried on by the monotonic clock.
+func (p *process) clock() clock.Micros { return p.w.now + p.skew }
+
+// stepped lets the wall clock stand apart from the monotonic one for a while: nothing is stamped meanwhile (rule B7).
+func (p *process) stepped(long clock.Micros) {
+	if !p.dead {
+		p.w.seen("clock_stepped")
+		p.w.trace("p%d: the wall clock steps", p.n)
+		p.astray = p.w.now + long
+	}
 }
 
 // crash ends the process as SIGKILL does. Its books are opened elsewhere after a while.

@@ -19,8 +19,9 @@ import (
 type town struct {
 	customers []person
 	merchants []person
-	scanned   id.ID  // the session of a crash walk's story
-	n         uint64 // keys that callers have used
+	scanned   id.ID      // the session of a crash walk's story
+	known     []book.Key // payments that callers were told of
+	n         uint64     // keys that callers have used
 }
 
 type person struct {
@@ -107,6 +108,7 @@ func (t *town) suspend(w *World) {
 
 // intend starts as many intents as asked for, at the mix's pace.
 func (t *town) intend(w *World, payments int) {
+	t.browse(w, payments*w.mix.reads/1000, w.mix.pace*clock.Micros(payments))
 	for range payments {
 		at := w.draw(w.mix.pace * clock.Micros(payments))
 		w.after(at, func() {

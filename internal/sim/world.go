@@ -44,8 +44,9 @@ type World struct {
 	reached map[string]int
 	town    town
 	events  int
-	limit   int  // of events: a world that needs more does not come to rest
-	over    bool // the faults have ended, and nobody starts anything new
+	limit   int          // of events: a world that needs more does not come to rest
+	over    bool         // the faults have ended, and nobody starts anything new
+	calmAt  clock.Micros // when they ended
 
 	steps int                // of a crash walk: appends and calls so far
 	plans map[int]misfortune // of a crash walk: what happens at which step
@@ -71,6 +72,7 @@ type stepKind uint8
 const (
 	stepAppend stepKind = iota
 	stepCall
+	stepSave
 )
 
 const (
@@ -133,8 +135,6 @@ func (w *World) around(name string, m book.Machine) book.Machine {
 	return w.plant.Machine(name, m)
 }
 
-func (w *World) clock() clock.Micros { return w.now }
-
 func (w *World) trace(format string, args ...any) {
 	w.tracer.log(int64(w.now-morning), format, args...)
 }
@@ -155,8 +155,8 @@ func (w *World) draw(most clock.Micros) clock.Micros {
 	return clock.Micros(w.rnd.Int64N(int64(most) + 1))
 }
 
-// luck says what happens to an append or a call: what a crash walk has planned, or what the mix draws. offers counts how
-// often the same block was offered before.
+// luck says what happens to an append, a save or a call: what a crash walk has planned, or what the mix draws. offers
+// counts how often the same was tried before.
 func (w *World) luck(kind stepKind, offers int) misfortune {
 	if w.plans != nil {
 		if offers > 0 {
@@ -165,19 +165,33 @@ func (w *World) luck(kind stepKind, offers int) misfortune {
 		w.steps++
 		return w.plans[w.steps]
 	}
-	if kind == stepCall || offers > 10 {
+	if offers > 10 {
 		return fine
 	}
-	n := w.rnd.IntN(1000)
-	for _, f := range [...]struct {
-		m     misfortune
-		share int
-	}{{failed, w.mix.failWrite}, {lost, w.mix.loseWrite}, {diesBefore, w.mix.crashBefore}, {diesAfter, w.mix.crashAfter}} {
+	m, n := &w.mix, w.rnd.IntN(1000)
+	for _, f := range m.shares(kind) {
 		if n -= f.share; n < 0 {
 			return f.m
 		}
 	}
 	return fine
+}
+
+// share is how many of a thousand steps meet a misfortune.
+type share struct {
+	m     misfortune
+	share int
+}
+
+func (m *mix) shares(kind stepKind) []share {
+	switch kind {
+	case stepAppend:
+		return []share{{failed, m.failWrite}, {lost, m.loseWrite}, {diesBefore, m.crashBefore}, {diesAfter, m.crashAfter}}
+	case stepSave:
+		return []share{{failed, m.failSave}, {lost, m.failSave}, {diesBefore, m.crashBefore}, {diesAfter, m.crashAfter}}
+	default:
+		return []share{{diesBefore, m.crashCall}, {diesAfter, m.crashCall}}
+	}
 }
 
 func (w *World) down(name string) bool { return w.outages[name] > w.now }
@@ -242,25 +256,47 @@ func (w *World) disturb() {
 		}
 	})
 	again(w.mix.suspendEvery, func() { w.town.suspend(w) })
+	again(w.mix.stepEvery, func() { w.procs[w.rnd.IntN(len(w.procs))].stepped(w.draw(30 * clock.Second)) })
 }
 
 // finish ends the faults, waits as long as everything may take, and judges what is left; then lets what was authorized
-// lapse and points expire, and judges again.
+// lapse, points expire and the last message arrive, and judges again.
 func (w *World) finish() {
-	w.over = true
+	late := w.mix.latest
+	w.over, w.calmAt = true, w.now
 	w.mix.peace()
 	clear(w.outages)
 	w.trace("the faults end")
+	w.judge.peace()
 	w.settle()
 	w.judged(w.judge.ended)
-	w.run(w.now + 2*clock.Hour)
+	w.mix.sweep = clock.Hour
+	w.run(w.now + max(w.mix.authorization+clock.Hour, late+clock.Minute))
 	w.settle()
 	w.judged(w.judge.emptied)
 }
 
-// judged runs a verdict, unless there is one already.
+// judged runs a verdict once nothing is being written, unless there is one already.
 func (w *World) judged(verdict func()) {
-	if len(w.judge.violations) == 0 {
-		verdict()
+	for range 1000 {
+		if len(w.judge.violations) > 0 {
+			return
+		}
+		if w.rests() {
+			verdict()
+			return
+		}
+		w.run(w.now + 10*clock.Millisecond)
 	}
+	w.judge.fail("I19", "the books do not come to rest")
+}
+
+// rests saves every book, and reports whether the tables hold everything now.
+func (w *World) rests() bool {
+	for _, name := range w.names {
+		if h := w.route[name]; h == nil || h.dead || !h.saveNow() {
+			return false
+		}
+	}
+	return true
 }
