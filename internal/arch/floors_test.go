@@ -14,7 +14,7 @@ var floors = [][]string{
 	1: {"internal/journal", "internal/store", "tcc", "gen"},
 	2: {"internal/book", "internal/rpc"},
 	3: {
-		"ledger", "code/emv", "internal/feed", "internal/relay", "tcc/tccrpc",
+		"ledger", "code/emv", "internal/feed", "internal/inject", "internal/relay", "tcc/tccrpc",
 		"tcc/tcctest", "internal/store/storetest", "internal/book/booktest",
 	},
 	4: {
