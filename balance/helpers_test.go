@@ -35,6 +35,8 @@ func (harnessBook) Name() string { return book.Name("balance", 0) }
 
 func (b harnessBook) Do(_ context.Context, cmd any) (any, error) { return b.Harness.Do(cmd) }
 
+func (b harnessBook) Start(cmd any, done func(any, error)) { done(b.Harness.Do(cmd)) }
+
 func (s *onThread) machine() *Machine { return s.Machine().(*Machine) }
 
 func (s *onThread) new() id.ID { return s.ids.New(s.Clock.Now(), s.ids.Slot()) }

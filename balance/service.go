@@ -16,6 +16,7 @@ import (
 type Book interface {
 	Name() string
 	Do(ctx context.Context, cmd any) (any, error)
+	Start(cmd any, done func(reply any, err error))
 }
 
 // Log reads blocks back: *journal.Journal, or a test's.

@@ -27,6 +27,7 @@ type Reader interface {
 type Book interface {
 	Name() string
 	Do(ctx context.Context, cmd any) (any, error)
+	Start(cmd any, done func(reply any, err error))
 }
 
 const serviceName = "code"

@@ -9,8 +9,8 @@ import (
 // breaker keeps calls from a participant that has been failing, so that what needs it waits without costing anything.
 // It counts payments, not calls: ten tries of one payment say nothing about the others.
 type breaker struct {
-	clk    clock.Clock
-	closed func() // called, without the lock, when it closes again
+	now    func() clock.Micros
+	turned func(open bool) // called, without the lock, when it opens or closes again
 
 	mu     sync.Mutex
 	recent [breakerCalls]bool // whether the last calls failed
@@ -31,7 +31,9 @@ const (
 	breakerProofs   = 2 // good calls that close it again
 )
 
-func newBreaker(clk clock.Clock, closed func()) *breaker { return &breaker{clk: clk, closed: closed} }
+func newBreaker(now func() clock.Micros, turned func(open bool)) *breaker {
+	return &breaker{now: now, turned: turned}
+}
 
 // permit is the leave to make one call.
 type permit struct {
@@ -46,7 +48,7 @@ func (b *breaker) allow(first bool) (permit, bool) {
 	if !b.open {
 		return permit{b.round, first}, true
 	}
-	if !b.trial && b.clk.Now() >= b.until {
+	if !b.trial && b.now() >= b.until {
 		b.trial, b.left, b.good = true, breakerProofs, 0
 		b.round++
 	}
@@ -64,7 +66,7 @@ func (b *breaker) record(p permit, answered bool) {
 		b.mu.Unlock()
 		return
 	}
-	again := false
+	was, again := b.open, false
 	switch {
 	case !b.open:
 		b.count(!answered)
@@ -78,9 +80,10 @@ func (b *breaker) record(p permit, answered bool) {
 			b.round++
 		}
 	}
+	opened := b.open && !was
 	b.mu.Unlock()
-	if again {
-		b.closed()
+	if opened || again {
+		b.turned(opened)
 	}
 }
 
@@ -99,7 +102,7 @@ func (b *breaker) count(failed bool) {
 
 // rest opens the breaker, or keeps it open.
 func (b *breaker) rest() {
-	b.open, b.trial, b.until = true, false, b.clk.Now()+breakerRest
+	b.open, b.trial, b.until = true, false, b.now()+breakerRest
 	b.round++
 }
 
@@ -121,7 +124,7 @@ func (b *breaker) state() string {
 func (b *breaker) wantsProof() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.open && (b.trial && b.left > 0 || !b.trial && b.clk.Now() >= b.until)
+	return b.open && (b.trial && b.left > 0 || !b.trial && b.now() >= b.until)
 }
 
 func (b *breaker) isClosed() bool {

@@ -10,7 +10,11 @@ import (
 // newTestBreaker returns a closed breaker and how often it closed again.
 func newTestBreaker() (*breaker, *clock.Manual, *int) {
 	clk, closed := clock.NewManual(rigStart), 0
-	return newBreaker(clk, func() { closed++ }), clk, &closed
+	return newBreaker(clk.Now, func(open bool) {
+		if !open {
+			closed++
+		}
+	}), clk, &closed
 }
 
 // try makes one call, and reports whether it was let through.

@@ -121,16 +121,12 @@ func TestCaptureIsNotLostOnARunThatEnds(t *testing.T) {
 		p := r.start(once, Layers{NoQueue: true, NoSweep: true})
 		v := p.pay(r.request(Manual))
 		k := book.Key{Tenant: 1, ID: v.ID}
-		ending := &run{done: make(chan struct{})}
+		ending := &Run{d: p.Driver, key: k}
 		p.mu.Lock()
 		p.runs[k] = ending
 		p.mu.Unlock()
 		o := p.operate(v.ID, ByCapture, money.Amount{})
-		for x := v; x != nil; {
-			if x = p.leave(k, ending, x); x != nil {
-				x = p.push(k, x, false)
-			}
-		}
+		ending.end(v)
 		if got := p.settle(o); got.Status != Captured {
 			t.Errorf("the capture was left alone: %s %s", got.Status, got.Resource)
 		}

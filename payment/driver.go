@@ -1,322 +1,229 @@
 package payment
 
 import (
-	"context"
-	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/tcc"
 )
 
 // The driver does what the machine says is owed, and submits what came back. It decides nothing (rule B8): a second
 // driver on the same payment, here or in another process, only asks participants what they already answered.
+//
+// It has no goroutines and waits for nothing: it asks its host, and goes on when the host calls back. In production the
+// host is the Service; in the simulator it is one thread with a clock of its own, around the same driver.
 
-// run is one driver at work on one payment.
-type run struct {
-	done chan struct{}
-	last *Payment // as it stood when nothing was owed any more; nil if the queue has it. Set before done is closed.
-	next *Payment // the payment as somebody else has seen it since; guarded by Service.mu
-	asks bool     // it only asks whether a participant is back: if not, it leaves no trace, and the queue keeps the payment
+// Host is what a driver needs of the world. No method waits, and none calls back before it has returned.
+type Host interface {
+	// Now is the platform's time.
+	Now() clock.Micros
+	// After calls f once d of the platform's time has passed, unless it is stopped before.
+	After(d time.Duration, f func()) (stop func() bool)
+	// Patience calls f once d has passed of the time in which calls take place, unless it is stopped before.
+	Patience(d time.Duration, f func()) (stop func() bool)
+	// Draw returns a random number from 0 to n-1.
+	Draw(n int64) int64
+	// Call makes one call to a participant. done hears the answer at most once; never, if the call is lost.
+	Call(p *Payment, st Step, done func(tcc.Receipt, error))
+	// Submit submits a command to the book that x lives in. done hears the answer as (*book.Book).Do gives it.
+	Submit(x id.ID, cmd any, done func(Reply, error))
+	// Turned hears that a participant's breaker has opened or closed.
+	Turned(p Participant, open bool)
+	// Warn hears of what heals by itself but a person may want to know.
+	Warn(what string, err error)
 }
 
-// drive starts a driver if something is owed and none is at work. It returns the one at work, nil if nothing is owed.
-func (s *Service) drive(r Reply) *run { return s.launch(r, false) }
+// Driver drives payments to their end: recovery layer 1, and the hand-over to layers 2 and 3. Safe for concurrent use.
+type Driver struct {
+	host     Host
+	layers   Layers
+	timing   Timing
+	breakers [participants]*breaker // of those that the platform has
 
-func (s *Service) launch(seen Reply, asks bool) *run {
+	mu      sync.Mutex
+	closed  bool
+	runs    map[book.Key]*Run
+	waiting waitlist
+
+	counts counters
+}
+
+type counters struct {
+	settled  [10]atomic.Int64 // by status
+	deferred atomic.Int64
+	unknown  atomic.Int64
+}
+
+// NewDriver returns a driver that calls the given participants.
+func NewDriver(h Host, l Layers, t Timing, who []Participant) *Driver {
+	d := &Driver{host: h, layers: l, timing: t, runs: make(map[book.Key]*Run), waiting: newWaitlist()}
+	for _, p := range who {
+		d.breakers[p] = newBreaker(h.Now, func(open bool) { d.turned(p, open) })
+	}
+	return d
+}
+
+// Close stops driving: whoever waits for a run hears that it is over, and no call is made any more. What is unfinished goes
+// on at the next start.
+func (d *Driver) Close() {
+	d.mu.Lock()
+	d.closed = true
+	runs := make([]*Run, 0, len(d.runs))
+	for _, r := range d.runs {
+		runs = append(runs, r)
+	}
+	d.mu.Unlock()
+	for _, r := range runs {
+		r.end(nil)
+	}
+}
+
+func (d *Driver) over() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closed
+}
+
+// Drive starts a run if something is owed and none is at work. It returns the one at work, nil if nothing is owed.
+func (d *Driver) Drive(r Reply) *Run { return d.launch(r, false) }
+
+func (d *Driver) launch(seen Reply, asks bool) *Run {
 	p := seen.Payment
 	if p == nil || p.Resource != WorkInProgress {
 		return nil
 	}
 	k := book.Key{Tenant: p.Tenant, ID: p.ID}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.life.Err() != nil {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
 		return nil
 	}
-	if r := s.runs[k]; r != nil {
+	if r := d.runs[k]; r != nil {
 		if r.next == nil || p.Decision > r.next.Decision {
 			r.next = p
 		}
+		d.mu.Unlock()
 		return r
 	}
-	r := &run{done: make(chan struct{}), asks: asks}
-	s.runs[k] = r
-	s.work.Add(1)
-	go func() {
-		defer s.work.Done()
-		if !seen.New {
-			p = s.look(k, p)
-		}
-		for p != nil {
-			p = s.leave(k, r, s.push(k, p, r.asks))
-		}
-	}()
+	r := &Run{d: d, key: k, asks: asks}
+	d.runs[k] = r
+	d.mu.Unlock()
+	if seen.New {
+		r.push(p)
+	} else {
+		r.look(p)
+	}
 	return r
 }
 
-// look reads a payment again: a run may have ended between the reply that has it and this one, which from now on is the
-// only one.
-func (s *Service) look(k book.Key, p *Payment) *Payment {
-	if r, err := s.do(s.life, k.ID, Get{k.Tenant, k.ID}); err == nil {
-		return r.Payment
-	}
-	return p
+// running reports whether a run is at work on the payment.
+func (d *Driver) running(k book.Key) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.runs[k] != nil
 }
 
-// leave ends a run that has seen the payment last, nil if it must not go on. It returns the payment instead if somebody
-// was told that this run is at work, and either has moved the payment on or counts on more than asking: what is owed must
-// not be left to the sweep.
-func (s *Service) leave(k book.Key, r *run, last *Payment) *Payment {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	next := r.next
-	if last != nil && next != nil && (next.Decision > last.Decision || r.asks && last.Resource == WorkInProgress) {
-		r.next, r.asks = nil, false
-		return next
-	}
-	if last != nil && last.Resource != WorkInProgress {
-		r.last = last
-	}
-	delete(s.runs, k)
-	close(r.done)
-	return nil
-}
-
-// push drives a payment until nothing is owed, or the queue has it, and returns it as it was last seen; nil if the
-// service closes or another process has the book.
-func (s *Service) push(k book.Key, p *Payment, asks bool) *Payment {
-	if p.Resource != WorkInProgress {
-		return p // another run was faster
-	}
-	deadline := s.Clock.Now().Add(s.Timing.Worker)
-	backoff := s.Timing.Backoff
-	tries := make(map[tryKey]uint32, 4)
-	for s.life.Err() == nil {
-		steps := Owed(p)
-		if len(steps) == 0 {
-			s.settled(k, p)
-			return p
-		}
-		sure, unsure := split(s.perform(p, steps, tries, asks))
-		if len(sure) > 0 {
-			if p = s.report(k, sure); p == nil {
-				return nil
-			}
-			backoff, asks = s.Timing.Backoff, false
-		}
-		if len(unsure) == 0 {
-			continue
-		}
-		if asks {
-			return p
-		}
-		if s.Layers.NoWorker || shut(unsure) || s.Clock.Now().Add(backoff) > deadline {
-			var given bool
-			if p, given = s.giveBack(k, unsure); given || p == nil {
-				return p
-			}
-			deadline, backoff = s.Clock.Now().Add(s.Timing.Worker), s.Timing.Backoff
-			continue
-		}
-		select {
-		case <-s.life.Done():
-		case <-s.Clock.After(jitter(backoff)):
-		}
-		backoff = min(2*backoff, s.Timing.BackoffMax)
-	}
-	return nil
-}
-
-// shut reports whether breakers kept all of the calls back: there is nothing to try again soon.
-func shut(unsure []Answer) bool {
-	for _, a := range unsure {
-		if a.Code != fault.CircuitOpen {
-			return false
-		}
-	}
-	return true
-}
-
-type tryKey struct {
-	part uint8
-	verb Verb
-}
-
-func (st Step) key() tryKey { return tryKey{st.Part.Number, st.Verb} }
-
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
-
-// perform makes all the calls that are owed, at the same time, and returns their answers in the order of the steps.
-// Asking is no first try: it tells breakers only what they want to know.
-func (s *Service) perform(p *Payment, steps []Step, tries map[tryKey]uint32, asks bool) []Answer {
-	answers := make([]Answer, len(steps))
-	done := make(chan struct{}, len(steps))
-	attempt := func(i int) { answers[i] = s.attempt(p, steps[i], !asks && tries[steps[i].key()] == 0) }
-	for i := 1; i < len(steps); i++ {
-		go func() {
-			attempt(i)
-			done <- struct{}{}
-		}()
-	}
-	attempt(0)
-	for range len(steps) - 1 {
-		<-done
-	}
-	for i := range answers {
-		key := steps[i].key()
-		tries[key]++
-		answers[i].Attempts = tries[key]
-		if answers[i].Outcome != tcc.Unknown {
-			delete(tries, key)
-		}
-	}
-	return answers
-}
-
-// call makes one call through the participant's breaker.
-func (s *Service) call(ctx context.Context, p *Payment, st Step, first bool) Answer {
-	x := st.Part
-	a := Answer{Number: x.Number, Verb: st.Verb}
-	br := s.breakers[x.Participant]
-	leave, ok := br.allow(first)
-	if !ok {
-		a.Outcome, a.Code, a.At = tcc.Unknown, fault.CircuitOpen, s.Clock.Now()
-		return a
-	}
-	rc, err := s.ask(ctx, p, st)
-	a.Outcome = tcc.OutcomeOf(err)
-	br.record(leave, a.Outcome != tcc.Unknown || fault.KindOf(err) == fault.Conflict)
-	if st.Verb != VerbTry && a.Outcome == tcc.Refused {
-		// After a decision there is no refusal: a participant that says no breaks the contract, and is asked again
-		// until a person has mended it.
-		a.Outcome = tcc.Unknown
-	}
-	if err != nil {
-		a.Code = fault.Of(err).Code
-	}
-	a.At, a.Book, a.Seq, a.Suspense = rc.At, rc.Book, rc.Seq, rc.Suspense
-	if a.At == 0 {
-		a.At = s.Clock.Now()
-	}
-	if a.Outcome == tcc.Unknown {
-		s.counts.unknown.Add(1)
-	}
-	return a
-}
-
-func (s *Service) ask(ctx context.Context, p *Payment, st Step) (tcc.Receipt, error) {
-	who := s.Participants[st.Part.Participant]
-	switch st.Verb {
-	case VerbTry:
-		return who.Try(ctx, p.TryRequest(st.Part))
-	case VerbConfirm:
-		return who.Confirm(ctx, p.ConfirmRequest(st.Part))
-	case VerbCancel:
-		return who.Cancel(ctx, p.CancelRequest(st.Part))
-	default:
-		return s.Receivers[st.Part.Participant].Add(ctx, p.AddRequest(st.Part))
-	}
-}
-
-func split(answers []Answer) (sure, unsure []Answer) {
-	for _, a := range answers {
-		if a.Outcome == tcc.Unknown {
-			unsure = append(unsure, a)
-		} else {
-			sure = append(sure, a)
-		}
-	}
-	return sure, unsure
-}
-
-// report submits answers, and returns the payment as it stands then; nil if the service closes or another process has the
-// book, and drives the payment. A report whose outcome is unknown is simply made again: the participants keep their
-// answers.
-func (s *Service) report(k book.Key, answers []Answer) *Payment {
-	for n := 0; s.life.Err() == nil; n++ {
-		r, err := s.do(s.life, k.ID, Report{Tenant: k.Tenant, ID: k.ID, Answers: answers})
+// Wake looks at a payment again and drives it. then, which may be nil, is called when it has been driven once.
+func (d *Driver) Wake(k book.Key, then func()) {
+	d.host.Submit(k.ID, Wake{k.Tenant, k.ID}, func(r Reply, err error) {
+		var run *Run
 		if err == nil {
-			return r.Payment
+			run = d.Drive(r)
 		}
-		if fault.HasCode(err, fault.Fenced) {
-			return nil
+		switch {
+		case then == nil:
+		case run == nil:
+			then()
+		default:
+			run.Then(func(*Payment) { then() })
 		}
-		select {
-		case <-s.life.Done():
-		case <-s.Clock.After(jitter(min(s.Timing.Backoff<<min(n, 6), s.Timing.BackoffMax))):
-		}
-	}
-	return nil
+	})
 }
 
-// giveBack hands the payment to the queue (recovery layer 2), with what is known. It reports false if it must be driven
-// on at once: it was decided otherwise meanwhile, and what is owed now has not been tried; or the breaker that kept it
-// waiting has closed.
-func (s *Service) giveBack(k book.Key, unsure []Answer) (*Payment, bool) {
-	p := s.report(k, unsure)
-	if p == nil || !owes(Owed(p), unsure) {
-		return p, false
-	}
-	s.counts.deferred.Add(1)
-	if s.Layers.NoQueue {
-		return p, true
-	}
-	who := p.Parts[unsure[0].Number-1].Participant
-	s.mu.Lock()
-	s.waiting[k] = who
-	s.mu.Unlock()
-	if unsure[0].Code == fault.CircuitOpen && s.breakers[who].isClosed() {
-		return p, false
-	}
-	r, err := s.do(s.life, k.ID, Defer{Tenant: k.Tenant, ID: k.ID, Code: unsure[0].Code, Jitter: rand.Uint32N(1000)})
-	if err != nil {
-		if s.life.Err() == nil {
-			s.Log.Warn("a payment was not put back into the queue; the sweep has it", "error", err)
+// Probe tries one waiting payment of each participant, unless its breaker rests. Called each Timing.Probe it lets a breaker
+// close even if nothing new comes in, and a participant that is back after a trouble too small to open it is noticed within
+// seconds, not when the queue has the payment next.
+func (d *Driver) Probe() {
+	for p, b := range d.breakers {
+		if b != nil && (b.wantsProof() || b.isClosed()) {
+			d.wakeOne(Participant(p))
 		}
-		return p, true
 	}
-	return r.Payment, r.Payment.Decision == p.Decision
 }
 
-// owes reports whether one of the answers' verbs is still owed to its part.
-func owes(steps []Step, answers []Answer) bool {
-	for _, st := range steps {
-		for _, a := range answers {
-			if st.Verb == a.Verb && st.Part.Number == a.Number {
-				return true
+// wakeOne asks whether the participant answers by now, with one payment that waits for it. If not, nothing is written:
+// asking every second for days must not fill the journal, nor keep the queue from waiting longer each time.
+func (d *Driver) wakeOne(p Participant) {
+	d.mu.Lock()
+	k, ok := d.waiting.first(p, func(k book.Key) bool { return d.runs[k] == nil })
+	d.mu.Unlock()
+	if !ok {
+		return
+	}
+	d.host.Submit(k.ID, Wake{k.Tenant, k.ID}, func(r Reply, err error) {
+		if err == nil {
+			d.launch(r, true)
+		}
+	})
+}
+
+// turned is called when a participant's breaker opens or closes. When it closes, what waited for it becomes due at once,
+// paced.
+func (d *Driver) turned(p Participant, open bool) {
+	d.host.Turned(p, open)
+	if open {
+		return
+	}
+	d.mu.Lock()
+	keys := d.waiting.all(p)
+	d.mu.Unlock()
+	d.DriveAll(keys, func() {})
+}
+
+// driveAtOnce bounds how many payments one pass drives at the same time.
+const driveAtOnce = 64
+
+// DriveAll looks at payments again and drives them, some at a time. done is called when each was driven once, or the
+// driver is closed.
+func (d *Driver) DriveAll(keys []book.Key, done func()) {
+	if len(keys) == 0 {
+		done()
+		return
+	}
+	w := &wave{d: d, keys: keys, done: done}
+	w.left.Store(int64(len(keys)))
+	for range min(driveAtOnce, len(keys)) {
+		w.one()
+	}
+}
+
+// wave drives many payments, some at a time.
+type wave struct {
+	d    *Driver
+	keys []book.Key
+	next atomic.Int64
+	left atomic.Int64
+	once sync.Once
+	done func()
+}
+
+func (w *wave) one() {
+	n := int(w.next.Add(1)) - 1
+	switch {
+	case n >= len(w.keys):
+	case w.d.over():
+		w.once.Do(w.done)
+	default:
+		w.d.Wake(w.keys[n], func() {
+			if w.left.Add(-1) == 0 {
+				w.once.Do(w.done)
+				return
 			}
-		}
+			w.one()
+		})
 	}
-	return false
-}
-
-func (s *Service) settled(k book.Key, p *Payment) {
-	if int(p.Status) < len(s.counts.settled) {
-		s.counts.settled[p.Status].Add(1)
-	}
-	s.mu.Lock()
-	who, waited := s.waiting[k]
-	delete(s.waiting, k)
-	s.mu.Unlock()
-	if waited { // whom it waited for has answered: the next one that waits may try, too
-		s.wakeOne(who)
-	}
-}
-
-// Expired is told of payments whose time has come (book.Config.OnExpiry): what the machine decided on is driven.
-func (s *Service) Expired(_, reply any, err error) {
-	if r, ok := reply.(Reply); ok && err == nil {
-		s.drive(r)
-	}
-}
-
-// wake looks at a payment again and drives it.
-func (s *Service) wake(ctx context.Context, k book.Key) *run {
-	r, err := s.do(ctx, k.ID, Wake{k.Tenant, k.ID})
-	if err != nil {
-		return nil
-	}
-	return s.drive(r)
 }

@@ -186,9 +186,7 @@ func firstCode(list []Answer) fault.Code {
 // duties returns what is owed next and when.
 func (s *Service) duties(p *Payment) []Duty {
 	var out []Duty
-	s.mu.Lock()
-	running := s.runs[book.Key{Tenant: p.Tenant, ID: p.ID}] != nil
-	s.mu.Unlock()
+	running := s.running(book.Key{Tenant: p.Tenant, ID: p.ID})
 	for _, st := range Owed(p) {
 		d := Duty{Verb: st.Verb, Part: st.Part, Code: st.Part.Code, Attempts: p.Attempts, DueAt: s.Clock.Now(), Layer: "worker"}
 		switch {

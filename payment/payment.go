@@ -148,6 +148,8 @@ const (
 	Balance Participant = 1
 	Points  Participant = 2
 	Code    Participant = 3
+
+	participants = 4 // more than any
 )
 
 var participantNames = [...]string{"", "balance", "points", "code"}

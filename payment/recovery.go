@@ -13,9 +13,8 @@ import (
 // the sweep here over everything WORK_IN_PROGRESS. A breaker per participant fails fast meanwhile.
 
 const (
-	sweepPage   = 500
-	sweepAtOnce = 64               // payments driven at the same time by one pass
-	sweepRest   = 5 * clock.Minute // the hourly sweep leaves alone what moved this recently
+	sweepPage = 500
+	sweepRest = 5 * clock.Minute // the hourly sweep leaves alone what moved this recently
 )
 
 // Recover drives everything that a crash or a stop left unfinished, paced, and then keeps sweeping. It returns when
@@ -26,23 +25,16 @@ func (s *Service) Recover(ctx context.Context) error {
 			return err
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.life.Err() != nil {
+	if s.over() {
 		return fault.ShuttingDown.New("")
 	}
-	s.work.Add(2)
-	go func() {
-		defer s.work.Done()
+	s.work.Go(func() {
 		if !s.Layers.NoQueue { // what waited becomes due at once
 			s.pass(s.life, anyTime)
 		}
 		s.sweep()
-	}()
-	go func() {
-		defer s.work.Done()
-		s.probe()
-	}()
+	})
+	s.work.Go(s.probe)
 	return nil
 }
 
@@ -73,7 +65,7 @@ const anyTime clock.Micros = math.MaxInt64
 
 // pass drives everything that is unfinished and has not moved since before.
 func (s *Service) pass(ctx context.Context, before clock.Micros) {
-	slots := make(chan struct{}, sweepAtOnce)
+	slots := make(chan struct{}, driveAtOnce)
 	for v := range s.Books {
 		var after book.Key
 		for ctx.Err() == nil {
@@ -91,7 +83,7 @@ func (s *Service) pass(ctx context.Context, before clock.Micros) {
 			after = keys[len(keys)-1]
 		}
 	}
-	drain(slots)
+	drain(ctx, slots)
 }
 
 // alert tells of payments that no layer could end in three days: a person has to look.
@@ -101,7 +93,7 @@ func (s *Service) alert(ctx context.Context) {
 		s.Log.Warn("overdue payments cannot be counted; they are again next time", "error", err)
 		return
 	}
-	if s.counts.overdue.Store(n); n > 0 {
+	if s.overdue.Store(n); n > 0 {
 		s.Log.Error("payments have been unfinished for more than three days; look at them with koban explain", "count", n)
 	}
 }
@@ -110,88 +102,32 @@ func (s *Service) alert(ctx context.Context) {
 func (s *Service) sweepOne(ctx context.Context, k book.Key, slots chan struct{}) {
 	select {
 	case slots <- struct{}{}:
+		s.Wake(k, func() { <-slots })
 	case <-ctx.Done():
-		return
 	}
-	go func() {
-		defer func() { <-slots }()
-		if at := s.wake(ctx, k); at != nil {
-			select {
-			case <-at.done:
-			case <-s.life.Done():
-			}
-		}
-	}()
 }
 
 // drain waits until every slot is free again.
-func drain(slots chan struct{}) {
+func drain(ctx context.Context, slots chan struct{}) {
 	for range cap(slots) {
-		slots <- struct{}{}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
-// probe tries one waiting payment of each participant at a time, unless its breaker rests: so a breaker can close even if
-// nothing new comes in, and a participant that is back after a trouble too small to open it is noticed within seconds,
-// not when the queue has the payment next.
+// probe tries one waiting payment of each participant now and then.
 func (s *Service) probe() {
 	for {
 		select {
 		case <-s.life.Done():
 			return
 		case <-s.Clock.After(s.Timing.Probe):
-		}
-		for p, b := range s.breakers {
-			if b.wantsProof() || b.isClosed() {
-				s.wakeOne(p)
-			}
+			s.Probe()
 		}
 	}
-}
-
-// wakeOne asks whether the participant answers by now, with one payment that waits for it. If not, nothing is written:
-// asking every second for days must not fill the journal, nor keep the queue from waiting longer each time.
-func (s *Service) wakeOne(p Participant) {
-	if k, ok := s.oneWaiting(p); ok {
-		if r, err := s.do(s.life, k.ID, Wake{k.Tenant, k.ID}); err == nil {
-			s.launch(r, true)
-		}
-	}
-}
-
-func (s *Service) oneWaiting(p Participant) (book.Key, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for k, who := range s.waiting {
-		if who == p && s.runs[k] == nil {
-			return k, true
-		}
-	}
-	return book.Key{}, false
-}
-
-// closed is called when a participant's breaker closes: what waited for it becomes due at once, paced.
-func (s *Service) closed(p Participant) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.life.Err() != nil {
-		return
-	}
-	var keys []book.Key
-	for k, who := range s.waiting {
-		if who == p {
-			keys = append(keys, k)
-		}
-	}
-	s.work.Add(1)
-	go func() {
-		defer s.work.Done()
-		slots := make(chan struct{}, sweepAtOnce)
-		for _, k := range keys {
-			s.sweepOne(s.life, k, slots)
-		}
-		drain(slots)
-	}()
 }
 
 // Stats are the service's figures for metrics.
@@ -208,17 +144,19 @@ type Stats struct {
 // Stats returns the service's figures.
 func (s *Service) Stats() Stats {
 	st := Stats{Settled: map[string]int64{}, Breakers: map[string]string{}, Deferred: s.counts.deferred.Load(),
-		Unknown: s.counts.unknown.Load(), Overdue: s.counts.overdue.Load()}
+		Unknown: s.counts.unknown.Load(), Overdue: s.overdue.Load()}
 	for i := range s.counts.settled {
 		if n := s.counts.settled[i].Load(); n > 0 {
 			st.Settled[Status(i).String()] = n
 		}
 	}
 	for p, b := range s.breakers {
-		st.Breakers[p.String()] = b.state()
+		if b != nil {
+			st.Breakers[Participant(p).String()] = b.state()
+		}
 	}
 	s.mu.Lock()
-	st.Running, st.Waiting = len(s.runs), len(s.waiting)
+	st.Running, st.Waiting = len(s.runs), s.waiting.count()
 	s.mu.Unlock()
 	return st
 }

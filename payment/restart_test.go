@@ -147,8 +147,10 @@ func TestTwoCoordinators(t *testing.T) {
 					return
 				}
 				x := o.Payment.ID
-				if at := other.drive(Reply{Payment: o.Payment}); at != nil {
-					<-at.done
+				if at := other.Drive(Reply{Payment: o.Payment}); at != nil {
+					over := make(chan struct{})
+					at.Then(func(*Payment) { close(over) })
+					<-over
 				}
 				r.whole(p.becomes(x, Captured))
 			})

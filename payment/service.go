@@ -3,6 +3,8 @@ package payment
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,24 +66,13 @@ var DefaultTiming = Timing{Attempt: 2 * time.Second, Worker: 5 * time.Second, Ba
 // Service takes payments and drives them to their end.
 type Service struct {
 	Config
-	tables   tables
-	breakers map[Participant]*breaker
-	life     context.Context
-	stop     context.CancelFunc
-	work     sync.WaitGroup
-
-	mu      sync.Mutex
-	runs    map[book.Key]*run
-	waiting map[book.Key]Participant // deferred, and on whom they wait
-
-	counts counters
-}
-
-type counters struct {
-	settled  [10]atomic.Int64 // by status
-	deferred atomic.Int64
-	unknown  atomic.Int64
-	overdue  atomic.Int64
+	*Driver
+	tables  tables
+	life    context.Context
+	stop    context.CancelFunc
+	crew    crew
+	work    sync.WaitGroup
+	overdue atomic.Int64
 }
 
 // overdueAfter is the age at which an unfinished payment raises an alert (recovery layer 3).
@@ -95,20 +86,17 @@ func New(c Config) *Service {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{Config: c, tables: tables{c.Tables}, runs: make(map[book.Key]*run), waiting: make(map[book.Key]Participant),
-		breakers: make(map[Participant]*breaker)}
+	s := &Service{Config: c, tables: tables{c.Tables}}
 	s.life, s.stop = context.WithCancel(context.Background())
-	for p := range c.Participants {
-		s.breakers[p] = newBreaker(c.Clock, func() { s.closed(p) })
-	}
+	s.Driver = NewDriver(host{s}, c.Layers, c.Timing, slices.Sorted(maps.Keys(c.Participants)))
 	return s
 }
 
 // Close stops driving. What is unfinished goes on at the next start.
 func (s *Service) Close() {
-	s.mu.Lock()
+	s.Driver.Close()
 	s.stop()
-	s.mu.Unlock()
+	s.crew.close()
 	s.work.Wait()
 }
 
@@ -151,7 +139,7 @@ func (s *Service) Create(ctx context.Context, q Request) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{Reply: r, run: s.drive(r)}, nil
+	return Outcome{Reply: r, run: s.Drive(r)}, nil
 }
 
 // noted submits a command to the book of at, after the note for x, which the command makes, was kept. A request that came
@@ -214,7 +202,7 @@ func (s *Service) Refund(ctx context.Context, q RefundRequest) (Outcome, error) 
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{Reply: r, run: s.drive(r)}, nil
+	return Outcome{Reply: r, run: s.Drive(r)}, nil
 }
 
 // OperationRequest asks for a capture or a void.
@@ -237,7 +225,7 @@ func (s *Service) Operate(ctx context.Context, q OperationRequest) (Outcome, err
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{Reply: r, run: s.drive(r)}, nil
+	return Outcome{Reply: r, run: s.Drive(r)}, nil
 }
 
 // Get reads a payment. Error: fault.PaymentNotFound.
@@ -271,7 +259,7 @@ func (s *Service) List(ctx context.Context, f Filter) ([]*Payment, error) {
 // Outcome is what a request led to so far.
 type Outcome struct {
 	Reply
-	run *run // at work on what is owed; nil if nothing was
+	run *Run // at work on what is owed; nil if nothing was
 }
 
 // Settle waits until the driver has stopped, or ctx ends, and returns the payment as it stands then. It never fails:
@@ -280,9 +268,11 @@ func (s *Service) Settle(ctx context.Context, o Outcome) Outcome {
 	if o.run == nil {
 		return o
 	}
+	over := make(chan *Payment, 1)
+	o.run.Then(func(last *Payment) { over <- last })
 	select {
-	case <-o.run.done:
-		if p := o.run.last; p != nil && o.Operation == nil {
+	case p := <-over:
+		if p != nil && o.Operation == nil {
 			return Outcome{Reply: Reply{Payment: p, New: o.New}}
 		}
 	case <-ctx.Done():
@@ -299,11 +289,4 @@ func (s *Service) Settle(ctx context.Context, o Outcome) Outcome {
 	}
 	r.New = o.New
 	return Outcome{Reply: r}
-}
-
-// attempt makes one call to a participant, at most Timing.Attempt long.
-func (s *Service) attempt(p *Payment, st Step, first bool) Answer {
-	ctx, cancel := context.WithTimeout(s.life, s.Timing.Attempt)
-	defer cancel()
-	return s.call(ctx, p, st, first)
 }

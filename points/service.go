@@ -22,6 +22,7 @@ type Reader interface {
 type Book interface {
 	Name() string
 	Do(ctx context.Context, cmd any) (any, error)
+	Start(cmd any, done func(reply any, err error))
 }
 
 // Service keeps points. It is safe for concurrent use.

@@ -209,41 +209,80 @@ var calls = sync.Pool{New: func() any {
 	return c
 }}
 
+// Start submits a command as Do does, and does not wait: done hears the answer, from the writer's goroutine or from
+// another one, and at once where nothing was submitted. Rows that are missing, and room in a full block, are waited for
+// aside. done must be quick.
+func (b *Book) Start(cmd any, done Done) {
+	wait, err := b.offer(cmd, done)
+	if err == nil && wait != nil {
+		life := b.writer.life
+		aside := func() {
+			err := wait(life)
+			if err == nil {
+				err = b.submit(life, cmd, done)
+			}
+			if err != nil {
+				done(nil, err)
+			}
+		}
+		if b.writer.beside(aside) {
+			return
+		}
+		err = fault.ShuttingDown.New("")
+	}
+	if err != nil {
+		done(nil, err)
+	}
+}
+
 // submit has the core decide. It returns an error where the command was not submitted and never will be.
 func (b *Book) submit(ctx context.Context, cmd any, done Done) error {
 	for {
-		b.mu.Lock()
-		if err := b.closing(); err != nil {
-			b.mu.Unlock()
+		wait, err := b.offer(cmd, done)
+		if err != nil || wait == nil {
 			return err
 		}
-		if b.core.Full() && b.core.Ended() == nil {
-			room := b.full()
-			b.mu.Unlock()
-			select {
-			case <-room:
-				continue
-			case <-ctx.Done():
-				return fault.Overloaded.New("book %s has too much waiting", b.name).Because(ctx.Err())
-			}
+		if err := wait(ctx); err != nil {
+			return err
 		}
-		wants, err := b.decide(cmd, done)
-		if err != nil {
-			b.release()
-			b.writer.fatal(err)
-			return fault.Bug.New("")
-		}
-		var f *fetch
-		if wants != nil {
-			f = b.want(wants)
-		}
+	}
+}
+
+// offer has the core decide if it can do so now. If not, it returns what to wait for before the command is offered again.
+func (b *Book) offer(cmd any, done Done) (wait func(context.Context) error, err error) {
+	b.mu.Lock()
+	if err := b.closing(); err != nil {
+		b.mu.Unlock()
+		return nil, err
+	}
+	if b.core.Full() && b.core.Ended() == nil {
+		room := b.full()
+		b.mu.Unlock()
+		return func(ctx context.Context) error { return b.waitFor(ctx, room) }, nil
+	}
+	wants, err := b.decide(cmd, done)
+	if err != nil {
 		b.release()
-		if f == nil {
-			return nil
-		}
-		if err := f.wait(ctx); err != nil {
-			return err
-		}
+		b.writer.fatal(err)
+		return nil, fault.Bug.New("")
+	}
+	var f *fetch
+	if wants != nil {
+		f = b.want(wants)
+	}
+	b.release()
+	if f == nil {
+		return nil, nil
+	}
+	return f.wait, nil
+}
+
+func (b *Book) waitFor(ctx context.Context, room <-chan struct{}) error {
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return fault.Overloaded.New("book %s has too much waiting", b.name).Because(ctx.Err())
 	}
 }
 

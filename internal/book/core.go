@@ -39,7 +39,7 @@ type Core struct {
 }
 
 // Done receives the outcome of a command, once it may be told.
-type Done func(reply any, err error)
+type Done = func(reply any, err error)
 
 // Answer is an answer that may be told, or waits for that.
 type Answer struct {

@@ -89,13 +89,14 @@ func (w *Writer) join(b *Book) bool {
 	return !w.closing
 }
 
-// beside runs f beside the writing, until life ends; not at all if the writer is closing.
-func (w *Writer) beside(f func()) {
+// beside runs f beside the writing, until life ends. It reports false if the writer is closing, and f is not run.
+func (w *Writer) beside(f func()) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.closing {
 		w.work.Go(f)
 	}
+	return !w.closing
 }
 
 func (w *Writer) leave(b *Book) {

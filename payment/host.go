@@ -1,0 +1,158 @@
+package payment
+
+import (
+	"context"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/tcc"
+)
+
+// host is the service as the world of its driver.
+type host struct{ s *Service }
+
+func (h host) Now() clock.Micros { return h.s.Clock.Now() }
+
+func (h host) After(d time.Duration, f func()) func() bool {
+	return h.s.Clock.AfterFunc(d, func() { h.s.crew.do(f) })
+}
+
+func (h host) Patience(d time.Duration, f func()) func() bool { return clock.PauseFunc(d, f) }
+
+func (host) Draw(n int64) int64 { return rand.Int64N(n) }
+
+func (host) Turned(Participant, bool) {}
+
+func (h host) Warn(what string, err error) { h.s.Log.Warn(what, "error", err) }
+
+// Submit lets the crew go on: the book's writer, who brings the answer, has the next block to write.
+func (h host) Submit(x id.ID, cmd any, done func(Reply, error)) {
+	h.s.book(x).Start(cmd, func(reply any, err error) {
+		h.s.crew.do(func() {
+			if err != nil {
+				done(Reply{}, err)
+				return
+			}
+			done(reply.(Reply), nil)
+		})
+	})
+}
+
+// Call asks a participant in this process without waiting, and any other one in a goroutine.
+func (h host) Call(p *Payment, st Step, done func(tcc.Receipt, error)) {
+	heard := func(rc tcc.Receipt, err error) { h.s.crew.do(func() { done(rc, err) }) }
+	if h.start(p, st, heard) {
+		return
+	}
+	go func() { // it ends soon after the service is closed
+		ctx, cancel := context.WithTimeout(h.s.life, h.s.Timing.Attempt)
+		defer cancel()
+		heard(h.ask(ctx, p, st))
+	}()
+}
+
+// start reports false if the participant has to be waited for.
+func (h host) start(p *Payment, st Step, done func(tcc.Receipt, error)) bool {
+	if st.Verb == VerbAdd {
+		who, ok := h.s.Receivers[st.Part.Participant].(tcc.AddStarter)
+		if ok {
+			who.StartAdd(p.AddRequest(st.Part), done)
+		}
+		return ok
+	}
+	who, ok := h.s.Participants[st.Part.Participant].(tcc.Starter)
+	if !ok {
+		return false
+	}
+	switch st.Verb {
+	case VerbTry:
+		who.StartTry(p.TryRequest(st.Part), done)
+	case VerbConfirm:
+		who.StartConfirm(p.ConfirmRequest(st.Part), done)
+	default:
+		who.StartCancel(p.CancelRequest(st.Part), done)
+	}
+	return true
+}
+
+func (h host) ask(ctx context.Context, p *Payment, st Step) (tcc.Receipt, error) {
+	who := h.s.Participants[st.Part.Participant]
+	switch st.Verb {
+	case VerbTry:
+		return who.Try(ctx, p.TryRequest(st.Part))
+	case VerbConfirm:
+		return who.Confirm(ctx, p.ConfirmRequest(st.Part))
+	case VerbCancel:
+		return who.Cancel(ctx, p.CancelRequest(st.Part))
+	default:
+		return h.s.Receivers[st.Part.Participant].Add(ctx, p.AddRequest(st.Part))
+	}
+}
+
+// Expired is told of payments whose time has come (book.Config.OnExpiry): what the machine decided on is driven.
+func (s *Service) Expired(_, reply any, err error) {
+	if r, ok := reply.(Reply); ok && err == nil {
+		s.crew.do(func() { s.Drive(r) })
+	}
+}
+
+// crew goes on with payments whose answers have come, in as many goroutines as there are cores, and in none while there is
+// nothing to do.
+type crew struct {
+	mu      sync.Mutex
+	todo    []func()
+	taken   int // of todo
+	working int
+	closed  bool
+	work    sync.WaitGroup
+}
+
+// do has f called soon; not at all if the crew is closed.
+func (c *crew) do(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.todo = append(c.todo, f)
+	if c.working < runtime.GOMAXPROCS(0) {
+		c.working++
+		c.work.Go(c.run)
+	}
+}
+
+// atOnce is how much one of the crew takes from the list at a time.
+const atOnce = 16
+
+func (c *crew) run() {
+	var mine [atOnce]func()
+	for {
+		c.mu.Lock()
+		n := copy(mine[:], c.todo[c.taken:])
+		if n == 0 {
+			c.working--
+			c.mu.Unlock()
+			return
+		}
+		clear(c.todo[c.taken : c.taken+n])
+		if c.taken += n; c.taken == len(c.todo) {
+			c.todo, c.taken = c.todo[:0], 0
+		}
+		c.mu.Unlock()
+		for _, f := range mine[:n] {
+			f()
+		}
+	}
+}
+
+// close drops what is left to do, and waits for who is at work.
+func (c *crew) close() {
+	c.mu.Lock()
+	c.closed, c.todo, c.taken = true, nil, 0
+	c.mu.Unlock()
+	c.work.Wait()
+}
