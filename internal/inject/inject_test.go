@@ -275,10 +275,13 @@ func TestSeedChooses(t *testing.T) {
 	if maps.Equal(first, run(8, 30, order, false)) {
 		t.Error("another seed chose the same calls")
 	}
-	n := 0
+	n, wavering := 0, 0 // wavering: a payment whose first two tries go different ways
 	for at, hit := range first {
 		if hit {
 			n++
+		}
+		if at[1] == 0 && hit != first[[2]int{at[0], 1}] {
+			wavering++
 		}
 		if all := run(7, 60, []int{at[0]}, false); hit && !all[at] {
 			t.Errorf("%v is hit by 30%% and not by 60%%", at)
@@ -286,6 +289,9 @@ func TestSeedChooses(t *testing.T) {
 	}
 	if n < 180 || n > 300 { // 30 % of 800 is 240; five standard deviations are 65
 		t.Errorf("30%% of 800 calls are %d", n)
+	}
+	if wavering < 40 {
+		t.Errorf("of 200 payments, %d are chosen at one try and not at the next", wavering)
 	}
 }
 
