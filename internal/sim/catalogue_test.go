@@ -47,10 +47,7 @@ func newBench(t *testing.T) *bench {
 func quietWorld() *World {
 	w := newWorld(7, Plant{}, nil)
 	w.judge.quiet = true
-	scan := w.town.scanCommand(w, order{customer: w.town.customers[0], merchant: w.town.merchants[0]})
-	w.town.scanned = scan.ID
-	w.must("code", scan.ID, scan)
-	w.run(w.now + clock.Second)
+	w.town.scanned = w.town.scanBy(w, w.town.customers[0])
 	return w
 }
 
@@ -257,16 +254,16 @@ func ends(t *testing.T, w *World, want string) {
 	}
 }
 
-func paying(capture payment.Capture, then func(*World, *payment.Payment)) *World {
+func paying() *World {
 	w := quietWorld()
-	w.town.pay(w, 1200, capture, then)
+	w.town.pay(w, scanned(1200, 200), nil)
 	return w
 }
 
 // TestD58TwoCoordinators lets a second process take the payment's book over while the first is confirming: what the
 // first writes is refused, and what it sends is the decision that stands.
 func TestD58TwoCoordinators(t *testing.T) {
-	w := paying(payment.Automatic, nil)
+	w := paying()
 	if !w.until(w.decided(payment.Confirm)) {
 		t.Fatal("nothing was decided")
 	}
@@ -282,7 +279,7 @@ func TestD58TwoCoordinators(t *testing.T) {
 
 // TestD59CoordinatorCrash dies right before and right after the block of the decision.
 func TestD59CoordinatorCrash(t *testing.T) {
-	w, step := paying(payment.Automatic, nil), 0
+	w, step := paying(), 0
 	w.plans = map[int]misfortune{}
 	w.disk.landed = func(b *journal.Block) {
 		if w.judge.landed(b); step == 0 && w.decided(payment.Confirm)() {
@@ -293,7 +290,7 @@ func TestD59CoordinatorCrash(t *testing.T) {
 		t.Fatal("nothing was decided")
 	}
 	for _, m := range []misfortune{diesBefore, diesAfter} {
-		x := paying(payment.Automatic, nil)
+		x := paying()
 		x.mix.wholeProcess = true
 		x.plans = map[int]misfortune{step: m}
 		if !x.until(func() bool { return x.reached["process_crash"] > 0 }) {
@@ -310,7 +307,7 @@ func TestD59CoordinatorCrash(t *testing.T) {
 
 // TestD60OneConfirmsTheOtherIsDown keeps the points away for an hour after the decision: it is kept, and carried out.
 func TestD60OneConfirmsTheOtherIsDown(t *testing.T) {
-	w := paying(payment.Automatic, nil)
+	w := paying()
 	w.judge.quiet = true
 	if !w.until(w.decided(payment.Confirm)) {
 		t.Fatal("nothing was decided")
@@ -334,7 +331,7 @@ func TestD63EmptyCancelsEnd(t *testing.T) {
 			w.outages[name] = w.now + 45*clock.Second
 		}
 	}
-	w.town.pay(w, 1200, payment.Automatic, nil)
+	w.town.pay(w, scanned(1200, 200), nil)
 	w.run(w.now + 105*clock.Second)
 	ends(t, w, "FAILED gave_up")
 	if w.reached["empty_cancel"] != 3 {
@@ -353,7 +350,7 @@ func TestD65CaptureThenTimer(t *testing.T) {
 	w := quietWorld()
 	w.mix.authorization = 20 * clock.Second
 	lapses := w.now + w.mix.authorization
-	w.town.pay(w, 1200, payment.Manual, func(w *World, p *payment.Payment) {
+	w.town.pay(w, manual(1200, 200), func(w *World, p *payment.Payment) {
 		w.after(lapses-w.now-10*clock.Millisecond, func() {
 			for _, name := range w.names {
 				if !isPayment(name) {
@@ -379,10 +376,8 @@ func TestD68LastPartFails(t *testing.T) {
 	w := quietWorld()
 	_, before := w.end()
 	other := w.town.customers[2] // of the same tenant
-	scan := w.town.scanCommand(w, order{customer: other, merchant: w.town.merchants[0]})
-	w.must("code", scan.ID, scan)
-	w.town.scanned = scan.ID
-	w.town.pay(w, 1200, payment.Automatic, nil)
+	w.town.scanned = w.town.scanBy(w, other)
+	w.town.pay(w, scanned(1200, 200), nil)
 	w.run(w.now + 20*clock.Second)
 	ends(t, w, "FAILED "+string(fault.SessionForeign))
 	if _, after := w.end(); difference(before, after) != "" {
