@@ -69,6 +69,7 @@ var bodies = map[string]string{
 	"/v1/accounts/{id}/credits": `{"amount":{"currency":"JPY","value":1}}`,
 	"/v1/code-sessions":         `{"payload":"0002","customer":"cus_1"}`,
 	"/v1/merchants":             `{"name":"茶屋"}`,
+	"/v1/faults":                `{"do":"dead"}`,
 }
 
 // Every route × caller, own and other: the matrix of S11 as far as the gateway and a lawful handler decide it.

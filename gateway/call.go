@@ -7,12 +7,10 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/rpc"
 )
 
@@ -171,10 +169,10 @@ func (g *Gateway) run(x *exchange, call rpc.Call, req proto.Message) error {
 		return fault.Overloaded.New("")
 	}
 	timeout := orElse(x.route.Policy.Timeout, g.cfg.Timeout)
-	call.Deadline = x.start + clock.Micros(timeout/time.Microsecond)
+	call.Deadline = g.cfg.Clock.Now().Add(timeout)
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
-	defer g.cfg.Clock.AfterFunc(timeout, func() { cancel(errTimeout) })()
+	defer g.cfg.Pace.AfterFunc(timeout, func() { cancel(errTimeout) })()
 	if x.route.Policy.Waits {
 		defer context.AfterFunc(g.draining, func() { cancel(nil) })()
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	feedv1 "github.com/koban-pay/koban/gen/koban/feed/v1"
 	paymentv1 "github.com/koban-pay/koban/gen/koban/payment/v1"
 	platformv1 "github.com/koban-pay/koban/gen/koban/platform/v1"
+	rehearsalv1 "github.com/koban-pay/koban/gen/koban/rehearsal/v1"
 	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
@@ -68,11 +70,16 @@ func newDoor(t testing.TB, edit func(*Config)) *door {
 		Log:       slog.New(slog.NewJSONHandler(d.log, nil)),
 		RequestID: func() string { d.mu.Lock(); defer d.mu.Unlock(); n++; return fmt.Sprintf("req_%d", n) },
 		Unlimited: func(rpc.Principal) bool { return true },
+		Rehearsal: func() string { return "the clock is 3h ahead" },
 	}
 	if edit != nil {
 		edit(&cfg)
 	}
-	if d.Gateway, err = New(cfg, d.registry()); err != nil {
+	r := d.registry()
+	if cfg.Rehearsal == nil {
+		maps.DeleteFunc(r.handlers, func(method string, _ handler) bool { return strings.HasPrefix(method, rehearsalPrefix) })
+	}
+	if d.Gateway, err = New(cfg, r); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -119,6 +126,12 @@ func (d *door) registry() *Registry {
 	Handle(r, "koban.platform.v1.PlatformService.CreateCustomer", meet[*platformv1.CreateCustomerRequest](d, &platformv1.Customer{}))
 	Handle(r, "koban.platform.v1.PlatformService.CreateMerchant", meet[*platformv1.CreateMerchantRequest](d, &platformv1.Merchant{}))
 	Handle(r, "koban.feed.v1.FeedService.ReadFeed", meet[*feedv1.ReadFeedRequest](d, &feedv1.ReadFeedResponse{}))
+	const rehearsal = "koban.rehearsal.v1.RehearsalService."
+	Handle(r, rehearsal+"ListFaults", meet[*rehearsalv1.ListFaultsRequest](d, &rehearsalv1.ListFaultsResponse{}))
+	Handle(r, rehearsal+"InjectFault", meet[*rehearsalv1.InjectFaultRequest](d, &rehearsalv1.Fault{}))
+	Handle(r, rehearsal+"ClearFaults", meet[*rehearsalv1.ClearFaultsRequest](d, &rehearsalv1.ClearFaultsResponse{}))
+	Handle(r, rehearsal+"GetClock", meet[*rehearsalv1.GetClockRequest](d, &rehearsalv1.Clock{}))
+	Handle(r, rehearsal+"AdvanceClock", meet[*rehearsalv1.AdvanceClockRequest](d, &rehearsalv1.Clock{}))
 	return r
 }
 

@@ -106,7 +106,7 @@ func (g *Gateway) finish(x *exchange) {
 			g.fail(x, fault.Bug.New(""))
 		}
 	}
-	took := g.cfg.Clock.Now() - x.start
+	took := g.cfg.Pace.Now() - x.start
 	g.metrics.observe(x, took)
 	if !g.cfg.Log.Enabled(x.r.Context(), slog.LevelInfo) {
 		return
@@ -120,5 +120,6 @@ func (g *Gateway) finish(x *exchange) {
 		slog.String("principal", x.principal.Name),
 		slog.Int64("micros", int64(took)),
 		slog.Int("bytes", x.bytes),
+		g.mode(),
 	)
 }

@@ -30,6 +30,8 @@ type Config struct {
 	Log           *slog.Logger                // access log and panics; nil: none
 	Metrics       *prometheus.Registry        // served at /metrics; nil: a fresh one
 	Ready         func(context.Context) error // whether every book answers; nil: always
+	Pace          clock.Clock                 // of callers' patience, where Clock can be moved; nil: Clock
+	Rehearsal     func() string               // what is not as in production, in a line of ASCII; nil: this is production
 
 	Timeout     time.Duration // of a call; 10 s
 	MaxInFlight int           // calls at once; 2048. More are answered overloaded
@@ -77,6 +79,7 @@ func New(cfg Config, reg *Registry) (*Gateway, error) {
 	if g.table, err = routeTable(); err != nil {
 		return nil, err
 	}
+	g.table = g.cfg.offered(g.table)
 	if err := bind(g.table, reg); err != nil {
 		return nil, err
 	}
@@ -99,6 +102,9 @@ func (c *Config) fill() {
 	}
 	if c.Ready == nil {
 		c.Ready = func(context.Context) error { return nil }
+	}
+	if c.Pace == nil {
+		c.Pace = c.Clock
 	}
 	if c.Unlimited == nil {
 		c.Unlimited = func(rpc.Principal) bool { return false }
@@ -147,9 +153,10 @@ func (g *Gateway) Drain() { g.drain() }
 
 // ServeHTTP answers one request.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: w, r: r, id: g.cfg.RequestID(), start: g.cfg.Clock.Now()}
+	x := &exchange{w: w, r: r, id: g.cfg.RequestID(), start: g.cfg.Pace.Now()}
 	w.Header()["Request-Id"] = []string{x.id}
 	defer g.finish(x)
+	g.mark(w)
 	switch r.URL.Path {
 	case "/healthz", "/readyz", "/metrics", "/openapi.yaml":
 		g.serveOwn(x)
@@ -170,13 +177,13 @@ func (g *Gateway) serveOwn(x *exchange) {
 	}
 	switch x.r.URL.Path {
 	case "/healthz":
-		x.write(http.StatusOK, jsonType, []byte(`{"ok":true}`+"\n"))
+		x.write(http.StatusOK, jsonType, g.healthy())
 	case "/readyz":
 		if err := g.cfg.Ready(x.r.Context()); err != nil {
 			g.fail(x, fault.NotReady.New("").Because(err))
 			return
 		}
-		x.write(http.StatusOK, jsonType, []byte(`{"ok":true}`+"\n"))
+		x.write(http.StatusOK, jsonType, g.healthy())
 	case "/openapi.yaml":
 		x.write(http.StatusOK, yamlType, openapi)
 	case "/metrics":

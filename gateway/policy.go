@@ -51,6 +51,12 @@ var (
 		"koban.code.v1.SessionService.CreateSession": {Roles: operatorApp},
 		"koban.code.v1.SessionService.GetSession":    {Roles: operatorApp},
 
+		"koban.rehearsal.v1.RehearsalService.ListFaults":   {Roles: operator},
+		"koban.rehearsal.v1.RehearsalService.InjectFault":  {Roles: operator},
+		"koban.rehearsal.v1.RehearsalService.ClearFaults":  {Roles: operator},
+		"koban.rehearsal.v1.RehearsalService.GetClock":     {Roles: operator},
+		"koban.rehearsal.v1.RehearsalService.AdvanceClock": {Roles: operator},
+
 		"koban.feed.v1.FeedService.ReadFeed": {Roles: operator, Timeout: feedWait + 10*time.Second, Waits: true},
 	}
 )

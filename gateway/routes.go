@@ -16,6 +16,7 @@ import (
 	feedv1 "github.com/koban-pay/koban/gen/koban/feed/v1"
 	paymentv1 "github.com/koban-pay/koban/gen/koban/payment/v1"
 	platformv1 "github.com/koban-pay/koban/gen/koban/platform/v1"
+	rehearsalv1 "github.com/koban-pay/koban/gen/koban/rehearsal/v1"
 )
 
 // contracts are the files whose services the gateway serves.
@@ -25,6 +26,7 @@ var contracts = []protoreflect.FileDescriptor{
 	codev1.File_koban_code_v1_session_proto,
 	platformv1.File_koban_platform_v1_platform_proto,
 	feedv1.File_koban_feed_v1_feed_proto,
+	rehearsalv1.File_koban_rehearsal_v1_rehearsal_proto,
 }
 
 // Registry holds the handler of each method.

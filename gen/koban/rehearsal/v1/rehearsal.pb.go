@@ -779,10 +779,11 @@ func (x *Clock) GetAheadMs() int64 {
 
 type AdvanceClockRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Milliseconds to move the clock by. Either this or at.
+	// Milliseconds to move the clock by. Either this or to.
 	ByMs *int64 `protobuf:"varint,1,opt,name=by_ms,json=byMs,proto3,oneof" json:"by_ms,omitempty"`
-	// The time to move the clock to, which must lie ahead of it. Either this or by_ms.
-	At            *int64 `protobuf:"varint,2,opt,name=at,proto3,oneof" json:"at,omitempty"`
+	// The time to move the clock to, in RFC 3339, or a day, which begins at 00:00 UTC. It must lie ahead. Either this or
+	// by_ms.
+	To            *string `protobuf:"bytes,2,opt,name=to,proto3,oneof" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -824,11 +825,11 @@ func (x *AdvanceClockRequest) GetByMs() int64 {
 	return 0
 }
 
-func (x *AdvanceClockRequest) GetAt() int64 {
-	if x != nil && x.At != nil {
-		return *x.At
+func (x *AdvanceClockRequest) GetTo() string {
+	if x != nil && x.To != nil {
+		return *x.To
 	}
-	return 0
+	return ""
 }
 
 var File_koban_rehearsal_v1_rehearsal_proto protoreflect.FileDescriptor
@@ -892,12 +893,12 @@ const file_koban_rehearsal_v1_rehearsal_proto_rawDesc = "" +
 	"\x0fGetClockRequest\"2\n" +
 	"\x05Clock\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x19\n" +
-	"\bahead_ms\x18\x02 \x01(\x03R\aaheadMs\"d\n" +
+	"\bahead_ms\x18\x02 \x01(\x03R\aaheadMs\"l\n" +
 	"\x13AdvanceClockRequest\x12'\n" +
-	"\x05by_ms\x18\x01 \x01(\x03B\r\x8a\xb5\x18\t\x18\x01 \x80\xc0ġ\x84\\H\x00R\x04byMs\x88\x01\x01\x12\x13\n" +
-	"\x02at\x18\x02 \x01(\x03H\x01R\x02at\x88\x01\x01B\b\n" +
+	"\x05by_ms\x18\x01 \x01(\x03B\r\x8a\xb5\x18\t\x18\x01 \x80\xc0ġ\x84\\H\x00R\x04byMs\x88\x01\x01\x12\x1b\n" +
+	"\x02to\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02((H\x01R\x02to\x88\x01\x01B\b\n" +
 	"\x06_by_msB\x05\n" +
-	"\x03_at*\x84\x01\n" +
+	"\x03_to*\x84\x01\n" +
 	"\tFaultVerb\x12\x1a\n" +
 	"\x16FAULT_VERB_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eFAULT_VERB_TRY\x10\x01\x12\x16\n" +
