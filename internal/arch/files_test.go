@@ -44,7 +44,7 @@ func sqlText(t *tree) []finding {
 // genImports: generated messages stop at the edge of a package.
 func genImports(t *tree) []finding {
 	edges := []string{"rpc.go", "peers.go", "codec.go"}
-	homes := []string{"gateway", "console", "client", "sandbox", "internal/app", "internal/sim", "internal/rpc", "tcc/tccrpc", "cmd", "e2e"}
+	homes := []string{"gateway", "console", "client", "sandbox", "internal/app", "internal/judge", "internal/sim", "internal/rpc", "tcc/tccrpc", "cmd", "e2e"}
 	return t.eachImport(func(f *file, i imported) string {
 		dir, ok := i.own()
 		if !ok || !strings.HasPrefix(dir, "gen/") || f.test || slices.Contains(edges, f.base) || f.in(homes...) {

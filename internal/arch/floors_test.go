@@ -21,7 +21,7 @@ var floors = [][]string{
 		"balance", "points", "deferred", "payment", "funding", "code", "card", "subscription", "campaign",
 		"accounting", "reconcile", "settlement", "risk", "identity", "history",
 	},
-	5: {"gateway", "console", "sandbox", "client"},
+	5: {"gateway", "console", "sandbox", "client", "internal/judge"},
 	6: {"internal/app", "internal/sim"},
 	7: {"cmd/koban", "e2e", "proto/openapi", "internal/arch"},
 }

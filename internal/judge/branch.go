@@ -1,0 +1,152 @@
+package judge
+
+import (
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/money"
+)
+
+// state is where a participant's branch stands, in one vocabulary for all of them.
+type state uint8
+
+const (
+	absent state = iota
+	held
+	refused
+	confirmed
+	cancelled
+	added
+)
+
+var stateWords = [...]string{"absent", "held", "refused", "confirmed", "cancelled", "added"}
+
+func (s state) String() string { return stateWords[s] }
+
+// branch is what the journal says of one participant's part in one payment.
+type branch struct {
+	service  string
+	state    state
+	account  id.ID // the account, or the session
+	currency money.Currency
+	amount   int64 // asked for
+	posted   int64
+	released int64
+	code     string // why it was refused, or stands in suspense
+	at       clock.Micros
+	seen     uint32
+	lots     []taken // of points
+}
+
+// open returns what is still held.
+func (b *branch) open() int64 { return b.amount - b.posted - b.released }
+
+// Branch names a part of a payment in a participant's event.
+type Branch struct {
+	Tenant  id.Tenant
+	ID      id.ID
+	Account id.ID // the account, or the session
+	Table   string
+}
+
+func (b *Branch) key() book.Key { return book.Key{Tenant: b.Tenant, ID: b.ID} }
+
+// enter returns the branch of an event, made if it is new; nil if it may be older than what is judged. The payment is
+// judged at the next cut.
+func (e *Event) enter(x *Branch) *branch {
+	k := x.key()
+	j := e.j
+	root := book.Key{Tenant: k.Tenant, ID: k.ID.Root()}
+	b := j.branches[k]
+	if b == nil {
+		if _, over := j.ended[j.digest("", root)]; over {
+			e.Wrong("I12", j.Payment(k.ID), "part %d changes, and the payment ended long before", k.ID.Part())
+			return nil
+		}
+		if j.old(k.ID) {
+			return nil // its row will say
+		}
+		b = &branch{service: e.at.service, account: x.Account}
+		j.branches[k] = b
+	}
+	e.Check(b.service == e.at.service && b.account == x.Account, "I12", j.Payment(k.ID), "part %d is with %s on %s, and comes to %s on %s", k.ID.Part(),
+		b.service, j.Account(b.account), e.at.service, j.Account(x.Account))
+	j.touch(root)
+	j.change(e.at.Book, x.Table, k)
+	return b
+}
+
+// become moves a branch on. ways are the states it may come from.
+func (e *Event) become(x *Branch, b *branch, to state, ways ...state) bool {
+	for _, w := range ways {
+		if b.state == w {
+			b.state, b.at = to, e.At
+			e.j.checked["I12"]++
+			return true
+		}
+	}
+	invariant := "I12" // each verb takes effect at most once, and Confirm and Cancel never both
+	if b.state == cancelled && to == held {
+		invariant = "I14"
+	}
+	return e.Check(false, invariant, e.j.Payment(x.ID), "part %d was %v and becomes %v", x.ID.Part(), b.state, to)
+}
+
+// Hold judges that an amount was set aside.
+func (e *Event) Hold(x Branch, amount money.Amount) {
+	if b := e.enter(&x); b != nil && e.become(&x, b, held, absent) {
+		b.currency, b.amount = amount.Currency, amount.Minor
+		e.Check(amount.Minor > 0, "I6", e.j.Payment(x.ID), "part %d holds %d", x.ID.Part(), amount.Minor)
+	}
+}
+
+// Refuse judges that a Try was refused.
+func (e *Event) Refuse(x Branch, amount money.Amount, code string) {
+	if b := e.enter(&x); b != nil && e.become(&x, b, refused, absent) {
+		b.currency, b.amount, b.code = amount.Currency, amount.Minor, code
+	}
+}
+
+// Take judges that a part of what was held was taken, and another released; the hold ends once nothing is left (I6).
+func (e *Event) Take(x Branch, minor, released int64) {
+	b := e.enter(&x)
+	if b == nil {
+		return
+	}
+	to := held
+	if b.open() == minor+released {
+		to = confirmed
+	}
+	if e.become(&x, b, to, held) {
+		b.posted, b.released = b.posted+minor, b.released+released
+		e.ends(x.ID, b)
+	}
+}
+
+// LetGo judges that what was held was released; without anything held it is the tombstone of a Try that never came (I13).
+func (e *Event) LetGo(x Branch, released int64) {
+	b := e.enter(&x)
+	if b == nil {
+		return
+	}
+	from := held
+	if released == 0 && b.state != held {
+		from = absent
+	}
+	if e.become(&x, b, cancelled, from) {
+		b.released += released
+		e.Check(b.posted == 0 && b.open() == 0, "I6", e.j.Payment(x.ID), "part %d was let go with %d of %d taken and %d left", x.ID.Part(), b.posted, b.amount, b.open())
+	}
+}
+
+// Add judges that an amount was added. code says why it stands in suspense, "" if it does not.
+func (e *Event) Add(x Branch, amount money.Amount, code string) {
+	if b := e.enter(&x); b != nil && e.become(&x, b, added, absent) {
+		b.currency, b.amount, b.code = amount.Currency, amount.Minor, code
+	}
+}
+
+func (e *Event) ends(x id.ID, b *branch) {
+	e.Check(b.posted >= 0 && b.released >= 0 && b.open() >= 0 && (b.state == confirmed) == (b.open() == 0), "I6", e.j.Payment(x),
+		"part %d held %d, of which %d were taken and %d released", x.Part(), b.amount, b.posted, b.released)
+}

@@ -1,0 +1,102 @@
+package judge
+
+import (
+	"fmt"
+	"strings"
+
+	journalv1 "github.com/koban-pay/koban/gen/koban/payment/journal/v1"
+	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/payment"
+)
+
+// paymentColumns are the columns of payments that are compared. The state is a message, of which standing, sources and parts
+// are.
+var paymentColumns = []string{"kind", "status", "resource", "currency", "amount", "captured", "refunded", "customer", "merchant", "session", "parent", "state"}
+
+// facts returns what the journal gives for a payment's row.
+func (p *pay) facts() []string {
+	return []string{num(p.kind), num(p.Status), num(p.Resource), num(p.amount.Currency), num(p.amount.Minor), num(p.captured), num(p.refunded()),
+		optional(p.customer), optional(p.merchant), optional(p.session), optional(p.parent), p.stateText()}
+}
+
+func (p *pay) stateText() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%v/%v decided %q", p.Phase, p.Rollback, p.Decision)
+	for i, x := range p.sources {
+		fmt.Fprintf(&s, ", source %d of %d: %d captured, %d refunded, %d being refunded", i+1, x.amount, x.captured, x.refunded, x.refunding)
+	}
+	for i, x := range p.parts {
+		fmt.Fprintf(&s, ", part %d: %v of %v on %x is %v", i+1, x.participant, x.amount, x.account, x.state)
+	}
+	return s.String()
+}
+
+func optional(x id.ID) string {
+	if x.IsNil() {
+		return ""
+	}
+	return hex(x[:])
+}
+
+// readPayment makes a payment of a row's values.
+func readPayment(v []any) (*pay, error) {
+	raw, _ := v[11].([]byte)
+	var m journalv1.State
+	if err := read(raw, &m); err != nil {
+		return nil, err
+	}
+	bytes := func(i int) id.ID {
+		b, _ := v[i].([]byte)
+		return toID(b)
+	}
+	p := &pay{Standing: standingOf(m.Standing), kind: payment.Kind(integer(v[0])), amount: money.Of(integer(v[4]), money.Currency(integer(v[3]))),
+		captured: integer(v[5]), customer: bytes(7), merchant: bytes(8), session: bytes(9), parent: bytes(10), sources: sourcesOf(m.Sources),
+		parts: piecesOf(m.Parts), old: true}
+	p.Status, p.Resource = payment.Status(integer(v[1])), payment.Resource(integer(v[2]))
+	return p, nil
+}
+
+func (w *payments) paymentTables() []*Table {
+	rows := &Table{Name: "payments", Columns: paymentColumns,
+		Want: func(k book.Key) []string {
+			if p := w.j.payments[k]; p != nil {
+				return p.facts()
+			}
+			return nil
+		},
+		Read: func(v []any) ([]string, error) {
+			p, err := readPayment(v)
+			if err != nil {
+				return nil, err
+			}
+			out := p.facts()
+			out[6] = text(v[6]) // as the column has it, not as the sources give it
+			return out, nil
+		},
+		Seen: func(k book.Key) *uint32 { return &w.j.payments[k].seen },
+		Each: func(f func(book.Key, clock.Micros)) {
+			for k, p := range w.j.payments {
+				f(k, p.started)
+			}
+		}}
+	rows.Believe = func(k book.Key, v []any) bool {
+		p, err := readPayment(v)
+		if err != nil {
+			return false
+		}
+		w.j.amounts(p, w.j.Payment(k.ID))
+		if p.done() {
+			if p.kind == payment.Charge && refundable(p.sources) && w.j.charges[k] == nil {
+				w.j.charges[k] = p.sources
+			}
+			return false
+		}
+		p.started, p.moved, p.seen = w.j.now, w.j.now, w.j.sweep
+		w.j.payments[k] = p
+		return true
+	}
+	return []*Table{rows}
+}
