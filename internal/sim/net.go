@@ -159,39 +159,42 @@ func outcome(err error) string {
 }
 
 // front is the front door of a payment's book: it submits what a caller asks for, has it driven, and answers with the
-// payment once that is settled, or after a while as it stands.
+// payment once that is settled, or after a while as it stands: Create and Settle of payment's service.
 func (h *host) front(cmd any, back reply) {
-	w := h.w
 	h.submit(cmd, func(r any, err error) {
 		if err != nil {
 			back(nil, err)
 			return
 		}
 		rep := r.(payment.Reply)
-		told := false
-		look := func() {
-			if told || h.p.dead {
-				return
-			}
-			told = true
-			q := payment.Look{Tenant: rep.Payment.Tenant, ID: rep.Payment.ID}
-			if rep.Operation != nil {
-				q.Operation = rep.Payment.Operation
-				if rep.Operation.Code != "" { // declined: the answer is complete
-					back(rep, nil)
-					return
-				}
-			}
-			if to := h.p.home(book.Key{ID: q.ID}); to != nil {
-				to.submit(q, func(r any, err error) { back(r, err) })
-			}
-		}
-		run := h.p.drive(rep.Payment)
-		if run == nil {
+		run := h.p.driver().Drive(rep)
+		if run == nil || rep.Operation != nil && rep.Operation.Code != "" { // settled, or declined
 			back(rep, nil)
 			return
 		}
-		run.done = append(run.done, func(bool) { look() })
-		w.after(w.mix.patience, look)
+		told := false
+		settle := func(last *payment.Payment) {
+			switch {
+			case told:
+			case last != nil && rep.Operation == nil:
+				back(payment.Reply{Payment: last, New: rep.New}, nil)
+			default:
+				h.p.look(rep, back)
+			}
+			told = true
+		}
+		run.Then(settle)
+		h.p.later(h.w.mix.patience, func() { settle(nil) })
 	})
+}
+
+// look reads a payment, and the operation that was asked for, as they stand now.
+func (p *process) look(rep payment.Reply, back reply) {
+	q := payment.Look{Tenant: rep.Payment.Tenant, ID: rep.Payment.ID}
+	if rep.Operation != nil {
+		q.Operation = rep.Payment.Operation
+	}
+	if h := p.home(book.Key{ID: q.ID}); h != nil {
+		h.submit(q, func(r any, err error) { back(r, err) })
+	}
 }

@@ -11,21 +11,20 @@ import (
 
 // process is one run of the program: its memory goes with it.
 type process struct {
-	w        *World
-	n        int
-	dead     bool
-	skew     clock.Micros // of its clock: set at the start, and carried on by the monotonic clock
-	astray   clock.Micros // until when the wall clock stands apart from the monotonic one
-	hosts    map[string]*host
-	runs     map[book.Key]*run
-	waiting  map[book.Key]payment.Participant // given to the queue, and on whom they wait
-	breakers [4]breaker                       // by participant
-	probing  [4]bool
+	w       *World
+	n       int
+	dead    bool
+	skew    clock.Micros // of its clock: set at the start, and carried on by the monotonic clock
+	astray  clock.Micros // until when the wall clock stands apart from the monotonic one
+	hosts   map[string]*host
+	drives  *payment.Driver
+	probing bool
+	idle    int // probes in a row that found nobody to ask
+	woken   int // payments that the driver has looked at again
 }
 
 func (w *World) start() *process {
-	p := &process{w: w, n: len(w.procs), hosts: make(map[string]*host), runs: make(map[book.Key]*run),
-		waiting: make(map[book.Key]payment.Participant)}
+	p := &process{w: w, n: len(w.procs), hosts: make(map[string]*host)}
 	if w.mix.skew > 0 {
 		p.skew = w.draw(2*w.mix.skew) - w.mix.skew
 	}
@@ -131,17 +130,14 @@ func (p *process) pass(h *host) {
 		p.w.after(50*clock.Millisecond, func() { p.pass(h) })
 		return
 	}
-	for i, k := range p.w.disk.tables.open(h.volume) {
-		p.w.after(clock.Micros(i)*clock.Millisecond, func() {
-			if p.runs[k] == nil {
-				p.w.seen("swept")
-			}
-			p.wake(k)
-		})
+	keys := p.w.disk.tables.open(h.volume)
+	if len(keys) > 0 {
+		p.w.seen("swept")
 	}
+	p.driver().DriveAll(keys, func() {})
 }
 
-// sweep passes over all books from time to time, and looks at what moved within the last pass again.
+// sweep passes over all books from time to time.
 func (p *process) sweep() {
 	if p.w.mix.noSweep {
 		return
@@ -159,57 +155,10 @@ func (p *process) sweep() {
 	})
 }
 
-// probe tries one waiting payment a second, as long as any waits for the participant, so that a breaker can close even
-// if nothing new comes in, and nobody waits for an hour on one that never opened.
-func (p *process) probe(who payment.Participant) {
-	if p.probing[who] {
-		return
-	}
-	p.probing[who] = true
-	p.w.after(clock.Second, func() {
-		p.probing[who] = false
-		if !p.dead && p.next(who) {
-			p.probe(who)
-		}
-	})
-}
-
-// next drives one payment that waits for the participant. It reports false if none does.
-func (p *process) next(who payment.Participant) bool {
-	keys := p.waitingOn(who)
-	if len(keys) > 0 {
-		p.wake(keys[0])
-	}
-	return slices.Contains(slices.Collect(maps.Values(p.waiting)), who)
-}
-
-func (p *process) waitingOn(who payment.Participant) (keys []book.Key) {
-	for k, x := range p.waiting {
-		if x == who && p.runs[k] == nil {
-			keys = append(keys, k)
-		}
-	}
-	slices.SortFunc(keys, compareKeys)
-	return keys
-}
-
-// closed wakes what waited for a participant whose breaker has closed, paced.
-func (p *process) closed(who payment.Participant) {
-	for i, k := range p.waitingOn(who) {
-		p.w.after(clock.Micros(i)*clock.Millisecond, func() { p.wake(k) })
-	}
-}
-
 // expired hears what came of a payment whose time had come, and drives it.
 func (p *process) expired(reply any, err error) {
 	if r, ok := reply.(payment.Reply); ok && err == nil && !p.dead {
-		p.drive(r.Payment)
-	}
-}
-
-func (p *process) wake(k book.Key) {
-	if h := p.home(k); h != nil && !p.dead {
-		h.submit(payment.Wake{Tenant: k.Tenant, ID: k.ID}, p.expired)
+		p.driver().Drive(r)
 	}
 }
 

@@ -41,6 +41,7 @@ type World struct {
 	stale   map[string][]*host
 	outages map[string]clock.Micros // books that do not answer, until when
 	procs   []*process
+	drives  map[book.Key]*process // who called last for a payment
 	reached map[string]int
 	town    town
 	events  int
@@ -86,7 +87,8 @@ func newWorld(seed uint64, plant Plant, out io.Writer) *World {
 	rnd := rand.New(rand.NewPCG(seed, 0x6b6f62616e))
 	w := &World{agenda: agenda{now: morning}, ctx: context.Background(), rnd: rnd, mix: calm(), plant: plant,
 		ids: id.NewSource(noise{rnd.Uint64}), tracer: newTrace(out), volumes: volumes, limit: restless, route: make(map[string]*host),
-		stale: make(map[string][]*host), outages: make(map[string]clock.Micros), reached: make(map[string]int)}
+		stale: make(map[string][]*host), outages: make(map[string]clock.Micros), reached: make(map[string]int),
+		drives: make(map[book.Key]*process)}
 	w.judge = newJudge(w)
 	w.disk = newDisk(w.judge.landed)
 	for _, service := range []string{"balance", "code", "payment", "points"} {
