@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 )
 
 // checks are all demands, in the order in which they are examined.
-var checks = append(append(append(tryChecks, confirmChecks...), cancelChecks...), otherChecks...)
+var checks = slices.Concat(tryChecks, confirmChecks, cancelChecks, deadlineChecks, restartChecks, lostChecks, inputChecks, timingChecks, addChecks)
 
 var tryChecks = []check{
 	{"try-sets-aside", "A Try sets the amount aside.", 0, func(ctx context.Context, e *exam) error {
@@ -70,15 +72,45 @@ var tryChecks = []check{
 		if err != nil {
 			return err
 		}
-		elsewhere, err := e.Fund(ctx, 1000)
+		more := *p
+		more.amount = 61
+		return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"try of more", more.try(ctx), fault.IDReused}), p.holds(ctx, 940, 60))
+	}},
+	{"try-other-account", "A Try from another account under the same branch is the conflict id_reused.", accounts,
+		func(ctx context.Context, e *exam) error {
+			p, err := e.part(ctx, 1000, 60)
+			if err != nil {
+				return err
+			}
+			other := *p
+			if other.account, err = e.Fund(ctx, 1000); err != nil {
+				return err
+			}
+			return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"try from another account", other.try(ctx), fault.IDReused}),
+				p.holds(ctx, 940, 60), other.holds(ctx, 1000, 0))
+		}},
+	{"try-unknown-account", "A Try from an account that does not exist is refused, each time.", 0, func(ctx context.Context, e *exam) error {
+		p, err := e.part(ctx, 100, 60)
 		if err != nil {
 			return err
 		}
-		more, other := *p, *p
-		more.amount, other.account = 61, elsewhere
-		return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"try of more", more.try(ctx), fault.IDReused},
-			step{"try from another account", other.try(ctx), fault.IDReused}), p.holds(ctx, 940, 60), other.holds(ctx, 1000, 0))
+		p.account = e.Payment(p.account)
+		return errors.Join(refusal("the try", p.try(ctx)), refusal("the try again", p.try(ctx)))
 	}},
+	{"try-other-currency", "A Try in a currency that the account does not hold is refused, and sets nothing aside.", arithmetic,
+		func(ctx context.Context, e *exam) error {
+			p, err := e.part(ctx, 100, 60)
+			if err != nil {
+				return err
+			}
+			foreign, mine := *p, p.Currency
+			other := *p.exam
+			if other.Currency = money.USD; mine == money.USD {
+				other.Currency = money.JPY
+			}
+			foreign.exam = &other
+			return errors.Join(refusal("the try", foreign.try(ctx)), p.holds(ctx, 100, 0))
+		}},
 	{"try-too-late", "A Try that arrives after its deadline is refused with try_too_late.", 0, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 60)
 		if err != nil {
@@ -201,6 +233,16 @@ var confirmChecks = []check{
 			return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"confirm 61", p.capture(ctx, 1, 61, true), fault.ExceedsHold}),
 				p.holds(ctx, 40, 60))
 		}},
+	{"confirm-too-much-in-parts", "A capture of more than the earlier ones left is refused with exceeds_hold, and takes nothing.", arithmetic,
+		func(ctx context.Context, e *exam) error {
+			p, err := e.part(ctx, 100, 60)
+			if err != nil {
+				return err
+			}
+			return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"capture 1 of 40", p.capture(ctx, 1, 40, false), ""},
+				step{"capture 2 of 21", p.capture(ctx, 2, 21, true), fault.ExceedsHold}, step{"capture 3 of 20", p.capture(ctx, 3, 20, true), ""}),
+				p.holds(ctx, 40, 0))
+		}},
 	{"confirm-other-body", "Another Confirm under the same capture is the conflict id_reused.", arithmetic, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 60)
 		if err != nil {
@@ -210,14 +252,16 @@ var confirmChecks = []check{
 			step{"confirm 21", p.capture(ctx, 1, 21, false), fault.IDReused}), p.holds(ctx, 40, 40))
 	}},
 	{"confirm-after-deadline", "Once the Try was done, no expiry stops the Confirm.", advance, func(ctx context.Context, e *exam) error {
-		p, err := e.part(ctx, 100, 60)
+		p, err := e.expiring(ctx, 100, 60)
 		if err != nil {
 			return err
 		}
 		if err := expect(step{"try", p.try(ctx), ""}); err != nil {
 			return err
 		}
-		e.Advance(margin)
+		if err := p.expire(ctx); err != nil {
+			return err
+		}
 		return errors.Join(expect(step{"confirm", p.confirm(ctx), ""}), p.holds(ctx, 40, 0))
 	}},
 	{"confirm-after-suspension", "Once the Try was done, no suspension stops the Confirm.", suspend, func(ctx context.Context, e *exam) error {
@@ -262,7 +306,7 @@ var cancelChecks = []check{
 		}
 		other := e.from(p.account, 30)
 		steps := []step{{"try", p.try(ctx), ""}}
-		if e.Balance != nil { // so that there is something to be let go wrongly
+		if e.Balance != nil || e.Probe != nil { // so that there is something to be let go wrongly
 			steps = append(steps, step{"another payment's try", other.try(ctx), ""})
 		}
 		for range 3 {
@@ -313,19 +357,31 @@ var cancelChecks = []check{
 		}},
 	{"try-long-after-cancel", "A Try that arrives long after its Cancel and its deadline is refused.", advance,
 		func(ctx context.Context, e *exam) error {
-			p, err := e.part(ctx, 100, 60)
+			p, err := e.expiring(ctx, 100, 60)
 			if err != nil {
 				return err
 			}
-			if err := expect(step{"empty cancel", p.cancel(ctx), ""}); err != nil {
+			if err := errors.Join(expect(step{"empty cancel", p.cancel(ctx), ""}), p.expire(ctx)); err != nil {
 				return err
 			}
-			e.Advance(margin)
 			if err := p.try(ctx); tcc.OutcomeOf(err) != tcc.Refused {
 				return fmt.Errorf("the late try ended with %v, should be refused", err)
 			}
 			return p.holds(ctx, 100, 0)
 		}},
+	{"try-after-try-and-cancel", "A duplicate of the Try that arrives after both sets nothing aside.", 0, func(ctx context.Context, e *exam) error {
+		p, err := e.part(ctx, 100, 60)
+		if err != nil {
+			return err
+		}
+		if err := expect(step{"try", p.try(ctx), ""}, step{"cancel", p.cancel(ctx), ""}); err != nil {
+			return err
+		}
+		if err := p.try(ctx); tcc.OutcomeOf(err) == tcc.Unknown {
+			return fmt.Errorf("the duplicate ended with %w: its outcome is known, and has to be told", err)
+		}
+		return p.holds(ctx, 100, 0)
+	}},
 	{"cancel-after-confirm", "A Cancel after the Confirm is refused with already_confirmed, and gives nothing back.", 0,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 100, 60)
@@ -384,126 +440,6 @@ func confirmOrCancel(ctx context.Context, e *exam) error {
 			}
 		}
 		if err := errors.Join(oneWins(errs, 5), p.holds(ctx, left, 0)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-var otherChecks = []check{
-	{"restart-confirm", "A restart between any two verbs on the way to a Confirm changes no answer.", restart,
-		func(ctx context.Context, e *exam) error {
-			p, err := e.part(ctx, 1000, 60)
-			if err != nil {
-				return err
-			}
-			if err := e.walk(ctx, step{"try", nil, ""}, p.try, step{"try", nil, ""}, p.try, step{"confirm", nil, ""}, p.confirm,
-				step{"confirm", nil, ""}, p.confirm, step{"cancel", nil, fault.AlreadyConfirmed}, p.cancel, step{"try", nil, ""}, p.try); err != nil {
-				return err
-			}
-			return p.holds(ctx, 940, 0)
-		}},
-	{"restart-cancel", "A restart between any two verbs on the way to a Cancel changes no answer.", restart,
-		func(ctx context.Context, e *exam) error {
-			p, err := e.part(ctx, 1000, 60)
-			if err != nil {
-				return err
-			}
-			if err := e.walk(ctx, step{"try", nil, ""}, p.try, step{"cancel", nil, ""}, p.cancel, step{"cancel", nil, ""}, p.cancel,
-				step{"confirm", nil, fault.AlreadyCancelled}, p.confirm); err != nil {
-				return err
-			}
-			return p.holds(ctx, 1000, 0)
-		}},
-	{"restart-refused", "A restart does not turn a refusal into a success.", restart, func(ctx context.Context, e *exam) error {
-		p, err := e.part(ctx, 100, 100)
-		if err != nil {
-			return err
-		}
-		late := e.from(p.account, 100)
-		if err := expect(step{"try", p.try(ctx), ""}); err != nil {
-			return err
-		}
-		first := late.try(ctx)
-		if tcc.OutcomeOf(first) != tcc.Refused {
-			return fmt.Errorf("a try of what is on hold ended with %v, should be refused", first)
-		}
-		if err := errors.Join(expect(step{"cancel", p.cancel(ctx), ""}), e.restart(ctx)); err != nil {
-			return err
-		}
-		return expect(step{"the refused try again", late.try(ctx), fault.Of(first).Code})
-	}},
-	{"restart-tombstone", "A restart does not forget a Cancel whose Try never came.", restart, func(ctx context.Context, e *exam) error {
-		p, err := e.part(ctx, 100, 60)
-		if err != nil {
-			return err
-		}
-		if err := e.walk(ctx, step{"empty cancel", nil, ""}, p.cancel, step{"late try", nil, fault.TryAfterCancel}, p.try); err != nil {
-			return err
-		}
-		return p.holds(ctx, 100, 0)
-	}},
-	{"ended-context", "A caller whose time is up hears no refusal, and may ask again.", 0, func(ctx context.Context, e *exam) error {
-		p, err := e.part(ctx, 100, 60)
-		if err != nil {
-			return err
-		}
-		gone, cancel := context.WithCancel(ctx)
-		cancel()
-		if err := p.try(gone); tcc.OutcomeOf(err) == tcc.Refused {
-			return fmt.Errorf("the try was refused: %w", err)
-		}
-		return errors.Join(expect(step{"try again", p.try(ctx), ""}), p.holds(ctx, 40, 60))
-	}},
-	{"add-adds", "An Add adds the amount.", receiver, func(ctx context.Context, e *exam) error {
-		p, err := e.part(ctx, 100, 60)
-		if err != nil {
-			return err
-		}
-		return errors.Join(expect(step{"add", p.add(ctx), ""}), p.holds(ctx, 160, 0))
-	}},
-	{"add-duplicate", "A duplicate of an Add is done, and adds nothing more.", receiver, func(ctx context.Context, e *exam) error {
-		p, err := e.part(ctx, 100, 60)
-		if err != nil {
-			return err
-		}
-		return errors.Join(expect(step{"add", p.add(ctx), ""}, step{"add again", p.add(ctx), ""}), p.holds(ctx, 160, 0))
-	}},
-	{"add-duplicate-at-once", "Copies of an Add at the same time add once.", receiver, func(ctx context.Context, e *exam) error {
-		p, err := e.part(ctx, 100, 60)
-		if err != nil {
-			return err
-		}
-		errs := atOnce(copies, func(int) error { return p.add(ctx) })
-		return errors.Join(allDone("add", errs), p.holds(ctx, 160, 0))
-	}},
-	{"add-other-body", "Another Add under the same branch is the conflict id_reused.", receiver, func(ctx context.Context, e *exam) error {
-		p, err := e.part(ctx, 100, 60)
-		if err != nil {
-			return err
-		}
-		more := *p
-		more.amount = 61
-		return errors.Join(expect(step{"add", p.add(ctx), ""}, step{"add of more", more.add(ctx), fault.IDReused}), p.holds(ctx, 160, 0))
-	}},
-	{"restart-add", "A restart does not forget an Add.", receiver | restart, func(ctx context.Context, e *exam) error {
-		p, err := e.part(ctx, 100, 60)
-		if err != nil {
-			return err
-		}
-		if err := e.walk(ctx, step{"add", nil, ""}, p.add, step{"add", nil, ""}, p.add); err != nil {
-			return err
-		}
-		return p.holds(ctx, 160, 0)
-	}},
-}
-
-// walk restarts the participant after each call. calls are steps and functions, in turn.
-func (e *exam) walk(ctx context.Context, calls ...any) error {
-	for i := 0; i < len(calls); i += 2 {
-		s := calls[i].(step)
-		s.err = calls[i+1].(func(context.Context) error)(ctx)
-		if err := errors.Join(expect(s), e.restart(ctx)); err != nil {
 			return err
 		}
 	}

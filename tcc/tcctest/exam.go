@@ -14,31 +14,61 @@ import (
 	"github.com/koban-pay/koban/tcc"
 )
 
+// Need names something that a check asks of a fixture.
+type Need string
+
+// The needs.
+const (
+	NeedBalance  Need = "balance"  // what is available can be known
+	NeedRestart  Need = "restart"  // it can be restarted
+	NeedCrash    Need = "crash"    // it can be restarted while it works
+	NeedTime     Need = "time"     // deadlines can be let pass
+	NeedSuspend  Need = "suspend"  // an account can be suspended
+	NeedReceiver Need = "receiver" // it can be added to
+	NeedAccounts Need = "accounts" // there are two accounts
+	NeedWire     Need = "wire"     // a request can be sent as bytes
+	NeedTimeout  Need = "timeout"  // a caller's patience is known
+	NeedJSON     Need = "json"     // the wire can carry what no wire of types can
+)
+
 // needs are what a check asks of a fixture.
-type needs uint8
+type needs uint16
 
 const (
 	arithmetic needs = 1 << iota
 	restart
+	crash
 	advance
 	suspend
 	receiver
+	accounts
+	wire
+	timing
 )
 
-func (n needs) missing(f Fixture) string {
-	switch {
-	case n&arithmetic != 0 && f.Balance == nil:
-		return "it can only be taken whole"
-	case n&restart != 0 && f.Restart == nil:
-		return "it cannot be restarted"
-	case n&advance != 0 && f.Advance == nil:
-		return "its time cannot be moved"
-	case n&suspend != 0 && f.Suspend == nil:
-		return "it has no suspension"
-	case n&receiver != 0 && f.Receiver == nil:
-		return "it cannot be added to"
+// missing returns what f lacks of n, and says so.
+func (n needs) missing(f Fixture) (Need, string) {
+	for _, m := range []struct {
+		need  needs
+		lacks bool
+		name  Need
+		text  string
+	}{
+		{arithmetic, f.Balance == nil && f.Probe == nil, NeedBalance, "it can only be taken whole"},
+		{restart, f.Restart == nil, NeedRestart, "it cannot be restarted"},
+		{crash, !f.Crash, NeedCrash, "it cannot be restarted while it works"},
+		{advance, f.Advance == nil && f.Wait == nil, NeedTime, "its time cannot be moved"},
+		{suspend, f.Suspend == nil, NeedSuspend, "no account can be suspended"},
+		{receiver, f.Receiver == nil, NeedReceiver, "it cannot be added to"},
+		{accounts, f.OneAccount, NeedAccounts, "there is one account only"},
+		{wire, f.Send == nil || f.Body == nil, NeedWire, "there is no wire"},
+		{timing, f.Timeout == 0 || f.Stopwatch == nil, NeedTimeout, "nobody waits for its answers"},
+	} {
+		if n&m.need != 0 && m.lacks {
+			return m.name, m.text
+		}
 	}
-	return ""
+	return "", ""
 }
 
 // check is one demand of the contract.
@@ -55,12 +85,17 @@ type exam struct{ Fixture }
 func newExam(f Fixture) *exam { return &exam{f} }
 
 func (e *exam) check(ctx context.Context, c check) Result {
-	r := Result{Name: c.name, What: c.what}
-	if r.Detail = c.needs.missing(e.Fixture); r.Detail != "" {
+	a := advices[c.name]
+	r := Result{Name: c.name, Group: a.group, What: c.what, Why: a.why, Fix: a.fix}
+	if r.Lacks, r.Detail = c.needs.missing(e.Fixture); r.Lacks != "" {
 		r.Skipped = true
 		return r
 	}
-	if err := c.run(ctx, e); err != nil {
+	switch err := c.run(ctx, e); {
+	case errors.Is(err, ErrUnsayable):
+		r.Skipped, r.Lacks, r.Detail = true, NeedJSON, "its wire cannot carry such a request"
+		return r
+	case err != nil:
 		r.Detail = err.Error()
 		return r
 	}
@@ -74,6 +109,7 @@ type part struct {
 	account id.ID
 	branch  tcc.Branch
 	amount  int64
+	made    clock.Micros // EffectiveAt
 	until   clock.Micros // NotAfter
 }
 
@@ -91,7 +127,8 @@ func (e *exam) part(ctx context.Context, funded, amount int64) (*part, error) {
 
 // from returns a fresh payment from account.
 func (e *exam) from(account id.ID, amount int64) *part {
-	return &part{exam: e, account: account, amount: amount, until: e.Now() + longEnough,
+	now := e.Now()
+	return &part{exam: e, account: account, amount: amount, made: now, until: now + longEnough,
 		branch: tcc.Branch{Tenant: e.Tenant, ID: e.Payment(account).Facet(1)}}
 }
 
@@ -101,7 +138,7 @@ func (p *part) money(minor int64) money.Amount {
 
 func (p *part) tryRequest() tcc.TryRequest {
 	r := tcc.TryRequest{Branch: p.branch, Account: p.account, Amount: p.money(p.amount), Purpose: tcc.Charge,
-		NotAfter: p.until, EffectiveAt: p.until - longEnough}
+		NotAfter: p.until, EffectiveAt: p.made}
 	if p.AdjustTry != nil {
 		p.AdjustTry(&r)
 	}
@@ -117,19 +154,19 @@ func (p *part) confirm(ctx context.Context) error { return p.capture(ctx, 1, p.a
 
 func (p *part) capture(ctx context.Context, n uint32, minor int64, final bool) error {
 	_, err := p.Participant.Confirm(ctx, tcc.ConfirmRequest{Branch: p.branch, Account: p.account, Capture: n,
-		Amount: p.money(minor), Final: final, EffectiveAt: p.until - longEnough})
+		Amount: p.money(minor), Final: final, EffectiveAt: p.made})
 	return err
 }
 
 func (p *part) cancel(ctx context.Context) error {
 	_, err := p.Participant.Cancel(ctx, tcc.CancelRequest{Branch: p.branch, Account: p.account, NotAfter: p.until,
-		EffectiveAt: p.until - longEnough})
+		EffectiveAt: p.made})
 	return err
 }
 
 func (p *part) add(ctx context.Context) error {
 	r := tcc.AddRequest{Branch: p.branch, Account: p.account, Amount: p.money(p.amount), Purpose: tcc.Charge,
-		EffectiveAt: p.until - longEnough}
+		EffectiveAt: p.made}
 	if p.AdjustAdd != nil {
 		p.AdjustAdd(&r)
 	}
@@ -147,9 +184,20 @@ func (e *exam) restart(ctx context.Context) error {
 	return nil
 }
 
-// holds checks what is available and on hold. Of what is taken whole nothing is known.
+// holds checks what is available and on hold. Of what is taken whole nothing is known; where one can only ask, nothing is
+// known of what is on hold.
 func (p *part) holds(ctx context.Context, available, held int64) error {
-	if p.Balance == nil {
+	switch {
+	case p.Balance == nil && p.Probe == nil:
+		return nil
+	case p.Balance == nil:
+		a, err := p.Probe(ctx, p.account, available)
+		if err != nil {
+			return fmt.Errorf("what is available cannot be found out: %w", err)
+		}
+		if a != available {
+			return fmt.Errorf("available are %d, should be %d", a, available)
+		}
 		return nil
 	}
 	a, h, err := p.Balance(ctx, p.account)
@@ -233,3 +281,60 @@ const copies = 50
 
 // margin is long after any deadline.
 const margin = 48 * time.Hour
+
+// brief is how long a Try is welcome where its deadline is waited for, and slack how long before or after that is safe.
+const (
+	brief = 4 * clock.Second
+	slack = clock.Second
+)
+
+// expiring returns a payment whose deadline can be let pass.
+func (e *exam) expiring(ctx context.Context, funded, amount int64) (*part, error) {
+	p, err := e.part(ctx, funded, amount)
+	if err == nil && e.Advance == nil {
+		p.made = e.Now()
+		p.until = p.made + brief
+	}
+	return p, err
+}
+
+// nearly lets time pass until shortly before p's deadline.
+func (p *part) nearly(ctx context.Context) error {
+	if p.Advance == nil {
+		return p.Wait(ctx, p.until-2*slack)
+	}
+	p.Advance((p.until - p.Now() - slack).Sub(0))
+	return nil
+}
+
+// expire lets p's deadline pass, by far if that costs nothing.
+func (p *part) expire(ctx context.Context) error {
+	if p.Advance == nil {
+		return p.Wait(ctx, p.until+slack)
+	}
+	p.Advance(margin)
+	return nil
+}
+
+// through returns p as it is with another participant in front.
+func (p *part) through(other tcc.Participant) *part {
+	e, q := *p.exam, *p
+	e.Participant = other
+	q.exam = &e
+	return &q
+}
+
+// settled calls until the outcome is known, as a coordinator does, and returns it.
+func settled(ctx context.Context, call func(context.Context) error) (err error) {
+	for range 40 {
+		if err = call(ctx); tcc.OutcomeOf(err) != tcc.Unknown {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-clock.Pause(50 * time.Millisecond):
+		}
+	}
+	return err
+}

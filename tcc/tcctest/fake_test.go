@@ -72,7 +72,45 @@ func (f *fake) fixture() Fixture {
 			return nil
 		},
 		Restart: func(context.Context) (tcc.Participant, tcc.Receiver, error) { f.restart(); return f, f, nil },
+		Deaf:    func(bool) tcc.Participant { return unheard{f} },
 	}
+}
+
+// unheard is a fake that nobody listens to.
+type unheard struct{ f *fake }
+
+func (u unheard) Try(ctx context.Context, r tcc.TryRequest) (tcc.Receipt, error) {
+	_, _ = u.f.Try(ctx, r)
+	u.f.mu.Lock()
+	defer u.f.mu.Unlock()
+	switch b := u.f.branches[r.Branch.ID]; {
+	case u.f.defect == "forgets a refusal that nobody heard" && b.refused != "":
+		b.refused = ""
+	case u.f.defect == "forgets a try that nobody heard" && b.refused == "":
+		delete(u.f.branches, r.Branch.ID)
+	}
+	return tcc.Receipt{}, fault.Timeout.New("")
+}
+
+func (u unheard) Confirm(ctx context.Context, r tcc.ConfirmRequest) (tcc.Receipt, error) {
+	_, _ = u.f.Confirm(ctx, r)
+	u.f.mu.Lock()
+	defer u.f.mu.Unlock()
+	if b := u.f.branches[r.Branch.ID]; u.f.defect == "forgets a confirm that nobody heard" {
+		clear(b.captures)
+		b.final, b.left = false, r.Amount.Minor
+	}
+	return tcc.Receipt{}, fault.Timeout.New("")
+}
+
+func (u unheard) Cancel(ctx context.Context, r tcc.CancelRequest) (tcc.Receipt, error) {
+	_, _ = u.f.Cancel(ctx, r)
+	u.f.mu.Lock()
+	defer u.f.mu.Unlock()
+	if b := u.f.branches[r.Branch.ID]; u.f.defect == "forgets a cancel that nobody heard" {
+		b.cancelled = false
+	}
+	return tcc.Receipt{}, fault.Timeout.New("")
 }
 
 func (f *fake) restart() {
@@ -134,6 +172,9 @@ func (f *fake) Try(ctx context.Context, r tcc.TryRequest) (tcc.Receipt, error) {
 	if b := f.branches[r.Branch.ID]; b != nil && !f.tryAnew(b) {
 		return f.tryAgain(b, r)
 	}
+	if f.defect == "cannot say that an account does not exist" && f.accounts[r.Account] == nil {
+		return tcc.Receipt{}, fault.Unavailable.New("")
+	}
 	f.racy("tries at once are not one")
 	b := &fakeBranch{try: r, left: r.Amount.Minor, captures: make(map[uint32]tcc.ConfirmRequest)}
 	f.branches[r.Branch.ID] = b
@@ -159,6 +200,10 @@ func (f *fake) tryAnew(b *fakeBranch) bool {
 		return b.refused == fault.InsufficientFunds
 	case "tries after the cancel":
 		return b.bare
+	case "tries again after both":
+		return b.cancelled && !b.bare
+	case "forgets tombstones early":
+		return b.bare && f.clk.Now() > b.try.EffectiveAt+clock.Minute
 	case "forgets tombstones at the deadline":
 		if b.bare && f.clk.Now() > b.try.NotAfter {
 			b.try.NotAfter = 0
@@ -182,6 +227,12 @@ func (f *fake) tryAgain(b *fakeBranch, r tcc.TryRequest) (tcc.Receipt, error) {
 
 func (f *fake) refuses(r tcc.TryRequest) fault.Code {
 	a := f.accounts[r.Account]
+	switch {
+	case a == nil:
+		return fault.AccountNotFound
+	case r.Amount.Currency != money.JPY && f.defect != "takes any currency":
+		return fault.CurrencyMismatch
+	}
 	available := a.available
 	switch {
 	case f.defect == "forgets its holds":
@@ -191,7 +242,7 @@ func (f *fake) refuses(r tcc.TryRequest) fault.Code {
 	case f.defect == "keeps one unit":
 		available--
 	}
-	late := f.clk.Now() > r.NotAfter
+	late := f.clk.Now() > r.NotAfter || f.defect == "has a clock that is fast" && f.clk.Now()+clock.Minute > r.NotAfter
 	if f.defect == "knows no deadline" || f.defect == "forgets tombstones at the deadline" && f.clk.Now() > r.NotAfter+2*longEnough {
 		late = false
 	}
@@ -261,7 +312,11 @@ func (f *fake) refusesConfirm(b *fakeBranch, r tcc.ConfirmRequest) fault.Code {
 		return fault.HoldEnded
 	case f.defect == "suspends holds" && f.accounts[r.Account].suspended:
 		return fault.AccountSuspended
-	case r.Amount.Minor > b.left && !b.final && len(b.captures) == 0 && f.defect != "confirms too much":
+	case b.captures[r.Capture].Capture != 0, b.final:
+		return ""
+	case len(b.captures) > 0 && f.defect == "counts each capture alone":
+		return ""
+	case r.Amount.Minor > b.left && f.defect != "confirms too much":
 		return fault.ExceedsHold
 	}
 	return ""
@@ -278,8 +333,10 @@ func (f *fake) Cancel(ctx context.Context, r tcc.CancelRequest) (tcc.Receipt, er
 		return tcc.Receipt{Book: "fake/00"}, nil
 	case b == nil:
 		f.racy("cancels while it tries")
-		f.branches[r.Branch.ID] = &fakeBranch{try: tcc.TryRequest{NotAfter: r.NotAfter}, cancelled: true, tombstone: true, bare: true}
+		f.branches[r.Branch.ID] = &fakeBranch{try: tcc.TryRequest{NotAfter: r.NotAfter, EffectiveAt: r.EffectiveAt}, cancelled: true, tombstone: true, bare: true}
 		return tcc.Receipt{Book: "fake/00"}, nil
+	case f.defect == "cancels nothing after the deadline" && f.clk.Now() > b.try.NotAfter && b.refused == "":
+		return tcc.Receipt{}, fault.HoldEnded.New("")
 	case b.refused != "" && f.defect == "refuses to cancel a refusal":
 		return tcc.Receipt{}, fault.NotTried.New("")
 	case len(b.captures) > 0 && f.defect == "cancels after the confirm":

@@ -2,6 +2,8 @@ package tcctest
 
 import (
 	"context"
+	"errors"
+	"iter"
 	"time"
 
 	"github.com/koban-pay/koban/internal/clock"
@@ -28,27 +30,56 @@ type Fixture struct {
 	// Payment returns the id of a fresh payment that pays from account.
 	Payment func(account id.ID) id.ID
 
+	// Probe finds out what is available on an account by asking for it, for a participant that tells no balance; guess is
+	// what it should be. Used where Balance is nil.
+	Probe func(ctx context.Context, account id.ID, guess int64) (available int64, err error)
+	// OneAccount says that Fund returns the same account each time. The checks that need two are left out.
+	OneAccount bool
+
 	Now     func() clock.Micros // the participant's time
 	Advance func(time.Duration) // moves it; nil: it moves by itself
+	// Wait returns when the participant's time has passed at. Used where Advance is nil; nil: the checks of deadlines are
+	// left out.
+	Wait func(ctx context.Context, at clock.Micros) error
 
 	// Restart ends the participant as a crash would, and starts it again. What it returns is used from then on. Nil:
 	// the checks of restarts are left out.
 	Restart func(ctx context.Context) (tcc.Participant, tcc.Receiver, error)
+	// Crash says that Restart may be called while calls are under way.
+	Crash bool
 	// Suspend forbids that anything leaves the account. Nil: there is no such thing.
 	Suspend func(ctx context.Context, account id.ID) error
 	// Adjust fills in what a Try or an Add needs beyond what the checks know: customer, merchant, funding. Nil: nothing.
 	AdjustTry func(*tcc.TryRequest)
 	AdjustAdd func(*tcc.AddRequest)
+
+	// Deaf returns a participant whose answers get lost: early, the connection is cut as soon as the request is sent;
+	// otherwise, when the answer has come. Nil: answers are dropped in this process.
+	Deaf func(early bool) tcc.Participant
+	// Body returns a Try as it is written on the wire, as JSON, and Send sends such a body, changed. ErrUnsayable: the wire
+	// cannot carry it. Nil: there is no wire, and the checks of bad input are left out.
+	Body func(tcc.TryRequest) []byte
+	Send func(ctx context.Context, body []byte) error
+	// Timeout is how long a caller waits for an answer, and Stopwatch measures it. 0: the checks of timing are left out.
+	Timeout   time.Duration
+	Stopwatch func() clock.Micros
 }
+
+// ErrUnsayable is what Fixture.Send returns for a body that the wire cannot carry.
+var ErrUnsayable = errors.New("the wire cannot carry this")
 
 // Result is what one check found.
 type Result struct {
 	Name   string // of the check, such as "try-after-cancel"
+	Group  string // of checks, such as "duplicates"
 	What   string // what the contract demands, in one sentence
+	Why    string // what money goes wrong if it is not so
+	Fix    string // what to change
 	OK     bool
 	Detail string // what was found instead; or, if Skipped, what the fixture lacks
-	// Skipped says that the fixture has not what the check needs. OK is then false.
+	// Skipped says that the fixture has not what the check needs, which Lacks names. OK is then false.
 	Skipped bool
+	Lacks   Need
 }
 
 // T is what Run needs of a test: *testing.T has it.
@@ -78,12 +109,29 @@ func Run[Self T[Self]](t Self, fixture func(Self) Fixture) {
 
 // Examine runs every check and returns what each found, in a fixed order. It stops early, with what it has, if ctx ends.
 func Examine(ctx context.Context, f Fixture) (out []Result) {
-	e := newExam(f)
-	for _, c := range checks {
-		if ctx.Err() != nil {
-			break
+	for r := range Each(ctx, f) {
+		out = append(out, r)
+	}
+	return out
+}
+
+// Each runs one check after another and yields what each found, in a fixed order, until ctx ends.
+func Each(ctx context.Context, f Fixture) iter.Seq[Result] {
+	return func(yield func(Result) bool) {
+		e := newExam(f)
+		for _, c := range checks {
+			if ctx.Err() != nil || !yield(e.check(ctx, c)) {
+				return
+			}
 		}
-		out = append(out, e.check(ctx, c))
+	}
+}
+
+// Names returns the names of all checks, in the order of Examine.
+func Names() []string {
+	out := make([]string, len(checks))
+	for i, c := range checks {
+		out[i] = c.name
 	}
 	return out
 }
