@@ -123,10 +123,11 @@ func (j *Judge) owes(k book.Key, p *pay, net [3]int64) {
 }
 
 // states says what a participant may have, by what the payment knows: what the payment knows is never ahead of what the
-// participant has written.
+// participant has written. A participant that said no whatever it had done hears the Cancel that follows every refusal; if it does
+// not, that is an orphan hold (I5), or nothing is left behind (I13).
 var states = map[payment.PartState][]state{
 	payment.Held:     {held, confirmed, cancelled},
-	payment.Refusing: {refused, cancelled},
+	payment.Refusing: {absent, held, refused, cancelled},
 	payment.Taken:    {confirmed},
 	payment.LetGo:    {cancelled, refused},
 	payment.Added:    {added},
@@ -224,9 +225,10 @@ func (j *Judge) orphans(k book.Key) {
 		switch {
 		case b == nil:
 		case b.state == held:
-			j.check(false, "I5", "", j.Payment(k.ID), "%s holds %d on %s for part %d, and there is no such payment: an orphan hold", b.service, b.open(), j.Account(b.account), n+1)
+			j.check(false, "I5", "", j.Payment(k.ID), "%s holds %d for %s, part %d, on %s, and there is no such payment: an orphan hold", b.service, b.open(),
+				j.Payment(k.ID), n+1, j.Account(b.account))
 		default:
-			j.check(false, "I11", "", j.Payment(k.ID), "%s has part %d %v, and there is no such payment", b.service, n+1, b.state)
+			j.check(false, "I11", "", j.Payment(k.ID), "%s has %s, part %d, %v, and there is no such payment", b.service, j.Payment(k.ID), n+1, b.state)
 		}
 	}
 }
@@ -269,6 +271,28 @@ type aged struct {
 	at clock.Micros
 }
 
+// Tidy gives up what ended before Config.Keep, where there is nothing wrong with it, so that a long journal can be judged in
+// little memory: between cuts, as long as books are fed side by side by the times of their blocks. It tells nothing.
+func (j *Judge) Tidy() {
+	if j.Keep == 0 || len(j.aging) == 0 || j.aging[0].at+j.Keep >= j.now {
+		return
+	}
+	found, checked := j.Found, j.checked
+	wrong := false
+	j.Found, j.checked = func(Violation) { wrong = true }, map[string]int64{}
+	n := 0
+	for ; n < len(j.aging) && j.aging[n].at+j.Keep < j.now; n++ {
+		wrong = false
+		k := j.aging[n].k
+		if j.meet(k); wrong {
+			break // the next cut says why, unless it is right by then
+		}
+		j.give(k)
+	}
+	j.aging = append(j.aging[:0], j.aging[n:]...)
+	j.Found, j.checked = found, checked
+}
+
 // age notes that a payment ended.
 func (j *Judge) age(k book.Key, p *pay) {
 	if j.Keep > 0 && p.done() && !p.aging {
@@ -277,28 +301,32 @@ func (j *Judge) age(k book.Key, p *pay) {
 	}
 }
 
-// shed gives up what ended before Keep, but for what a later event could contradict.
+// shed gives up what ended before Keep.
 func (j *Judge) shed() {
 	n := 0
 	for ; n < len(j.aging) && j.aging[n].at+j.Keep < j.now; n++ {
-		k := j.aging[n].k
-		p := j.payments[k]
-		if p == nil {
-			continue
-		}
-		j.remember("payments", k)
-		for i := range p.parts {
-			b := book.Key{Tenant: k.Tenant, ID: k.ID.Facet(uint8(i + 1))}
-			if x := j.branches[b]; x != nil {
-				j.remember(x.service+"_branches", b)
-				delete(j.branches, b)
-			}
-		}
-		if refundable(p.sources) && p.kind == payment.Charge {
-			j.charges[k] = p.sources
-		}
-		j.ended[j.digest("", k)] = struct{}{}
-		delete(j.payments, k)
+		j.give(j.aging[n].k)
 	}
 	j.aging = append(j.aging[:0], j.aging[n:]...)
+}
+
+// give gives up a payment that ended and all that belongs to it, but for what a later event could contradict.
+func (j *Judge) give(k book.Key) {
+	p := j.payments[k]
+	if p == nil {
+		return
+	}
+	j.remember("payments", k)
+	for i := range p.parts {
+		b := book.Key{Tenant: k.Tenant, ID: k.ID.Facet(uint8(i + 1))}
+		if x := j.branches[b]; x != nil {
+			j.remember(x.service+"_branches", b)
+			delete(j.branches, b)
+		}
+	}
+	if refundable(p.sources) && p.kind == payment.Charge {
+		j.charges[k] = p.sources
+	}
+	j.ended[j.digest("", k)] = struct{}{}
+	delete(j.payments, k)
 }

@@ -32,7 +32,7 @@ func (v Violation) String() string {
 		}
 		s.WriteString(": ")
 	}
-	if v.Subject != "" {
+	if v.Subject != "" && !strings.Contains(v.Message, v.Subject) {
 		s.WriteString(v.Subject + ": ")
 	}
 	return s.String() + v.Message
