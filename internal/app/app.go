@@ -38,6 +38,10 @@ type Config struct {
 	Tenant   string // "demo" makes the demo company; "none" or "" makes nothing
 	Volumes  int    // how many volumes a new platform's books are cut into; 0 means 8, or as it was created
 
+	// Rehearsal makes a new platform one to rehearse on: participants can be broken there, and the clock be moved. It must
+	// be set whenever that platform starts, and never for another.
+	Rehearsal bool
+
 	Log   *slog.Logger // nil: none
 	Clock clock.Clock  // nil: the machine's
 	// Fatal is told when the process has to end at once: the record cannot be written, or another process has taken the
@@ -69,6 +73,8 @@ type App struct {
 	keys      *gateway.Keys
 	log       book.Log // what the books write to: the journal, or Watch's
 	metrics   *prometheus.Registry
+	virtual   *clock.Virtual // Clock, where it can be moved
+	rehearsal *rehearsal     // nil in production
 	shelves   map[string]*shelf
 	handlers  handlers
 	driver    atomic.Pointer[payment.Service] // set once it can be told of what expired
@@ -99,6 +105,10 @@ func Start(ctx context.Context, c Config) (*App, error) {
 	c.Data = dir
 	a := &App{Config: c, Fresh: id.NewSource(nil), metrics: prometheus.NewRegistry(), Feeds: map[string]*feed.Feed{},
 		place: place{data: dir, url: c.StoreURL, clock: c.Clock}, shelves: map[string]*shelf{}}
+	if c.Rehearsal {
+		a.virtual = clock.NewVirtual(c.Clock)
+		a.Clock = a.virtual
+	}
 	for _, step := range []func(context.Context) error{a.prepare, a.open, a.build, a.recover, a.welcome, a.listen, a.announce} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close(ctx))

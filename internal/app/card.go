@@ -18,6 +18,7 @@ type Card struct {
 	PID       int            `json:"pid"`
 	Data      string         `json:"data"`
 	Store     string         `json:"store"` // sqlite or postgres
+	Rehearsal bool           `json:"rehearsal,omitempty"`
 	Keys      CardKeys       `json:"keys"`
 	Customers []CardCustomer `json:"customers"`
 	Merchants []CardMerchant `json:"merchants"`

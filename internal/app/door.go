@@ -14,10 +14,16 @@ func (a *App) openDoor() (err error) {
 	if err := a.metrics.Register(figures{a}); err != nil {
 		return err
 	}
-	a.Gateway, err = gateway.New(gateway.Config{
+	c := gateway.Config{
 		Secret: a.constants.derive("door", secretBytes), Authenticator: a.keys, Clock: a.Clock, Log: a.Log, Metrics: a.metrics,
 		Ready: a.Ready, Unlimited: a.unlimited,
-	}, a.registry())
+	}
+	r := a.registry()
+	if a.rehearsal != nil {
+		c.Pace, c.Rehearsal = a.place.clock, a.rehearsal.state
+		a.rehearsal.register(r)
+	}
+	a.Gateway, err = gateway.New(c, r)
 	return err
 }
 

@@ -34,7 +34,7 @@ const DieAtDecision = "decision"
 // durable, before the first of its participants is asked to confirm.
 func Mortal(ctx context.Context, dir string) func(book.Log) book.Log {
 	return func(log book.Log) book.Log {
-		m := &mortal{Log: log, kill: func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} }}
+		m := &mortal{Log: log, kill: die}
 		armed := make(chan os.Signal, 1)
 		signal.Notify(armed, syscall.SIGUSR1)
 		go func() {

@@ -30,8 +30,10 @@ func eachStore(t *testing.T, fn func(t *testing.T, r *rig)) {
 	t.Run("postgres", func(t *testing.T) { fn(t, newRig(t, storetest.Postgres(t)("x").URL)) })
 }
 
-func newRig(t *testing.T, url string) *rig {
-	r := &rig{t: t, config: Config{Data: t.TempDir(), StoreURL: url, Tenant: "demo", Volumes: 2, MinFree: 1,
+func newRig(t *testing.T, url string) *rig { return newRigOf(t, url, false) }
+
+func newRigOf(t *testing.T, url string, rehearsal bool) *rig {
+	r := &rig{t: t, config: Config{Data: t.TempDir(), StoreURL: url, Tenant: "demo", Volumes: 2, MinFree: 1, Rehearsal: rehearsal,
 		Fatal: func(err error) { t.Errorf("the process was to end: %v", err) }}}
 	r.start()
 	return r

@@ -56,11 +56,16 @@ func (a *App) code() *code.Service {
 
 func (a *App) payment() *payment.Service {
 	s := a.shelves["payment"]
+	participants := map[payment.Participant]tcc.Participant{payment.Balance: a.Balance, payment.Points: a.Points, payment.Code: a.Code}
+	receivers := map[payment.Participant]tcc.Receiver{payment.Balance: a.Balance, payment.Points: a.Points}
+	if r := a.rehearsal; r != nil {
+		r.surround(participants, receivers)
+		a.onStop(func(context.Context) error { r.faults.Close(); return nil })
+	}
 	p := payment.New(payment.Config{
 		Books: s.books, Tables: s.db, Sync: s.saver.Sync, Notes: notes{a.Writer, a.Journal},
-		Participants: map[payment.Participant]tcc.Participant{payment.Balance: a.Balance, payment.Points: a.Points, payment.Code: a.Code},
-		Receivers:    map[payment.Participant]tcc.Receiver{payment.Balance: a.Balance, payment.Points: a.Points},
-		Clock:        a.Clock, IDs: a.Fresh, Log: a.Log, Timing: a.Timing,
+		Participants: participants, Receivers: receivers,
+		Clock: a.Clock, IDs: a.Fresh, Log: a.Log, Timing: a.Timing,
 	})
 	a.onStop(func(context.Context) error { p.Close(); return nil })
 	return p

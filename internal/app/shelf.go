@@ -29,10 +29,16 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.Journal, a.log = j, j
 	a.onStop(func(context.Context) error { return db.Close() })
-	if err := checkStoreClock(ctx, db, a.Clock); err != nil {
+	if err := checkStoreClock(ctx, db, a.place.clock); err != nil {
+		return err
+	}
+	if err := fixMode(ctx, j, a.Rehearsal); err != nil {
 		return err
 	}
 	if a.constants, err = fix(ctx, j, a.Volumes); err != nil {
+		return err
+	}
+	if err := a.rehearse(ctx); err != nil {
 		return err
 	}
 	if a.Watch != nil {
