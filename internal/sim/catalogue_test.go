@@ -34,6 +34,7 @@ func each(t *testing.T, test func(b *bench, x *payment.Part)) {
 
 func newBench(t *testing.T) *bench {
 	w := quietWorld()
+	w.judge.alone = true
 	c, m := w.town.customers[0], w.town.merchants[0]
 	return &bench{t, w, payment.Payment{Tenant: c.tenant, ID: w.fresh(9), Kind: payment.Charge, Amount: money.Yen(1200), Customer: c.id,
 		Merchant: m.id, Session: w.town.scanned, EffectiveAt: w.now, GiveUpAt: w.now + 30*clock.Second, Parts: []payment.Part{
@@ -46,7 +47,6 @@ func newBench(t *testing.T) *bench {
 // quietWorld is a world without faults, whose first customer has scanned the first merchant's code.
 func quietWorld() *World {
 	w := newWorld(7, Plant{}, nil)
-	w.judge.quiet = true
 	w.town.scanned = w.town.scanBy(w, w.town.customers[0])
 	return w
 }
@@ -308,7 +308,6 @@ func TestD59CoordinatorCrash(t *testing.T) {
 // TestD60OneConfirmsTheOtherIsDown keeps the points away for an hour after the decision: it is kept, and carried out.
 func TestD60OneConfirmsTheOtherIsDown(t *testing.T) {
 	w := paying()
-	w.judge.quiet = true
 	if !w.until(w.decided(payment.Confirm)) {
 		t.Fatal("nothing was decided")
 	}

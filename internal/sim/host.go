@@ -135,6 +135,9 @@ func (h *host) append(b *journal.Block, offers int) {
 	again := func() { w.after(w.draw(20*clock.Millisecond), func() { h.append(b, offers+1) }) }
 	switch luck := w.luck(stepAppend, offers); luck {
 	case diesBefore, diesAfter:
+		if w.judge.decides(b) {
+			w.seen([...]string{diesBefore: "crash_before_a_decision", diesAfter: "crash_after_a_decision"}[luck])
+		}
 		if luck == diesAfter {
 			w.disk.write(b)
 		}

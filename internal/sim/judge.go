@@ -12,6 +12,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
+	rules "github.com/koban-pay/koban/internal/judge"
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/points"
 	"github.com/koban-pay/koban/tcc"
@@ -24,14 +25,17 @@ type Violation struct {
 	Message   string `json:"message"`
 }
 
-// judge follows the journal with machines of its own and watches what is said.
+// judge watches what only a simulator can see: what callers and participants are told, what is called, whether everything
+// comes to an end. The books it leaves to the audit of internal/judge, block by block.
 type judge struct {
 	w          *World
 	violations []Violation
 	books      map[string]*shadow
 	state      *book.MemState
 	standing   map[book.Key]*payment.Standing // of every payment, as the journal tells it
-	paid       map[book.Key]*gives            // of every charge: what refunds may give back
+	audit      *rules.Judge                   // the invariants of the books
+	alone      bool                           // a test plays the coordinator: there are no payments to hold the participants to
+	found      []rules.Violation              // by the block that is being judged
 	keys       map[book.Key]bool              // bound, as the journal tells it
 	since      map[book.Key]clock.Micros      // of the payments that are WORK_IN_PROGRESS
 	caught     map[book.Key]bool              // those that were so when the faults ended
@@ -40,8 +44,6 @@ type judge struct {
 	reads      int                            // answers to queries that were judged
 	branches   map[tcc.Branch]*said
 	answers    map[book.Key]*answered
-	blocks     int
-	quiet      bool // full checks at the end only
 }
 
 // shadow is a book as a replay of its journal gives it.
@@ -50,8 +52,7 @@ type shadow struct {
 	volume  int
 	core    *book.Core
 	machine book.Machine
-	honest  book.Machine   // machine, without what was planted around it
-	audit   *balance.Audit // of a balance book
+	honest  book.Machine // machine, without what was planted around it
 }
 
 func (s *shadow) balance() *balance.Machine { return s.honest.(*balance.Machine) }
@@ -62,8 +63,15 @@ func (s *shadow) payment() *payment.Machine { return s.honest.(*payment.Machine)
 // said is what a participant has answered to the verbs of one branch.
 type said struct {
 	account id.ID
-	first   [5]*saying // by verb
-	tried   bool       // a Try came in
+	first   [5]*saying      // by verb
+	last    [5]clock.Micros // when it was answered last, by verb
+	tried   bool            // a Try came in
+}
+
+// held reports whether a Try was done, and nothing followed it.
+func (s *said) held() bool {
+	t := s.first[payment.VerbTry]
+	return t != nil && t.code == "" && s.first[payment.VerbConfirm] == nil && s.first[payment.VerbCancel] == nil
 }
 
 type saying struct {
@@ -78,13 +86,12 @@ type answered struct {
 	final  string // the facts of the final answer, "" before
 }
 
-// gives is how much of a charge was captured and how much refunds give back.
-type gives struct{ amount, refunds int64 }
-
 func newJudge(w *World) *judge {
-	return &judge{w: w, books: make(map[string]*shadow), state: book.NewMemState(), standing: make(map[book.Key]*payment.Standing),
-		since: make(map[book.Key]clock.Micros), caught: make(map[book.Key]bool), paid: make(map[book.Key]*gives), keys: make(map[book.Key]bool), branches: make(map[tcc.Branch]*said),
+	j := &judge{w: w, books: make(map[string]*shadow), state: book.NewMemState(), standing: make(map[book.Key]*payment.Standing),
+		since: make(map[book.Key]clock.Micros), caught: make(map[book.Key]bool), keys: make(map[book.Key]bool), branches: make(map[tcc.Branch]*said),
 		answers: make(map[book.Key]*answered)}
+	j.audit = rules.New(rules.Config{Volumes: w.volumes, Found: func(v rules.Violation) { j.found = append(j.found, v) }})
+	return j
 }
 
 func (j *judge) fail(invariant, format string, args ...any) {
@@ -117,11 +124,8 @@ func (j *judge) under(k book.Key, way bool) {
 
 // stuck reports whether a payment has been under way for longer than anything may take once the faults have ended (I19).
 func (j *judge) stuck(k book.Key) bool {
-	return j.w.over && j.w.now-max(j.since[k], j.w.calmAt) >= settleTime
+	return j.w.now-max(j.since[k], j.w.calmAt) >= settleTime
 }
-
-// fullEvery is how many blocks pass between two full checks while the world lives.
-const fullEvery = 40
 
 // landed follows a block that has just become durable (I24).
 func (j *judge) landed(b *journal.Block) {
@@ -130,10 +134,27 @@ func (j *judge) landed(b *journal.Block) {
 		v := volumeOf(b.Book)
 		honest := j.w.machine(b.Book, v)
 		m := j.w.around(b.Book, honest)
-		s = &shadow{name: b.Book, volume: v, machine: m, honest: honest, core: book.NewCore(b.Book, v, m), audit: balance.NewAudit()}
+		s = &shadow{name: b.Book, volume: v, machine: m, honest: honest, core: book.NewCore(b.Book, v, m)}
 		s.core.Restore(book.Position{Head: journal.Head{Book: b.Book}})
 		j.books[b.Book] = s
 	}
+	if isPayment(b.Book) && !j.events(s, b) {
+		return
+	}
+	if wants, err := s.core.Replay(b); err != nil || wants != nil {
+		j.fail("I7", "%s block %d does not follow: %v, wants %v", b.Book, b.Seq, err, wants)
+	}
+	j.looks(b.Book, len(b.Events))
+	if !j.alone {
+		j.audited(func() {
+			j.audit.Block(b)
+			j.audit.Cut()
+		})
+	}
+}
+
+// events follows the events of a payment's block.
+func (j *judge) events(s *shadow, b *journal.Block) bool {
 	for _, e := range b.Events {
 		if e.Type < book.FirstEventType {
 			continue
@@ -141,21 +162,21 @@ func (j *judge) landed(b *journal.Block) {
 		ev, err := s.machine.Decode(e.Type, e.Body)
 		if err != nil {
 			j.fail("I24", "%s block %d: %v", b.Book, b.Seq, err)
-			return
+			return false
 		}
-		switch {
-		case isPayment(b.Book):
-			j.event(ev)
-		case strings.HasPrefix(b.Book, "balance/"):
-			s.audit.Add(ev)
-		}
+		j.event(ev)
 	}
-	if wants, err := s.core.Replay(b); err != nil || wants != nil {
-		j.fail("I7", "%s block %d does not follow: %v, wants %v", b.Book, b.Seq, err, wants)
-	}
-	j.looks(b.Book, len(b.Events))
-	if j.blocks++; j.blocks%fullEvery == 0 && !j.quiet {
-		j.check(false)
+	return true
+}
+
+// audited fails with what the audit of the books finds, in an order that depends on nothing.
+func (j *judge) audited(audit func()) {
+	j.found = j.found[:0]
+	audit()
+	slices.SortFunc(j.found, func(a, b rules.Violation) int { return strings.Compare(a.String(), b.String()) })
+	for _, v := range j.found {
+		_, what, _ := strings.Cut(v.String(), ": ")
+		j.fail(v.Invariant, "%s", what)
 	}
 }
 
@@ -165,19 +186,15 @@ func (j *judge) event(ev any) {
 	case payment.Started:
 		p := e.Payment
 		k := book.Key{Tenant: p.Tenant, ID: p.ID}
-		j.bind(e.Key)
-		if j.standing[k] != nil {
-			j.fail("I21", "payment %v was started twice", k)
-		}
+		j.keys[e.Key] = true
 		s := p.Standing
 		j.standing[k] = &s
 		j.under(k, true)
-		j.starts(p)
 	case payment.Advanced:
-		j.moves(book.Key{Tenant: e.Tenant, ID: e.ID}, e.Parent, e.Standing)
+		j.moves(book.Key{Tenant: e.Tenant, ID: e.ID}, e.Standing)
 	case payment.Decided:
 		if !e.Operation.IsNil() {
-			j.bind(e.Key)
+			j.keys[e.Key] = true
 		}
 		switch e.Cause {
 		case payment.ByGiveUp:
@@ -187,73 +204,54 @@ func (j *judge) event(ev any) {
 		case payment.ByVoid:
 			j.w.seen("voided")
 		}
-		j.moves(book.Key{Tenant: e.Tenant, ID: e.ID}, e.Parent, e.Standing)
+		j.moves(book.Key{Tenant: e.Tenant, ID: e.ID}, e.Standing)
 	case payment.Deferred:
 		j.w.seen("deferred")
+		if s := j.standing[book.Key{Tenant: e.Tenant, ID: e.ID}]; s != nil && s.Decision == payment.Confirm {
+			j.w.seen("one_confirms_other_waits")
+		}
 	case payment.Declined:
 		j.w.seen("declined_operation")
-		j.bind(e.Key)
+		j.keys[e.Key] = true
 	}
 }
 
-func (j *judge) bind(k book.Key) {
-	if j.keys[k] {
-		j.fail("I21", "key %v was bound twice", k)
-	}
-	j.keys[k] = true
-}
-
-// starts counts what a refund gives back, until it fails (I18).
-func (j *judge) starts(p payment.Payment) {
-	if p.Parent.IsNil() {
-		j.paid[book.Key{Tenant: p.Tenant, ID: p.ID}] = &gives{amount: p.Amount.Minor}
-		return
-	}
-	charge, of := j.paid[book.Key{Tenant: p.Tenant, ID: p.Parent}], book.Key{Tenant: p.Tenant, ID: p.ID}
-	if charge == nil {
-		j.fail("I18", "refund %v of a payment that does not exist", of)
-		return
-	}
-	j.paid[of] = &gives{refunds: p.Amount.Minor}
-	if charge.refunds += p.Amount.Minor; charge.refunds > charge.amount {
-		j.fail("I18", "%d is given back of %d", charge.refunds, charge.amount)
-	}
-}
-
-// edges is the published graph of a payment's status.
-var edges = map[[2]payment.Status]bool{
-	{payment.Accepted, payment.Authorized}: true, {payment.Accepted, payment.Captured}: true, {payment.Accepted, payment.Failed}: true,
-	{payment.Accepted, payment.Succeeded}: true, {payment.Authorized, payment.Captured}: true, {payment.Authorized, payment.Voided}: true,
-	{payment.Authorized, payment.Expired}: true,
-}
-
-// moves follows a payment from one standing to the next (I10, I16).
-func (j *judge) moves(k book.Key, parent id.ID, to payment.Standing) {
+// moves follows a payment from one standing to the next.
+func (j *judge) moves(k book.Key, to payment.Standing) {
 	s := j.standing[k]
 	if s == nil {
-		j.fail("I10", "payment %v moves before it was started", k)
-		return
-	}
-	switch {
-	case s.Status != to.Status && !edges[[2]payment.Status{s.Status, to.Status}]:
-		j.fail("I10", "payment %v went from %v to %v", k, s.Status, to.Status)
-	case s.Resource != payment.WorkInProgress && !(s.Status == payment.Authorized && s.Resource == payment.Wait):
-		j.fail("I10", "payment %v moved on after it had ended as %v", k, s.Status)
-	case to.Phase < s.Phase || to.Rollback < s.Rollback:
-		j.fail("I10", "payment %v fell back from %v %v to %v %v", k, s.Phase, s.Rollback, to.Phase, to.Rollback)
-	case (s.Decision == payment.Confirm || s.Decision == payment.Cancel) && to.Decision != s.Decision:
-		j.fail("I16", "the decision on payment %v changed from %v to %v", k, s.Decision, to.Decision)
+		return // the audit has told so
 	}
 	if way := to.Resource == payment.WorkInProgress; way != (s.Resource == payment.WorkInProgress) {
 		j.under(k, way)
 	}
 	if to.Status == payment.Failed && s.Status != payment.Failed {
 		j.w.seen("failed_" + string(to.Failure))
-		if g := j.paid[k]; g != nil && !parent.IsNil() {
-			j.paid[book.Key{Tenant: k.Tenant, ID: parent}].refunds -= g.refunds
-		}
 	}
 	*s = to
+}
+
+// decides reports whether a block holds a decision about a payment.
+func (j *judge) decides(b *journal.Block) bool {
+	s := j.books[b.Book]
+	if s == nil || !isPayment(b.Book) {
+		return false
+	}
+	for _, e := range b.Events {
+		if e.Type < book.FirstEventType {
+			continue
+		}
+		ev, _ := s.machine.Decode(e.Type, e.Body)
+		if a, ok := ev.(payment.Advanced); ok {
+			if was := j.standing[book.Key{Tenant: a.Tenant, ID: a.ID}]; was != nil && was.Decision != a.Standing.Decision {
+				return true
+			}
+		}
+		if _, ok := ev.(payment.Decided); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // calling checks a call on its way out: no second phase before its decision is durable (I16).
@@ -303,7 +301,7 @@ func (j *judge) answered(b tcc.Branch, account id.ID, v payment.Verb, rc tcc.Rec
 	if err != nil {
 		now.code = string(fault.Of(err).Code)
 	}
-	j.unusual(s, v, now)
+	j.unusual(b, s, v, now)
 	s.tried = s.tried || v == payment.VerbTry
 	first := s.first[v]
 	if first == nil {
@@ -325,7 +323,14 @@ func (j *judge) answered(b tcc.Branch, account id.ID, v payment.Verb, rc tcc.Rec
 }
 
 // unusual counts the anomalies of TCC that were reached.
-func (j *judge) unusual(s *said, v payment.Verb, now *saying) {
+func (j *judge) unusual(b tcc.Branch, s *said, v payment.Verb, now *saying) {
+	if v == payment.VerbCancel && s.last[v] == j.w.now { // by one block
+		j.w.seen("two_cancels_at_once")
+	}
+	s.last[v] = j.w.now
+	if v == payment.VerbTry && now.code != "" && s.first[v] == nil && j.othersHold(b) {
+		j.w.seen("last_part_refused")
+	}
 	switch {
 	case s.first[v] != nil:
 		j.w.seen("duplicate_" + v.String())
@@ -343,6 +348,17 @@ func (j *judge) unusual(s *said, v payment.Verb, now *saying) {
 	if now.receipt.Suspense {
 		j.w.seen("landed_in_suspense")
 	}
+}
+
+// othersHold reports whether other parts of the same payment are held.
+func (j *judge) othersHold(b tcc.Branch) bool {
+	for n := uint8(1); n <= 4; n++ {
+		x := b.ID.Facet(n)
+		if s := j.branches[tcc.Branch{Tenant: b.Tenant, ID: x}]; x != b.ID && s != nil && s.held() {
+			return true
+		}
+	}
+	return false
 }
 
 // told checks what a caller is told under its key (I20 … I23).
@@ -399,36 +415,5 @@ func (j *judge) eachPayment(f func(k book.Key, p *payment.Payment)) {
 		for _, p := range list {
 			f(book.Key{Tenant: p.Tenant, ID: p.ID}, p)
 		}
-	}
-}
-
-// check holds every book to its own invariants, and all books together to those between them.
-func (j *judge) check(end bool) {
-	for _, s := range j.shadows("balance") {
-		for _, v := range balance.Check(s.balance()) {
-			j.fail(v.Invariant, "%s %v: %s", s.name, v.Key, v.Message)
-		}
-		if end {
-			for _, v := range s.audit.Compare(s.balance()) {
-				j.fail(v.Invariant, "%s %v: %s", s.name, v.Key, v.Message)
-			}
-		}
-	}
-	for _, s := range j.shadows("points") {
-		for _, f := range s.points().Check() {
-			j.found(s, f.Invariant, f.Violations)
-		}
-	}
-	for _, s := range j.shadows("code") {
-		for _, f := range s.code().Check() {
-			j.found(s, f.Invariant, f.Violations)
-		}
-	}
-	j.together(end)
-}
-
-func (j *judge) found(s *shadow, invariant string, violations []string) {
-	for _, v := range violations {
-		j.fail(invariant, "%s %s", s.name, v)
 	}
 }

@@ -28,7 +28,15 @@ func (w *World) send(service string, x id.ID, handle func(h *host, back reply), 
 			w.seen("lost_request")
 			continue
 		}
-		w.after(w.delay(), func() { w.arrive(service, x, handle, back) })
+		w.sent++
+		sent := w.sent
+		w.after(w.delay(), func() {
+			if sent < w.latest[x] {
+				w.seen("overtaken_request")
+			}
+			w.latest[x] = max(w.latest[x], sent)
+			w.arrive(service, x, handle, back)
+		})
 	}
 }
 
@@ -45,10 +53,6 @@ func (w *World) arrive(service string, x id.ID, handle func(*host, reply), back 
 		if w.chance(w.mix.dropReply) {
 			w.seen("lost_reply")
 			return
-		}
-		if service != "payment" && w.chance(w.mix.wrong) {
-			w.seen("wrong_answer")
-			r, err = nil, fault.AccountSuspended.New("says a participant that is wrong")
 		}
 		if w.chance(w.mix.garble) {
 			w.seen("unknown_answer")
@@ -74,10 +78,14 @@ func (w *World) reach(name string) *host {
 
 // delay is how long a message travels: mostly milliseconds, sometimes so long that everybody has given it up.
 func (w *World) delay() clock.Micros {
-	if w.chance(w.mix.late) {
-		return w.draw(w.mix.latest)
+	if !w.chance(w.mix.late) {
+		return 200 + w.draw(w.mix.usual)
 	}
-	return 200 + w.draw(w.mix.usual)
+	d := span(w.rnd, clock.Second, max(w.mix.latest, 2*clock.Second))
+	if d >= clock.Hour {
+		w.seen("late_by_hours")
+	}
+	return d
 }
 
 var services = [...]string{payment.Balance: "balance", payment.Points: "points", payment.Code: "code"}
@@ -87,6 +95,7 @@ func (w *World) call(p *payment.Payment, st payment.Step, hear func(tcc.Receipt,
 	x, verb := *st.Part, st.Verb
 	cmd := request(p, &x, verb)
 	branch := p.Branch(&x)
+	unheard := verb == payment.VerbCancel && x.State != payment.Held // as far as the coordinator knows
 	service := services[x.Participant]
 	luck := w.luck(stepCall, 0)
 	if luck == diesBefore || luck == diesAfter {
@@ -101,6 +110,12 @@ func (w *World) call(p *payment.Payment, st payment.Step, hear func(tcc.Receipt,
 		h.submit(cmd, func(r any, err error) {
 			rc, _ := r.(tcc.Receipt)
 			w.trace("%v %s %s: %v", verb, service, short(branch.ID), outcome(err))
+			if unheard && err == nil && w.judge.branch(branch).held() {
+				w.seen("cancel_of_unheard_try")
+			}
+			if verb == payment.VerbConfirm && err == nil && h.p.clock() > p.GiveUpAt {
+				w.seen("confirm_after_deadline")
+			}
 			w.judge.answered(branch, x.Account, verb, rc, err)
 			switch luck {
 			case diesAfter:
@@ -108,13 +123,23 @@ func (w *World) call(p *payment.Payment, st payment.Step, hear func(tcc.Receipt,
 			case lost:
 				w.seen("lost_reply")
 			default:
-				back(rc, err)
+				back(w.falsified(verb, rc, err))
 			}
 		})
 	}, func(r any, err error) {
 		rc, _ := r.(tcc.Receipt)
 		hear(rc, err)
 	})
+}
+
+// falsified is the answer of a participant that is wrong: it refuses what was decided, which it has no right to. (Who says
+// no to a Try that it holds has broken the contract beyond what anybody else can mend.)
+func (w *World) falsified(v payment.Verb, rc tcc.Receipt, err error) (tcc.Receipt, error) {
+	if v == payment.VerbTry || !w.chance(w.mix.wrong) {
+		return rc, err
+	}
+	w.seen("wrong_answer")
+	return tcc.Receipt{}, fault.AccountSuspended.New("says a participant that is wrong")
 }
 
 // request returns the command that a participant's service makes of a call.

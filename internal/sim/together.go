@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/koban-pay/koban/balance"
@@ -51,143 +52,18 @@ func (j *judge) parts() map[book.Key]part {
 	return out
 }
 
-// own are the sums of the platform's own accounts over all volumes, credits less debits.
-type own struct{ clearing, funding, redeemed int64 }
-
-// together checks what holds between the books.
-func (j *judge) together(end bool) {
-	parts := j.parts()
-	var want own
-	j.eachPayment(func(k book.Key, p *payment.Payment) {
-		j.amounts(k, p)
-		if end && p.Resource == payment.WorkInProgress && j.stuck(k) {
-			j.fail("I19", "payment %v is %v, and still in progress: %v decided, deferred until %d µs", k, p.Status, p.Decision, p.DeferredUntil-morning)
-		}
-		for i := range p.Parts {
-			x := &p.Parts[i]
-			b := book.Key{Tenant: k.Tenant, ID: k.ID.Facet(x.Number)}
-			got := parts[b]
-			delete(parts, b)
-			if why := wrong(p, x, got); why != "" {
-				j.fail(why, "payment %v is %v, %v decided, and part %d (%v) is %v", k, p.Status, p.Decision, x.Number, x.Participant, got)
-			}
-			want.count(x, got)
-		}
-	})
-	for b, got := range parts {
-		j.fail("I5", "branch %v is %v, and there is no such payment", b, got)
-	}
-	if got := j.own(); got != want {
-		j.fail("clearing", "the platform's accounts stand at %+v; decided and not yet added are %+v", got, want)
-	} else if end && !j.unfinished() && (got.clearing != 0 || got.redeemed != -got.funding) {
-		j.fail("clearing", "everything has ended, and the platform's accounts stand at %+v", got)
-	}
-}
-
-// wrong names the invariant that a part breaks, "" if none.
-func wrong(p *payment.Payment, x *payment.Part, got part) string {
-	over := p.Resource != payment.WorkInProgress
-	switch got {
-	case held:
-		if over && p.Status != payment.Authorized {
-			return "I5" // an orphan hold
-		}
-		if over && x.Role == payment.Claim {
-			return "I11"
-		}
-	case taken:
-		if p.Decision != payment.Confirm && !(x.Role == payment.Claim && p.Phase >= payment.Tried) {
-			return "I16"
-		}
-	case added:
-		if p.Decision != payment.Confirm {
-			return "I16"
-		}
-	case letGo:
-		if p.Decision != payment.Cancel {
-			return "I16"
-		}
-	case refused:
-		if p.Decision != payment.Undecided && p.Decision != payment.Cancel {
-			return "I11"
-		}
-	case absent:
-		switch {
-		case x.Role == payment.Add && p.Decision != payment.Confirm || !over:
-		case p.Decision == payment.Cancel:
-			return "I13" // a Cancel has left nothing behind
-		default:
-			return "I11"
-		}
-	}
-	return ""
-}
-
-// amounts checks what a payment says of itself (I18).
-func (j *judge) amounts(k book.Key, p *payment.Payment) {
-	sum, back := int64(0), int64(0)
-	for _, s := range p.Sources {
-		sum += s.Captured
-		back += s.Refunded
-		if s.Captured > s.Amount || s.Refunded+s.Refunding > s.Captured || s.Refunded < 0 || s.Refunding < 0 {
-			j.fail("I18", "payment %v: source %+v", k, s)
-		}
-	}
-	if p.Captured > p.Amount.Minor || p.Refunded > p.Captured || sum != p.Captured || back != p.Refunded {
-		j.fail("I18", "payment %v of %d: %d captured (%d from sources), %d refunded (%d)", k, p.Amount.Minor, p.Captured, sum, p.Refunded, back)
-	}
-}
-
-// count adds what a part has moved over the platform's own accounts.
-func (o *own) count(x *payment.Part, got part) {
-	sign := int64(1)
-	switch {
-	case got == added:
-		sign = -1
-	case got != taken || x.Role != payment.Hold:
-		return
-	}
-	if x.Participant == payment.Points {
-		o.redeemed += sign * x.Amount.Minor
-		return
-	}
-	if len(x.Funding) == 0 {
-		o.clearing += sign * x.Amount.Minor
-	}
-	for _, f := range x.Funding {
-		if f.From == balance.PaymentClearing.String() {
-			o.clearing += sign * f.Amount.Minor
-		} else {
-			o.funding += sign * f.Amount.Minor
-		}
-	}
-}
-
-func (j *judge) own() (sum own) {
-	for _, s := range j.shadows("balance") {
-		s.balance().EachAccount(func(_ book.Key, a *balance.Account) {
-			switch a.Kind {
-			case balance.PaymentClearing:
-				sum.clearing += a.Posted()
-			case balance.PointsFunding:
-				sum.funding += a.Posted()
-			}
-		})
-	}
-	for _, s := range j.shadows("points") {
-		s.points().EachAccount(func(_ book.Key, a *points.Account) {
-			if a.Kind == points.Redeemed {
-				sum.redeemed += a.Posted()
-			}
-		})
-	}
-	return sum
-}
-
 // ended judges a world whose faults have ended long enough ago: everything is over (I19), what callers were told is so
 // (I20), and the saved tables are what the journal says (I24).
 func (j *judge) ended() {
-	j.check(true)
+	for _, k := range slices.SortedFunc(maps.Keys(j.since), compareKeys) {
+		if s := j.standing[k]; j.stuck(k) {
+			j.fail("I19", "payment %v is %v, and still in progress: %q decided", k, s.Status, s.Decision)
+		}
+	}
+	j.audited(j.audit.Sums)
+	if len(j.since) == 0 {
+		j.audited(func() { j.audit.Settled(j.w.now, 0) })
+	}
 	j.chains()
 	j.tables()
 	j.truths()
@@ -195,18 +71,12 @@ func (j *judge) ended() {
 
 // emptied judges a world in which nothing can follow any more: nothing is held.
 func (j *judge) emptied() {
-	j.check(true)
-	for b, got := range j.parts() {
-		if got == held {
+	j.ended()
+	parts := j.parts()
+	for _, b := range slices.SortedFunc(maps.Keys(parts), compareKeys) {
+		if parts[b] == held {
 			j.fail("I5", "branch %v is still held", b)
 		}
-	}
-	for _, s := range j.shadows("balance") {
-		s.balance().EachAccount(func(k book.Key, a *balance.Account) {
-			if a.Held() != 0 {
-				j.fail("I5", "account %v still holds %d", k, a.Held())
-			}
-		})
 	}
 }
 

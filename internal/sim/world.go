@@ -41,6 +41,8 @@ type World struct {
 	stale   map[string][]*host
 	outages map[string]clock.Micros // books that do not answer, until when
 	procs   []*process
+	sent    uint64                // requests so far
+	latest  map[id.ID]uint64      // the last of them that has arrived, by where to
 	drives  map[book.Key]*process // who called last for a payment
 	reached map[string]int
 	town    town
@@ -88,7 +90,7 @@ func newWorld(seed uint64, plant Plant, out io.Writer) *World {
 	w := &World{agenda: agenda{now: morning}, ctx: context.Background(), rnd: rnd, mix: calm(), plant: plant,
 		ids: id.NewSource(noise{rnd.Uint64}), tracer: newTrace(out), volumes: volumes, limit: restless, route: make(map[string]*host),
 		stale: make(map[string][]*host), outages: make(map[string]clock.Micros), reached: make(map[string]int),
-		drives: make(map[book.Key]*process)}
+		drives: make(map[book.Key]*process), latest: make(map[id.ID]uint64)}
 	w.judge = newJudge(w)
 	w.disk = newDisk(w.judge.landed)
 	for _, service := range []string{"balance", "code", "payment", "points"} {
@@ -254,7 +256,10 @@ func (w *World) disturb() {
 		if n := any(); !isPayment(n) {
 			w.seen("participant_down")
 			w.trace("%s is down", n)
-			w.outages[n] = w.now + w.draw(w.mix.outage)
+			long := w.draw(w.mix.outage)
+			if w.outages[n] = w.now + long; long >= clock.Hour {
+				w.seen("down_for_hours")
+			}
 		}
 	})
 	again(w.mix.suspendEvery, func() { w.town.suspend(w) })
