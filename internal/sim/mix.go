@@ -44,7 +44,7 @@ const (
 	mostStore     = 100 // of failed, of ambiguous and of unreadable
 	mostCrash     = 16
 	mostGarble    = 160
-	mostLate      = 200
+	mostLate      = 400
 	mostVanish    = 300
 	mostOtherBody = 200
 )
@@ -73,7 +73,10 @@ func drawMix(rnd *rand.Rand) mix {
 	some(mostVanish, &m.vanish)
 	some(mostOtherBody, &m.otherBody)
 	m.usual = upTo(rnd, 50*clock.Millisecond)
-	m.latest = span(rnd, clock.Second, 2*clock.Day)
+	m.latest = clock.Second + upTo(rnd, clock.Minute)
+	if rnd.IntN(4) == 0 {
+		m.latest = span(rnd, clock.Minute, 2*clock.Day)
+	}
 	m.sync = upTo(rnd, 20*clock.Millisecond)
 	m.save = upTo(rnd, 2*clock.Second)
 	if rnd.IntN(3) == 0 {
@@ -116,16 +119,20 @@ func (m *mix) calamities(rnd *rand.Rand, tenths clock.Micros) {
 	}
 }
 
-// layers switches two of the three layers of recovery off in some worlds: each must heal alone.
+// layers switches two of the three layers of recovery off in some worlds: each must heal alone. The sweep comes round every
+// hour in production; here it comes too late to help in half of the worlds, and soon in the others. Where reads fail it comes
+// soon: a payment that could not be looked at is left to it.
 func (m *mix) layers(n int) {
-	m.sweep = 20*clock.Second + 20*clock.Second*clock.Micros(n)
+	m.sweep = 15*clock.Second + 5*clock.Second*clock.Micros(n)
 	switch n {
 	case 0:
-		m.noWorker, m.noQueue, m.sweep = true, true, 15*clock.Second
+		m.noWorker, m.noQueue = true, true
 	case 1:
 		m.noQueue = true
 	case 2:
 		m.noWorker = true
+	case 4, 5, 6, 7:
+		m.sweep, m.failRead = clock.Hour, 0
 	}
 }
 

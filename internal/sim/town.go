@@ -153,7 +153,7 @@ func (t *town) scan(w *World) {
 	}
 	o.session = cmd.ID // the caller believes in it even if nobody answers
 	w.send("code", cmd.ID, func(h *host, back reply) { h.submit(cmd, book.Done(back)) }, once(func(any, error) {
-		if w.chance(60) {
+		if w.chance(100) {
 			o.customer = t.customers[w.rnd.IntN(customersPerOne)*tenants+int(o.customer.tenant)-1]
 		}
 		for range 1 + w.rnd.IntN(8)/7 {
