@@ -54,18 +54,10 @@ func TestControlFullDiskLosesWhatIsNotCommitted(t *testing.T) {
 // where returns a folder on a small file system.
 func where(t *testing.T, fs string) string {
 	t.Helper()
-	if fs != "tmpfs" {
-		return newImage(t, fs, small).dir
+	if fs == "tmpfs" {
+		return NewTmpfs(t, small)
 	}
-	needRoot(t)
-	dir := t.TempDir()
-	command(t, "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", small), "tmpfs", dir)
-	t.Cleanup(func() {
-		if err := call(context.Background(), "umount", dir); err != nil {
-			t.Error(errors.Join(err, call(context.Background(), "umount", "-l", dir)))
-		}
-	})
-	return dir
+	return NewImage(t, fs, small).Dir
 }
 
 // filler fills a disk, and makes room again.
@@ -109,10 +101,7 @@ func (f *filler) strike(ctx context.Context, p *chaos.Platform) error {
 // kill waits until the platform cannot write, and kills it. What is started then has to say that there is no room.
 func (f *filler) kill(ctx context.Context, p *chaos.Platform) error {
 	err := until(ctx, p, untilFull, func(ctx context.Context) error {
-		if ready(ctx, p) == nil {
-			return errors.New("there is room still")
-		}
-		return nil
+		return unready(ctx, p)
 	})
 	if err != nil {
 		return err
@@ -194,14 +183,29 @@ func ask(ctx context.Context, p *chaos.Platform, key string) (status int, after,
 	return do(q)
 }
 
+// ready returns nil if the platform says that every book answers.
 func ready(ctx context.Context, p *chaos.Platform) error {
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Card.Address+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	status, _, said, err := do(q)
+	status, said, err := readiness(ctx, p)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("%d %s", status, said)
 	}
 	return err
+}
+
+// unready returns nil if the platform says that it is not ready.
+func unready(ctx context.Context, p *chaos.Platform) error {
+	status, _, err := readiness(ctx, p)
+	if err == nil && status == http.StatusOK {
+		err = errors.New("the platform says that it is ready")
+	}
+	return err
+}
+
+func readiness(ctx context.Context, p *chaos.Platform) (status int, said string, err error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Card.Address+"/readyz", nil)
+	if err != nil {
+		return 0, "", err
+	}
+	status, _, said, err = do(q)
+	return status, said, err
 }

@@ -36,7 +36,7 @@ const (
 
 // children are the platforms that are wrong on purpose, by their words: each takes the configuration of a platform, and
 // returns what makes it wrong once it is ready.
-var children = map[string]func(*app.Config) func(){
+var children = map[string]func(*app.Config) func() error{
 	unsynced: syncLess,
 	hasty:    answerFirst,
 }
@@ -57,7 +57,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func child(spoil func(*app.Config) func(), dir string) error {
+func child(spoil func(*app.Config) func() error, dir string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	c := app.Config{Data: dir, Listen: "127.0.0.1:0", Tenant: "demo",
@@ -68,7 +68,9 @@ func child(spoil func(*app.Config) func(), dir string) error {
 	if err != nil {
 		return err
 	}
-	lie()
+	if err := lie(); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	return platform.Close(context.Background())
 }
