@@ -25,6 +25,9 @@ func (r *run) strike(ctx context.Context, p *Platform) (lives bool, err error) {
 // Ended is closed when the process has ended.
 func (l *Platform) Ended() <-chan struct{} { return l.ended }
 
+// Wait returns once the platform is ready; with an error if it has ended, or ctx has.
+func (l *Platform) Wait(ctx context.Context) error { return l.wait(ctx) }
+
 // Exit returns the exit code of a process that has ended, -1 if a signal ended it, and the beginning of what it had
 // written to its standard error.
 func (l *Platform) Exit() (code int, said string) {

@@ -1,0 +1,137 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/koban-pay/koban/internal/score"
+)
+
+var flips = flag.Int("flips", 6, "how many bits TestFlippedBits flips, one at a time, in what a platform left that stopped, and in what a killed one left")
+
+// TestFlippedBits flips one bit, of one file after another, in what a platform has left. Either verify finds it, or the
+// platform refuses to start, or the bit meant nothing: then everything acknowledged is there, and every answer is the same.
+func TestFlippedBits(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		name := map[bool]string{false: "stopped", true: "killed"}[killed]
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &flipper{remains: remain(t, killed), by: map[string]*tally{}}
+			seed := luck(t)
+			for n := range *flips {
+				f.flip(t, rand.New(rand.NewPCG(seed, uint64(n))), n)
+			}
+			all := f.report(t)
+			score.Report(t, score.Line{ID: "bit-flips-" + name, Name: "flipped bits in what a " + name + " platform left",
+				Figure: fmt.Sprintf("%d bits in %d files: %d found by verify, %d by the platform, %d meant nothing, %d MISSED", *flips, len(f.by), all.verify, all.refused, all.harmless, all.missed),
+				Target: "0 missed", Value: int64(all.missed), Seeds: fmt.Sprint(seed), OK: all.missed == 0})
+		})
+	}
+}
+
+// tally counts what became of flipped bits.
+type tally struct{ verify, refused, harmless, missed int }
+
+func (t *tally) add(u *tally) {
+	t.verify, t.refused, t.harmless, t.missed = t.verify+u.verify, t.refused+u.refused, t.harmless+u.harmless, t.missed+u.missed
+}
+
+// flipper flips bits in copies.
+type flipper struct {
+	*remains
+	by map[string]*tally // by file
+}
+
+// flip flips a bit of the n-th file, in turn, and says what became of it.
+func (f *flipper) flip(t *testing.T, rnd *rand.Rand, n int) {
+	dir := f.copied(t)
+	defer func() {
+		if err := os.RemoveAll(filepath.Dir(dir)); err != nil {
+			t.Error(err)
+		}
+	}()
+	files := filesOf(t, dir)
+	name := files[n%len(files)]
+	at, bit, err := flipBit(filepath.Join(dir, name), rnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := f.judgeCopy(t, dir, fmt.Sprintf("flip %d: bit %d of byte %d of %s", n, bit, at, name))
+	if f.by[name] == nil {
+		f.by[name] = &tally{}
+	}
+	f.by[name].add(&one)
+}
+
+// judgeCopy says what became of a copy that was damaged.
+func (f *remains) judgeCopy(t *testing.T, dir, what string) (one tally) {
+	code, said := f.verify(t.Context(), dir, "--checkpoint", f.checkpoint)
+	if code == 1 || code == cannotGoOn {
+		return tally{verify: 1}
+	}
+	if code != 0 {
+		t.Fatalf("%s: verify ended with code %d: %s", what, code, said)
+	}
+	err := f.right(t.Context(), dir)
+	var refused *refusedError
+	switch {
+	case err == nil:
+		return tally{harmless: 1}
+	case errors.Is(err, context.Canceled):
+		t.Fatal(err)
+	case errors.As(err, &refused) && refused.code == cannotGoOn:
+		t.Logf("%s: verify finds nothing, and the platform says: %s", what, refused)
+		return tally{refused: 1}
+	}
+	t.Logf("MISSED: %s: verify finds nothing, and %.1500v", what, err)
+	return tally{missed: 1}
+}
+
+func (f *flipper) report(t *testing.T) (all tally) {
+	for _, name := range slices.Sorted(maps.Keys(f.by)) {
+		one := f.by[name]
+		all.add(one)
+		t.Logf("%-28s %3d found by verify, %3d by the platform, %3d meant nothing, %3d missed", name, one.verify, one.refused, one.harmless, one.missed)
+	}
+	return all
+}
+
+// filesOf returns the files of a folder that have bytes.
+func filesOf(t *testing.T, dir string) (out []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Size() > 0 {
+			out = append(out, strings.TrimPrefix(path, dir+"/"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// flipBit flips one bit of a file, drawn by lot, and returns where it stands.
+func flipBit(path string, rnd *rand.Rand) (at, bit int, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	at, bit = rnd.IntN(len(text)), rnd.IntN(8)
+	text[at] ^= 1 << bit
+	return at, bit, os.WriteFile(path, text, 0o600)
+}
