@@ -170,7 +170,7 @@ func (w *balances) Tables() []*Table {
 		if text(v[0]) != "HELD" {
 			return false
 		}
-		w.j.branches[k] = &branch{service: "balance", state: held, account: toID(v[1].([]byte)), currency: money.Currency(integer(v[2])), amount: integer(v[3]),
+		w.j.branches[k] = &branch{service: "balance", state: held, account: idOf(v[1]), currency: money.Currency(integer(v[2])), amount: integer(v[3]),
 			posted: integer(v[4]), released: integer(v[5])}
 		return true
 	}
@@ -198,9 +198,9 @@ func (l *Ledger) rows(columns []string, want func(*Account) []string) *Table {
 			return nil
 		},
 		Seen: func(k book.Key) *uint32 { return &l.accounts[k].seen },
-		Each: func(f func(book.Key, clock.Micros)) {
+		Each: func(f func(book.Key, id.ID, clock.Micros)) {
 			for k, a := range l.accounts {
-				f(k, a.since)
+				f(k, k.ID, a.since)
 			}
 		}}
 }
@@ -216,10 +216,10 @@ func (j *Judge) branchRows(name string, columns []string, want func(*branch) []s
 			return nil
 		},
 		Seen: func(k book.Key) *uint32 { return &j.branches[k].seen },
-		Each: func(f func(book.Key, clock.Micros)) {
+		Each: func(f func(book.Key, id.ID, clock.Micros)) {
 			for k, b := range j.branches {
 				if b.service == service {
-					f(k, b.at)
+					f(k, b.account, b.at)
 				}
 			}
 		}}
@@ -235,6 +235,11 @@ func keyRows(name string) *Table {
 	t := once(name, "target", "fingerprint")
 	t.keys = true
 	return t
+}
+
+func idOf(v any) id.ID {
+	b, _ := v.([]byte)
+	return toID(b)
 }
 
 func integer(v any) int64 {

@@ -134,14 +134,14 @@ func (w *codes) Tables() []*Table {
 			if text(v[4]) != "OPEN" {
 				return false
 			}
-			w.sessions[k] = &session{status: "OPEN", customer: toID(v[0].([]byte)), merchant: toID(v[1].([]byte)), currency: money.Currency(integer(v[2])),
-				amount: integer(v[3]), by: toID(v[5].([]byte)), since: w.j.now, seen: w.j.sweep}
+			w.sessions[k] = &session{status: "OPEN", customer: idOf(v[0]), merchant: idOf(v[1]), currency: money.Currency(integer(v[2])),
+				amount: integer(v[3]), by: idOf(v[5]), since: w.j.now, seen: w.j.sweep}
 			return true
 		},
 		Seen: func(k book.Key) *uint32 { return &w.sessions[k].seen },
-		Each: func(f func(book.Key, clock.Micros)) {
+		Each: func(f func(book.Key, id.ID, clock.Micros)) {
 			for k, s := range w.sessions {
-				f(k, s.since)
+				f(k, k.ID, s.since)
 			}
 		}}
 	branches := w.j.branchRows("code_branches", []string{"session", "status", "amount", "currency", "refusal_code"}, func(b *branch) []string {
@@ -152,7 +152,7 @@ func (w *codes) Tables() []*Table {
 		if text(v[1]) != "RESERVED" {
 			return false
 		}
-		w.j.branches[k] = &branch{service: "code", state: held, account: toID(v[0].([]byte)), amount: integer(v[2]), currency: money.Currency(integer(v[3]))}
+		w.j.branches[k] = &branch{service: "code", state: held, account: idOf(v[0]), amount: integer(v[2]), currency: money.Currency(integer(v[3]))}
 		return true
 	}
 	return []*Table{sessions, branches, keyRows("code_keys")}

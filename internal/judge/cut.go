@@ -277,9 +277,8 @@ func (j *Judge) Tidy() {
 	if j.Keep == 0 || len(j.aging) == 0 || j.aging[0].at+j.Keep >= j.now {
 		return
 	}
-	found, checked := j.Found, j.checked
-	wrong := false
-	j.Found, j.checked = func(Violation) { wrong = true }, map[string]int64{}
+	found, wrong := j.Found, false
+	j.Found = func(Violation) { wrong = true }
 	n := 0
 	for ; n < len(j.aging) && j.aging[n].at+j.Keep < j.now; n++ {
 		wrong = false
@@ -290,7 +289,7 @@ func (j *Judge) Tidy() {
 		j.give(k)
 	}
 	j.aging = append(j.aging[:0], j.aging[n:]...)
-	j.Found, j.checked = found, checked
+	j.Found = found
 }
 
 // age notes that a payment ended.

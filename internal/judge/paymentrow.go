@@ -48,12 +48,8 @@ func readPayment(v []any) (*pay, error) {
 	if err := read(raw, &m); err != nil {
 		return nil, err
 	}
-	bytes := func(i int) id.ID {
-		b, _ := v[i].([]byte)
-		return toID(b)
-	}
 	p := &pay{Standing: standingOf(m.Standing), kind: payment.Kind(integer(v[0])), amount: money.Of(integer(v[4]), money.Currency(integer(v[3]))),
-		captured: integer(v[5]), customer: bytes(7), merchant: bytes(8), session: bytes(9), parent: bytes(10), sources: sourcesOf(m.Sources),
+		captured: integer(v[5]), customer: idOf(v[7]), merchant: idOf(v[8]), session: idOf(v[9]), parent: idOf(v[10]), sources: sourcesOf(m.Sources),
 		parts: piecesOf(m.Parts), old: true}
 	p.Status, p.Resource = payment.Status(integer(v[1])), payment.Resource(integer(v[2]))
 	return p, nil
@@ -77,9 +73,9 @@ func (w *payments) paymentTables() []*Table {
 			return out, nil
 		},
 		Seen: func(k book.Key) *uint32 { return &w.j.payments[k].seen },
-		Each: func(f func(book.Key, clock.Micros)) {
+		Each: func(f func(book.Key, id.ID, clock.Micros)) {
 			for k, p := range w.j.payments {
-				f(k, p.started)
+				f(k, k.ID, p.started)
 			}
 		}}
 	rows.Believe = func(k book.Key, v []any) bool {

@@ -315,11 +315,11 @@ func (f *flow) release(b *branch, back []*journalv1.Back) (all int64) {
 
 // lotRow is a lot as the table has it.
 type lotRow struct {
-	N         int64  `json:"lot"`
-	Class     string `json:"class"`
-	Left      int64  `json:"left"`
-	Held      int64  `json:"held"`
-	ExpiresAt int64  `json:"expires_at"`
+	N         int64           `json:"lot"`
+	Class     json.RawMessage `json:"class"` // its word, or its number
+	Left      int64           `json:"left"`
+	Held      int64           `json:"held"`
+	ExpiresAt int64           `json:"expires_at"`
 }
 
 // lotText writes lots in one order, for comparing.
@@ -341,7 +341,7 @@ func readLots(text string) (out []lot, err error) {
 		return nil, err
 	}
 	for _, r := range rows {
-		class := map[string]uint32{"free": 1, "paid": 2}[r.Class]
+		class := map[string]uint32{`"free"`: 1, `"paid"`: 2, "1": 1, "2": 2}[string(r.Class)]
 		out = append(out, lot{r.N, r.Left, r.Held, r.ExpiresAt, class})
 	}
 	return out, nil
@@ -390,7 +390,7 @@ func (w *pointsBook) Tables() []*Table {
 		if text(v[1]) != "held" || err != nil {
 			return false
 		}
-		w.j.branches[k] = &branch{service: "points", state: held, account: toID(v[0].([]byte)), currency: money.PT, amount: integer(v[2]), posted: integer(v[3]),
+		w.j.branches[k] = &branch{service: "points", state: held, account: idOf(v[0]), currency: money.PT, amount: integer(v[2]), posted: integer(v[3]),
 			released: integer(v[4]), lots: lots}
 		return true
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
 )
 
 // Table is a state table of which Row compares rows.
@@ -23,8 +24,8 @@ type Table struct {
 	Believe func(k book.Key, values []any) bool
 	// Seen returns where the last sweep that saw a row is noted; nil if the row is not kept in full.
 	Seen func(book.Key) *uint32
-	// Each calls f for every row that is kept in full, with the time from which on it must be there.
-	Each func(f func(k book.Key, since clock.Micros))
+	// Each calls f for every row that is kept in full, with an id of its volume and the time from which on it must be there.
+	Each func(f func(k book.Key, in id.ID, since clock.Micros))
 
 	service string
 	keys    bool // callers' keys
@@ -175,6 +176,8 @@ func text(v any) string {
 		return v
 	case []byte:
 		return hex(v)
+	case nil: // SQLite's driver reads empty bytes as none
+		return ""
 	}
 	return fmt.Sprint(v)
 }
@@ -226,8 +229,8 @@ func (j *Judge) Swept(service string, volume int, began clock.Micros) {
 			continue
 		}
 		var missing []book.Key
-		t.Each(func(k book.Key, since clock.Micros) {
-			if k.ID.Volume(j.Volumes) == volume && since < began && *t.Seen(k) < j.sweep {
+		t.Each(func(k book.Key, in id.ID, since clock.Micros) {
+			if in.Volume(j.Volumes) == volume && since < began && *t.Seen(k) < j.sweep {
 				missing = append(missing, k)
 			}
 		})
@@ -254,3 +257,6 @@ func (j *Judge) Size() Size {
 	}
 	return s
 }
+
+// ByDay reports whether the table's primary key has the day before the id, as those of callers' keys have.
+func (t *Table) ByDay() bool { return t.keys }

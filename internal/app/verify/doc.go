@@ -1,6 +1,6 @@
 // Package verify is the judge of the books: it reads the journal from the first block on, rebuilds every table from it
-// elsewhere, and holds journal, tables and rebuilt rows to the platform's invariants. It changes nothing, and works beside
-// a running platform as on a stopped one.
+// elsewhere, and has journal, tables and rebuilt rows held to the platform's invariants. It changes nothing, and works beside
+// a running platform as on a stopped one. The rules are those of package judge; the rebuilt tables are a second opinion.
 //
 // What is compared at one moment:
 //

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/judge"
 )
 
 // Report is what was found, in the form that koban verify prints.
@@ -47,6 +48,8 @@ var titles = []struct{ id, title string }{
 	{"I10", "payments took only the ways that there are"},
 	{"I11", "participants and payment agree how it ended"},
 	{"I12", "every verb took effect at most once, with the amount of the payment"},
+	{"I13", "a cancelled part is let go, or fenced"},
+	{"I14", "nothing was set aside after its cancel"},
 	{"I16", "a decision was durable before it was carried out, and never changed"},
 	{"I18", "no more was captured than authorized, no more given back than captured"},
 	{"I21", "one key stands for one payment or operation"},
@@ -104,6 +107,13 @@ func (l *findings) wrong(id, format string, args ...any) {
 	if len(i.Examples) < maxExamples {
 		i.Examples = append(i.Examples, fmt.Sprintf(format, args...))
 	}
+}
+
+// violation says what the judge found.
+func (l *findings) violation(v judge.Violation) {
+	id := v.Invariant
+	v.Invariant = ""
+	l.wrong(id, "%s", strings.TrimPrefix(v.String(), ": "))
 }
 
 // check counts, and says what is wrong unless ok.

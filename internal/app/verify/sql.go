@@ -268,14 +268,6 @@ func keysAfter(ctx context.Context, db *store.DB, table string, volume int, afte
 	return out, err
 }
 
-// countRows returns how many rows a table has, over all volumes.
-func countRows(ctx context.Context, db *store.DB, table string) (n int64, err error) {
-	err = db.Read(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+table).Scan(&n)
-	})
-	return n, err
-}
-
 // keyCounts says how the keys of a service relate to what they made.
 type keyCounts struct {
 	keys    int64 // keys there are

@@ -59,7 +59,7 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 		}
 		r.shelves = append(r.shelves, sh)
 	}
-	for _, step := range []func(context.Context) error{r.watch, r.compare, r.advance, r.others, r.tail, r.judge} {
+	for _, step := range []func(context.Context) error{r.compare, r.advance, r.others, r.tail, r.audit, r.judge} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}

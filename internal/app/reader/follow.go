@@ -1,0 +1,91 @@
+package reader
+
+import (
+	"context"
+	"slices"
+
+	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/judge"
+)
+
+// pageBlocks is how many blocks of one book are read at once: with all books side by side they must fit into memory.
+const pageBlocks = 32
+
+// Follower reads the blocks of all books for a judge, side by side in the order of their times.
+type Follower struct {
+	Journal *journal.Journal
+	Judge   *judge.Judge
+	// Pace is called between pages, and lets others go first; nil: nobody. Its error ends the reading.
+	Pace func(context.Context) error
+
+	ahead map[string][]*journal.Block // read and not judged yet
+}
+
+// Advance has the judge fed up to the given blocks, by book, and no further. Of a book that is damaged no more is fed; damaged is
+// told why.
+//
+// Errors: what the store returns, and that of Pace.
+func (f *Follower) Advance(ctx context.Context, to map[string]uint64, damaged func(book string, err error) error) error {
+	if f.ahead == nil {
+		f.ahead = map[string][]*journal.Block{}
+	}
+	var books []string
+	for name, seq := range to {
+		if f.Judge.Head(name).Seq < seq {
+			books = append(books, name)
+		}
+	}
+	slices.Sort(books)
+	for len(books) > 0 {
+		next := -1
+		for i := 0; i < len(books); i++ {
+			ok, err := f.refill(ctx, books[i], damaged)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				books = slices.Delete(books, i, i+1)
+				i--
+				continue
+			}
+			if next < 0 || f.ahead[books[i]][0].At < f.ahead[books[next]][0].At {
+				next = i
+			}
+		}
+		if next < 0 {
+			return nil
+		}
+		name := books[next]
+		b := f.ahead[name][0]
+		f.ahead[name] = f.ahead[name][1:]
+		f.Judge.Block(b)
+		if b.Seq >= to[name] {
+			books = slices.Delete(books, next, next+1)
+		}
+	}
+	f.Judge.Tidy()
+	return nil
+}
+
+// refill reads the next page of a book unless a block of it is at hand, and reports whether one is.
+func (f *Follower) refill(ctx context.Context, name string, damaged func(string, error) error) (bool, error) {
+	if len(f.ahead[name]) > 0 {
+		return true, nil
+	}
+	f.Judge.Tidy()
+	if f.Pace != nil {
+		if err := f.Pace(ctx); err != nil {
+			return false, err
+		}
+	}
+	page, err := f.Journal.Read(ctx, name, f.Judge.Head(name).Seq+1, pageBlocks)
+	if fault.HasCode(err, fault.DataDamaged) {
+		return false, damaged(name, err)
+	}
+	f.ahead[name] = page
+	return len(page) > 0, err
+}
+
+// Forget drops what was read ahead.
+func (f *Follower) Forget() { f.ahead = nil }
