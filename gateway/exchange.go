@@ -22,8 +22,9 @@ type exchange struct {
 	r          *http.Request
 	id         string
 	start      clock.Micros
-	route      *route // nil until found
-	label      string // of the route, for logs and metrics; "" for an address that does not exist
+	rehearsal  func() string // nil in production
+	route      *route        // nil until found
+	label      string        // of the route, for logs and metrics; "" for an address that does not exist
 	principal  rpc.Principal
 	retryAfter time.Duration
 	status     int // 0 until answered
@@ -47,6 +48,7 @@ func (x *exchange) write(status int, contentType []string, body []byte) {
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
+	x.mark()
 	x.status, x.bytes = status, len(body)
 	x.w.WriteHeader(status)
 	if x.r.Method != http.MethodHead {

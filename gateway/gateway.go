@@ -153,10 +153,9 @@ func (g *Gateway) Drain() { g.drain() }
 
 // ServeHTTP answers one request.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: w, r: r, id: g.cfg.RequestID(), start: g.cfg.Pace.Now()}
+	x := &exchange{w: w, r: r, id: g.cfg.RequestID(), start: g.cfg.Pace.Now(), rehearsal: g.cfg.Rehearsal}
 	w.Header()["Request-Id"] = []string{x.id}
 	defer g.finish(x)
-	g.mark(w)
 	switch r.URL.Path {
 	case "/healthz", "/readyz", "/metrics", "/openapi.yaml":
 		g.serveOwn(x)
@@ -188,6 +187,7 @@ func (g *Gateway) serveOwn(x *exchange) {
 		x.write(http.StatusOK, yamlType, openapi)
 	case "/metrics":
 		x.status = http.StatusOK
+		x.mark()
 		g.scrape.ServeHTTP(x.w, x.r)
 	}
 }

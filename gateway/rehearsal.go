@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"log/slog"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -25,9 +24,10 @@ func (c *Config) offered(table []*route) []*route {
 	return slices.DeleteFunc(table, func(r *route) bool { return strings.HasPrefix(r.Method, rehearsalPrefix) })
 }
 
-func (g *Gateway) mark(w http.ResponseWriter) {
-	if g.cfg.Rehearsal != nil {
-		w.Header()[RehearsalHeader] = []string{g.cfg.Rehearsal()}
+// mark writes the header, as things stand once the request is done.
+func (x *exchange) mark() {
+	if x.rehearsal != nil {
+		x.w.Header()[RehearsalHeader] = []string{x.rehearsal()}
 	}
 }
 

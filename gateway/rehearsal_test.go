@@ -38,7 +38,7 @@ func TestRehearsalIsSeen(t *testing.T) {
 			t.Errorf("%s: %d %s", r.path, a.Status, a.Body)
 		}
 	}
-	for path, want := range map[string]string{"/healthz": `"mode":"rehearsal"`, "/readyz": `"mode":"rehearsal"`, "/v1/nowhere": "route_not_found"} {
+	for path, want := range map[string]string{"/healthz": `"mode":"rehearsal"`, "/readyz": `"mode":"rehearsal"`, "/v1/nowhere": "route_not_found", "/metrics": "# TYPE"} {
 		a := d.do(request{verb: "GET", path: path})
 		if !strings.Contains(a.Body, want) || a.Header.Get(RehearsalHeader) != "the clock is 3h ahead" {
 			t.Errorf("%s: %s %v", path, a.Body, a.Header)

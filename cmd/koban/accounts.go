@@ -26,11 +26,13 @@ func (x *accountsCmd) Run(c *console) error {
 		return err
 	}
 	all := page[json.RawMessage]{Items: []json.RawMessage{}}
+	rehearsal := ""
 	for _, path := range paths {
 		a, err := api.get(path, nil)
 		if err != nil {
 			return say[struct{}](c, x.JSON, nil, err, nil)
 		}
+		rehearsal = a.rehearsal
 		if !strings.HasPrefix(path, "/v1/customers/") {
 			all.Items = append(all.Items, json.RawMessage(a.body))
 			continue
@@ -45,7 +47,7 @@ func (x *accountsCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	return say(c, x.JSON, &answer{body: append(text, '\n')}, nil, func(p *page[account]) { printAccounts(c, card, p.Items) })
+	return say(c, x.JSON, &answer{body: append(text, '\n'), rehearsal: rehearsal}, nil, func(p *page[account]) { printAccounts(c, card, p.Items) })
 }
 
 // paths returns the addresses to read.

@@ -52,6 +52,8 @@ type commands struct {
 	Bench    benchCmd    `cmd:"" help:"Measure what this machine can do."`
 	Sim      simCmd      `cmd:"" help:"Simulate the platform under faults, from seeds, and judge it."`
 	Code     codeCmd     `cmd:"" help:"Read QR codes."`
+	Fault    faultCmd    `cmd:"" help:"Rehearse: let participants be slow, refuse, vanish or die, and see what payments do."`
+	Clock    clockCmd    `cmd:"" help:"Rehearse: move the platform's clock forward."`
 }
 
 // console is what a command talks to.

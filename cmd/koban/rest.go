@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/koban-pay/koban/cmd/koban/term"
+	"github.com/koban-pay/koban/gateway"
 	"github.com/koban-pay/koban/internal/clock"
 )
 
@@ -35,8 +37,9 @@ const maxAnswer = 64 << 20
 
 // answer is what a platform said.
 type answer struct {
-	status int
-	body   []byte
+	status    int
+	body      []byte
+	rehearsal string // what is not as in production; "" in production
 }
 
 // refusal is an answer that says no.
@@ -134,7 +137,7 @@ func (c *client) call(method, path string, body []byte, key string) (*answer, er
 	if resp.StatusCode >= http.StatusBadRequest {
 		return nil, refused(resp.StatusCode, text)
 	}
-	return &answer{resp.StatusCode, text}, nil
+	return &answer{resp.StatusCode, text, resp.Header.Get(gateway.RehearsalHeader)}, nil
 }
 
 func refused(status int, text []byte) error {
@@ -171,8 +174,16 @@ func say[T any](c *console, asJSON bool, a *answer, err error, show func(*T)) er
 	if err := unmarshal(a, v); err != nil {
 		return err
 	}
+	printRehearsal(c.out, a.rehearsal)
 	show(v)
 	return nil
+}
+
+// printRehearsal prints above a page that it is not about production.
+func printRehearsal(w *term.Writer, state string) {
+	if state != "" {
+		fmt.Fprintf(w, "%s  %s\n", w.Warn("REHEARSAL"), term.Clean(state))
+	}
 }
 
 func unmarshal(a *answer, v any) error {

@@ -14,14 +14,15 @@ import (
 )
 
 type runCmd struct {
-	Data    string `help:"The folder for platform.json, and for the books unless they are on PostgreSQL." default:"./koban-data" type:"path" placeholder:"DIR"`
-	Listen  string `help:"Where to take requests; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"ADDRESS"`
-	Store   string `help:"Keep the books on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
-	Standby bool   `help:"Wait while another process holds the store, and take over when it ends."`
-	Tenant  string `help:"Whether to make the demo company: demo or none." enum:"demo,none" default:"demo"`
-	Volumes int    `help:"How many volumes the books of a new platform are cut into, for good." placeholder:"8"`
-	Log     string `help:"Where to write the log, requests included; - is the standard error. Without it, only what needs attention is written, there." placeholder:"FILE"`
-	Mortal  bool   `hidden:"" help:"On SIGUSR1, die at the step of the next payment that DIR/die-at-step names."`
+	Data      string `help:"The folder for platform.json, and for the books unless they are on PostgreSQL." default:"./koban-data" type:"path" placeholder:"DIR"`
+	Listen    string `help:"Where to take requests; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"ADDRESS"`
+	Store     string `help:"Keep the books on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
+	Standby   bool   `help:"Wait while another process holds the store, and take over when it ends."`
+	Tenant    string `help:"Whether to make the demo company: demo or none." enum:"demo,none" default:"demo"`
+	Volumes   int    `help:"How many volumes the books of a new platform are cut into, for good." placeholder:"8"`
+	Rehearsal bool   `help:"Not for production: let operators break participants (koban fault) and move the clock (koban clock). New books are then to rehearse on, for good."`
+	Log       string `help:"Where to write the log, requests included; - is the standard error. Without it, only what needs attention is written, there." placeholder:"FILE"`
+	Mortal    bool   `hidden:"" help:"On SIGUSR1, die at the step of the next payment that DIR/die-at-step names."`
 }
 
 // Help says more than one line can.
@@ -43,7 +44,7 @@ func (x *runCmd) Run(c *console) (err error) {
 		return err
 	}
 	config := app.Config{Data: x.Data, StoreURL: x.Store, Standby: x.Standby, Listen: x.Listen, Tenant: x.Tenant, Volumes: x.Volumes,
-		Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) }}
+		Rehearsal: x.Rehearsal, Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) }}
 	if x.Mortal {
 		config.Watch = app.Mortal(ctx, x.Data)
 	}
@@ -81,6 +82,10 @@ func (x *runCmd) logger(c *console) (*slog.Logger, error) {
 }
 
 func (x *runCmd) greet(w *term.Writer, p *app.App) {
+	if state := p.RehearsalState(); state != "" {
+		printRehearsal(w, state)
+		fmt.Fprintf(w, "%s\n\n", w.Warn("Not for production: whoever has an operator's key can break participants and move the clock."))
+	}
 	fmt.Fprintf(w, "%s is ready at %s\n", w.Bold("Koban"), w.Mark(p.Card.Address))
 	t := w.Table("", "")
 	t.Row(w.Dim("  books"), fmt.Sprintf("%s, %s", p.Data, p.Card.Store))

@@ -111,6 +111,14 @@ func (r *rehearsal) surround(p map[payment.Participant]tcc.Participant, to map[p
 	}
 }
 
+// RehearsalState says in a line what is not as in production; "" in production.
+func (a *App) RehearsalState() string {
+	if a.rehearsal == nil {
+		return ""
+	}
+	return a.rehearsal.state()
+}
+
 // state says in a line what is not as in production.
 func (r *rehearsal) state() string {
 	n := 0
