@@ -17,7 +17,7 @@ var Anomalies = []string{
 	"caller_retried", "caller_vanished", "capture_meets_void", "key_replayed", "key_reused", "key_with_other_body", "refunds_at_once",
 	"suspended_account",
 	// What queries meet.
-	"read_account", "read_list", "read_payment", "read_while_in_progress",
+	"read_account", "read_feed", "read_list", "read_payment", "read_while_in_progress",
 	// How payments go.
 	"authorization_expired", "declined_operation", "failed_" + string(fault.AccountSuspended), "failed_" + string(fault.GaveUp),
 	"failed_" + string(fault.InsufficientFunds), "failed_" + string(fault.SessionUsed), "gave_up", "landed_in_suspense", "voided",

@@ -59,9 +59,9 @@ type heard struct {
 
 // ask makes the same call n times at once.
 func (b *bench) ask(x *payment.Part, v payment.Verb, n int) (all []heard) {
-	h := b.w.route[book.Name(services[x.Participant], x.Account.Volume(b.w.volumes))]
+	h := b.w.route[book.Name(participantOf(x.Participant).name(), x.Account.Volume(b.w.volumes))]
 	for range n {
-		h.submit(request(&b.pay, x, v), func(r any, err error) {
+		h.submit(participantOf(x.Participant).request(&b.pay, x, v), func(r any, err error) {
 			rc, _ := r.(tcc.Receipt)
 			all = append(all, heard{rc, err})
 		})
@@ -92,7 +92,7 @@ func (b *bench) stands(x *payment.Part, want part) {
 }
 
 func (b *bench) drop(x *payment.Part) {
-	b.w.route[book.Name(services[x.Participant], x.Account.Volume(b.w.volumes))].crash()
+	b.w.route[book.Name(participantOf(x.Participant).name(), x.Account.Volume(b.w.volumes))].crash()
 	b.w.run(b.w.now + 5*clock.Second)
 }
 
@@ -189,8 +189,8 @@ func TestD66FenceAndEffectInOneBlock(t *testing.T) {
 		die := func(v payment.Verb, m misfortune) {
 			b.w.plans = map[int]misfortune{1: m}
 			b.w.steps = 0
-			h := b.w.route[book.Name(services[x.Participant], x.Account.Volume(b.w.volumes))]
-			h.submit(request(&b.pay, x, v), func(any, error) {})
+			h := b.w.route[book.Name(participantOf(x.Participant).name(), x.Account.Volume(b.w.volumes))]
+			h.submit(participantOf(x.Participant).request(&b.pay, x, v), func(any, error) {})
 			b.w.run(b.w.now + 10*clock.Second)
 			b.w.plans = nil
 		}
@@ -282,7 +282,7 @@ func TestD59CoordinatorCrash(t *testing.T) {
 	w, step := paying(), 0
 	w.plans = map[int]misfortune{}
 	w.disk.landed = func(b *journal.Block) {
-		if w.judge.landed(b); step == 0 && w.decided(payment.Confirm)() {
+		if w.landed(b); step == 0 && w.decided(payment.Confirm)() {
 			step = w.steps
 		}
 	}

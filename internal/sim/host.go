@@ -2,7 +2,6 @@ package sim
 
 import (
 	"math"
-	"strings"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
@@ -12,21 +11,22 @@ import (
 
 // host is one book in one process: what the runner of internal/book is in production.
 type host struct {
-	w       *World
-	p       *process
-	name    string
-	volume  int
-	core    *book.Core
-	writing bool         // a block or a check of the head is on its way
-	ring    clock.Micros // when due rows are looked at next; 0 for never
-	asked   bool         // something was decided that may wait for a check of the head
-	dead    bool         // its memory is gone: nothing comes out of it any more
+	w         *World
+	p         *process
+	name      string
+	volume    int
+	core      *book.Core
+	writing   bool         // a block or a check of the head is on its way
+	ring      clock.Micros // when due rows are looked at next; 0 for never
+	asked     bool         // something was decided that may wait for a check of the head
+	following bool         // it reads on in what it follows
+	dead      bool         // its memory is gone: nothing comes out of it any more
 }
 
 // open recovers a book in a process and takes it over. Whoever had it before learns that at its next write.
 func (p *process) open(name string, volume int) {
 	w := p.w
-	m := w.around(name, w.machine(name, volume))
+	m := w.around(name, w.machine(name))
 	core, err := book.Recover(w.ctx, name, volume, m, w.disk.log, w.disk.tables)
 	if err != nil {
 		w.judge.fail("B4", "%s cannot be opened: %v", name, err)
@@ -50,9 +50,7 @@ func (p *process) open(name string, volume int) {
 		}
 	}
 	h.pump()
-	if strings.HasPrefix(name, "payment/") {
-		w.after(0, func() { p.pass(h) })
-	}
+	w.sides[name].opened(h)
 }
 
 // submit decides a command as soon as its rows are at hand. done hears the answer once it may be told; never, if the
@@ -268,7 +266,7 @@ func (h *host) due() {
 	for {
 		cmds, wants := h.core.Due(h.p.clock(), 256)
 		for _, cmd := range cmds {
-			h.submit(cmd, h.p.expired)
+			h.submit(cmd, func(r any, err error) { h.w.sides[h.name].due(h, r, err) })
 		}
 		if h.dead || len(cmds)+len(wants) == 0 {
 			break

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/koban-pay/koban/balance"
-	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
@@ -14,7 +12,6 @@ import (
 	"github.com/koban-pay/koban/internal/journal"
 	rules "github.com/koban-pay/koban/internal/judge"
 	"github.com/koban-pay/koban/payment"
-	"github.com/koban-pay/koban/points"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -55,11 +52,6 @@ type shadow struct {
 	honest  book.Machine // machine, without what was planted around it
 }
 
-func (s *shadow) balance() *balance.Machine { return s.honest.(*balance.Machine) }
-func (s *shadow) points() *points.Machine   { return s.honest.(*points.Machine) }
-func (s *shadow) code() *code.Machine       { return s.honest.(*code.Machine) }
-func (s *shadow) payment() *payment.Machine { return s.honest.(*payment.Machine) }
-
 // said is what a participant has answered to the verbs of one branch.
 type said struct {
 	account id.ID
@@ -81,9 +73,10 @@ type saying struct {
 
 // answered is what callers were told under one key.
 type answered struct {
-	print  [16]byte
-	target id.ID  // of the payment or operation
-	final  string // the facts of the final answer, "" before
+	print     [16]byte
+	target    id.ID  // of the payment or operation
+	final     string // the facts of the final answer, "" before
+	operation bool   // it was a capture, a void or a refund that was declined
 }
 
 func newJudge(w *World) *judge {
@@ -132,7 +125,7 @@ func (j *judge) landed(b *journal.Block) {
 	s := j.books[b.Book]
 	if s == nil {
 		v := volumeOf(b.Book)
-		honest := j.w.machine(b.Book, v)
+		honest := j.w.machine(b.Book)
 		m := j.w.around(b.Book, honest)
 		s = &shadow{name: b.Book, volume: v, machine: m, honest: honest, core: book.NewCore(b.Book, v, m)}
 		s.core.Restore(book.Position{Head: journal.Head{Book: b.Book}})
@@ -307,7 +300,8 @@ func (j *judge) answered(b tcc.Branch, account id.ID, v payment.Verb, rc tcc.Rec
 	if first == nil {
 		s.first[v] = now
 	}
-	cancelled := s.first[payment.VerbCancel] != nil
+	// A Cancel whose answer nobody has heard counts as well.
+	cancelled := s.first[payment.VerbCancel] != nil || now.code == string(fault.TryAfterCancel) && j.parts()[book.Key(b)] == letGo
 	switch {
 	case v == payment.VerbTry && cancelled:
 		if now.code == "" {
@@ -379,10 +373,10 @@ func (j *judge) told(c payment.Caller, r payment.Reply, err error) {
 			final = fmt.Sprint(r.Operation.Cause, r.Operation.Code, r.Operation.DoneAt, r.Operation.Status)
 		}
 	case r.Payment.SettledAt > 0:
-		final = fmt.Sprint(r.Payment.SettledAt, r.Payment.SettledStatus)
+		final = settled(r.Payment)
 	}
 	if t == nil {
-		j.answers[c.Key] = &answered{c.Fingerprint, target, final}
+		j.answers[c.Key] = &answered{c.Fingerprint, target, final, r.Operation != nil}
 		return
 	}
 	j.w.seen("key_replayed")
@@ -398,22 +392,22 @@ func (j *judge) told(c payment.Caller, r payment.Reply, err error) {
 	}
 }
 
-func (j *judge) shadows(service string) (out []*shadow) {
+// shadows calls f for the replay of every book of a service.
+func (j *judge) shadows(of service, f func(*shadow)) {
 	for _, name := range j.w.names {
-		if s := j.books[name]; s != nil && strings.HasPrefix(name, service+"/") {
-			out = append(out, s)
+		if s := j.books[name]; s != nil && j.w.sides[name] == of {
+			f(s)
 		}
 	}
-	return out
 }
 
 func (j *judge) eachPayment(f func(k book.Key, p *payment.Payment)) {
-	for _, s := range j.shadows("payment") {
+	j.shadows(paymentSide{}, func(s *shadow) {
 		var list []*payment.Payment
-		s.payment().EachPayment(func(p *payment.Payment) { list = append(list, p) })
+		s.honest.(*payment.Machine).EachPayment(func(p *payment.Payment) { list = append(list, p) })
 		slices.SortFunc(list, func(a, b *payment.Payment) int { return a.ID.Compare(b.ID) })
 		for _, p := range list {
 			f(book.Key{Tenant: p.Tenant, ID: p.ID}, p)
 		}
-	}
+	})
 }

@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 
-	"github.com/koban-pay/koban/balance"
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
@@ -15,9 +14,14 @@ import (
 // reply hears the answer to a request, or nothing.
 type reply func(any, error)
 
-// send carries a request to the book that owns x in a service, and the answer back. Each may be lost, late or doubled.
-// handle runs in the process that has the book.
+// send carries a request to the book that owns x in a service, and the answer back.
 func (w *World) send(service string, x id.ID, handle func(h *host, back reply), back reply) {
+	w.ask(book.Name(service, x.Volume(w.volumes)), handle, back)
+}
+
+// ask carries a request to a book, and the answer back. Each may be lost, late or doubled. handle runs in the process that
+// has the book.
+func (w *World) ask(name string, handle func(h *host, back reply), back reply) {
 	copies := 1
 	if w.chance(w.mix.twice) {
 		copies = 2
@@ -31,17 +35,16 @@ func (w *World) send(service string, x id.ID, handle func(h *host, back reply), 
 		w.sent++
 		sent := w.sent
 		w.after(w.delay(), func() {
-			if sent < w.latest[x] {
+			if sent < w.latest[name] {
 				w.seen("overtaken_request")
 			}
-			w.latest[x] = max(w.latest[x], sent)
-			w.arrive(service, x, handle, back)
+			w.latest[name] = max(w.latest[name], sent)
+			w.arrive(name, handle, back)
 		})
 	}
 }
 
-func (w *World) arrive(service string, x id.ID, handle func(*host, reply), back reply) {
-	name := book.Name(service, x.Volume(w.volumes))
+func (w *World) arrive(name string, handle func(*host, reply), back reply) {
 	h := w.reach(name)
 	if h == nil || w.down(name) {
 		if w.chance(500) { // a connection refused is heard, a dead host is not
@@ -88,15 +91,14 @@ func (w *World) delay() clock.Micros {
 	return d
 }
 
-var services = [...]string{payment.Balance: "balance", payment.Points: "points", payment.Code: "code"}
-
 // call makes one call to a participant.
 func (w *World) call(p *payment.Payment, st payment.Step, hear func(tcc.Receipt, error)) {
 	x, verb := *st.Part, st.Verb
-	cmd := request(p, &x, verb)
+	takes := participantOf(x.Participant)
+	cmd := takes.request(p, &x, verb)
 	branch := p.Branch(&x)
 	unheard := verb == payment.VerbCancel && x.State != payment.Held // as far as the coordinator knows
-	service := services[x.Participant]
+	service := takes.name()
 	luck := w.luck(stepCall, 0)
 	if luck == diesBefore || luck == diesAfter {
 		w.seen("crash_at_a_call")
@@ -140,38 +142,6 @@ func (w *World) falsified(v payment.Verb, rc tcc.Receipt, err error) (tcc.Receip
 	}
 	w.seen("wrong_answer")
 	return tcc.Receipt{}, fault.AccountSuspended.New("says a participant that is wrong")
-}
-
-// request returns the command that a participant's service makes of a call.
-func request(p *payment.Payment, x *payment.Part, verb payment.Verb) any {
-	day := balance.Japan(p.Tenant, p.EffectiveAt)
-	cash := x.Participant == payment.Balance
-	switch verb {
-	case payment.VerbTry:
-		r := p.TryRequest(x)
-		if cash {
-			return &balance.Try{TryRequest: r, Day: day}
-		}
-		return &r
-	case payment.VerbConfirm:
-		r := p.ConfirmRequest(x)
-		if cash {
-			return &balance.Confirm{ConfirmRequest: r, Day: day}
-		}
-		return &r
-	case payment.VerbCancel:
-		r := p.CancelRequest(x)
-		if cash {
-			return &balance.Cancel{CancelRequest: r, Day: day}
-		}
-		return &r
-	default:
-		r := p.AddRequest(x)
-		if cash {
-			return &balance.Add{AddRequest: r, Day: day}
-		}
-		return &r
-	}
 }
 
 func short(x id.ID) string { return fmt.Sprintf("%x.%d", x[9:13], x.Part()) }

@@ -155,13 +155,6 @@ func (p *process) sweep() {
 	})
 }
 
-// expired hears what came of a payment whose time had come, and drives it.
-func (p *process) expired(reply any, err error) {
-	if r, ok := reply.(payment.Reply); ok && err == nil && !p.dead {
-		p.driver().Drive(r)
-	}
-}
-
 // home returns the book that a payment lives in, nil if this process does not have it.
 func (p *process) home(k book.Key) *host {
 	return p.hosts[book.Name("payment", k.ID.Volume(p.w.volumes))]

@@ -163,8 +163,11 @@ func live(seed uint64, o Options) life {
 	w.mix = drawMix(w.rnd)
 	w.procs[0].sweep()
 	w.disturb()
-	w.town.intend(w, o.Payments)
-	w.run(w.now + w.mix.pace*2*clock.Micros(o.Payments) + settleTime)
+	for _, s := range platform {
+		s.day(w, o.Payments)
+	}
+	long := w.mix.pace * clock.Micros(o.Payments)
+	w.run(w.now + long*3/4 + w.draw(long/2) + w.draw(settleTime)) // in the middle of things
 	w.finish()
 	for i := range w.judge.violations {
 		w.judge.violations[i].Seed = seed

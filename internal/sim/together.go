@@ -6,13 +6,9 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/koban-pay/koban/balance"
-	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/journal"
-	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/payment"
-	"github.com/koban-pay/koban/points"
 )
 
 // part is where a branch stands at its participant, whoever that is.
@@ -34,26 +30,16 @@ func (p part) String() string { return partWords[p] }
 // parts reads every branch of every participant.
 func (j *judge) parts() map[book.Key]part {
 	out := make(map[book.Key]part)
-	for _, s := range j.shadows("balance") {
-		s.balance().EachBranch(func(k book.Key, b *balance.Branch) {
-			out[k] = [...]part{absent, held, taken, letGo, refused, added}[b.Status]
-		})
-	}
-	for _, s := range j.shadows("points") {
-		s.points().EachBranch(func(k book.Key, b *points.Branch) {
-			out[k] = [...]part{absent, held, refused, taken, letGo, added}[b.Status]
-		})
-	}
-	for _, s := range j.shadows("code") {
-		s.code().EachBranch(func(k book.Key, b *code.Branch) {
-			out[k] = [...]part{absent, held, refused, taken, letGo}[b.Status]
-		})
+	for _, s := range platform {
+		if p, ok := s.(participant); ok {
+			j.shadows(s, func(s *shadow) { p.branches(s.honest, func(k book.Key, at part) { out[k] = at }) })
+		}
 	}
 	return out
 }
 
 // ended judges a world whose faults have ended long enough ago: everything is over (I19), what callers were told is so
-// (I20), and the saved tables are what the journal says (I24).
+// (I20).
 func (j *judge) ended() {
 	for _, k := range slices.SortedFunc(maps.Keys(j.since), compareKeys) {
 		if s := j.standing[k]; j.stuck(k) {
@@ -64,19 +50,28 @@ func (j *judge) ended() {
 	if len(j.since) == 0 {
 		j.audited(func() { j.audit.Settled(j.w.now, 0) })
 	}
+	j.truths()
+}
+
+// stored judges what survives: the chains from their first blocks on (I7), and the tables, which are what the journal says
+// (I24).
+func (j *judge) stored() {
 	j.chains()
 	j.tables()
-	j.truths()
 }
 
 // emptied judges a world in which nothing can follow any more: nothing is held.
 func (j *judge) emptied() {
 	j.ended()
+	j.stored()
 	parts := j.parts()
 	for _, b := range slices.SortedFunc(maps.Keys(parts), compareKeys) {
 		if parts[b] == held {
 			j.fail("I5", "branch %v is still held", b)
 		}
+	}
+	for _, s := range platform {
+		s.settled(j.w)
 	}
 }
 
@@ -119,31 +114,34 @@ func (j *judge) tables() {
 // truths looks up whatever callers were told: it exists, and ended as they heard (I20).
 func (j *judge) truths() {
 	facts := make(map[book.Key]string)
-	j.eachPayment(func(k book.Key, p *payment.Payment) { facts[k] = fmt.Sprint(p.SettledAt, p.SettledStatus) })
-	for k, t := range j.answers {
-		_, ok := facts[book.Key{Tenant: k.Tenant, ID: t.target}]
-		if !ok {
+	j.eachPayment(func(k book.Key, p *payment.Payment) { facts[k] = settled(p) })
+	for _, k := range slices.SortedFunc(maps.Keys(j.answers), compareKeys) {
+		t := j.answers[k]
+		is, ok := facts[book.Key{Tenant: k.Tenant, ID: t.target}]
+		switch {
+		case !ok:
 			j.fail("I20", "a caller was told of payment %x, which does not exist", t.target)
-		} else if !j.keys[k] {
+		case !j.keys[k]:
 			j.fail("I20", "a caller was told of payment %x under key %v, which is not bound", t.target, k)
+		case t.final != "" && !t.operation && t.final != is:
+			j.fail("I20", "a caller was told that payment %x ended as %s; it ended as %s", t.target, t.final, is)
 		}
 	}
 }
 
+// settled is how the request ended that made a payment.
+func settled(p *payment.Payment) string { return fmt.Sprint(p.SettledAt, p.SettledStatus) }
+
 // accounts returns what stands on every account, as lines to compare.
 func (j *judge) accounts() (lines []string) {
-	line := func(service string, k book.Key, kind string, posted, held int64, currency money.Currency) {
-		lines = append(lines, fmt.Sprintf("%s %v %s %d %d %v", service, k, kind, posted, held, currency))
-	}
-	for _, s := range j.shadows("balance") {
-		s.balance().EachAccount(func(k book.Key, a *balance.Account) {
-			line("balance", k, a.Kind.String(), a.Posted(), a.Held(), a.Currency)
-		})
-	}
-	for _, s := range j.shadows("points") {
-		s.points().EachAccount(func(k book.Key, a *points.Account) {
-			line("points", k, a.Kind.String(), a.Posted(), a.Held(), a.Currency)
-		})
+	for _, s := range platform {
+		if k, ok := s.(keeper); ok {
+			j.shadows(s, func(at *shadow) {
+				k.accounts(at.honest, func(a account) {
+					lines = append(lines, fmt.Sprintf("%s %v %s %d %d %v", s.name(), a.key, a.kind, a.posted, a.held, a.currency))
+				})
+			})
+		}
 	}
 	slices.Sort(lines)
 	return lines

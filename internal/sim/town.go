@@ -3,16 +3,12 @@ package sim
 import (
 	"encoding/binary"
 
-	"github.com/koban-pay/koban/balance"
 	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/payment"
-	"github.com/koban-pay/koban/points"
-	"github.com/koban-pay/koban/tcc"
 )
 
 // town is who lives in a world: customers with cash and points, and merchants.
@@ -35,24 +31,16 @@ const (
 	merchantsPerOne = 1
 )
 
-// build opens the accounts of a new world and fills them.
+// build lets everybody move in, and every service make what stands when the world begins.
 func (t *town) build(w *World) {
 	for i := range tenants * customersPerOne {
-		c := person{id.Tenant(1 + i%tenants), w.fresh(w.ids.Slot())}
-		t.customers = append(t.customers, c)
-		cash := c.id.Facet(tcc.BalanceAccount)
-		w.must("balance", cash, &balance.Open{Tenant: c.tenant, Account: cash, Terms: balance.Terms{Currency: money.JPY}})
-		t.credit(w, c, cash, 4000)
-		w.must("points", c.id, &points.Open{Tenant: c.tenant, Owner: c.id})
-		for lot := range 3 {
-			t.grant(w, c, 400, [...]clock.Micros{0, w.now + clock.Minute + w.draw(4*clock.Minute), w.now + clock.Hour}[lot])
-		}
+		t.customers = append(t.customers, person{id.Tenant(1 + i%tenants), w.fresh(w.ids.Slot())})
 	}
 	for i := range tenants * merchantsPerOne {
-		m := person{id.Tenant(1 + i%tenants), w.fresh(w.ids.Slot())}
-		t.merchants = append(t.merchants, m)
-		payable := m.id.Facet(tcc.PayableAccount)
-		w.must("balance", payable, &balance.Open{Tenant: m.tenant, Account: payable, Terms: balance.Terms{Currency: money.JPY}})
+		t.merchants = append(t.merchants, person{id.Tenant(1 + i%tenants), w.fresh(w.ids.Slot())})
+	}
+	for _, s := range platform {
+		s.morning(w)
 	}
 	w.settle()
 }
@@ -75,35 +63,6 @@ func (t *town) key(tenant id.Tenant) (k book.Key, print [16]byte) {
 	binary.BigEndian.PutUint64(x[:], t.n*0x9e3779b97f4a7c15)
 	binary.BigEndian.PutUint64(x[8:], t.n)
 	return book.Key{Tenant: tenant, ID: x}, [16]byte{1}
-}
-
-func (t *town) credit(w *World, c person, account id.ID, yen int64) {
-	k, print := t.key(c.tenant)
-	w.must("balance", account, &balance.AddCredit{Key: k, Print: print, ID: w.fresh(account.Slot()), Account: account,
-		Amount: money.Yen(yen), EffectiveAt: w.now, Day: balance.Japan(c.tenant, w.now)})
-}
-
-func (t *town) grant(w *World, c person, amount int64, expires clock.Micros) {
-	k, print := t.key(c.tenant)
-	w.must("points", c.id, &points.Grant{Tenant: c.tenant, Key: k.ID, Fingerprint: print, ID: w.fresh(c.id.Slot()),
-		Account: c.id.Facet(tcc.PointsAccount), Amount: money.Of(amount, money.PT), Class: points.Free, ExpiresAt: expires, EffectiveAt: w.now})
-}
-
-// suspend stops an account for a while.
-func (t *town) suspend(w *World) {
-	who, facet := t.customers[w.rnd.IntN(len(t.customers))], tcc.BalanceAccount
-	if w.chance(300) {
-		who, facet = t.merchants[w.rnd.IntN(len(t.merchants))], tcc.PayableAccount
-	}
-	x := who.id.Facet(facet)
-	set := func(s ledger.Status) {
-		if h := w.reach(book.Name("balance", x.Volume(w.volumes))); h != nil {
-			h.submit(&balance.SetStatus{Tenant: who.tenant, Account: x, Status: s}, func(any, error) {})
-		}
-	}
-	w.seen("suspended_account")
-	set([...]ledger.Status{ledger.NoOut, ledger.NoIn, ledger.Suspended}[w.rnd.IntN(3)])
-	w.after(w.draw(20*clock.Second), func() { set(ledger.Open) })
 }
 
 // intend starts as many intents as asked for, at the mix's pace.

@@ -140,6 +140,7 @@ func (s *story) told(plans map[int]misfortune, plant Plant, out io.Writer) tale 
 	e := tale{steps: w.steps}
 	w.plans = nil
 	w.judged(w.judge.ended)
+	w.judged(w.judge.stored)
 	e.status, e.accounts = w.end()
 	e.found = w.judge.violations
 	return e

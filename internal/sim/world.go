@@ -8,13 +8,10 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"github.com/koban-pay/koban/balance"
-	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/payment"
-	"github.com/koban-pay/koban/points"
+	"github.com/koban-pay/koban/internal/journal"
 )
 
 // Plant breaks one rule on purpose, to see that the judge notices.
@@ -36,13 +33,14 @@ type World struct {
 	disk    *disk
 	judge   *judge
 	volumes int
-	names   []string         // of all books
-	route   map[string]*host // the book's last writer
+	names   []string           // of all books
+	sides   map[string]service // whose they are
+	route   map[string]*host   // the book's last writer
 	stale   map[string][]*host
 	outages map[string]clock.Micros // books that do not answer, until when
 	procs   []*process
 	sent    uint64                // requests so far
-	latest  map[id.ID]uint64      // the last of them that has arrived, by where to
+	latest  map[string]uint64     // the last of them that has arrived, by where to
 	drives  map[book.Key]*process // who called last for a payment
 	reached map[string]int
 	town    town
@@ -90,12 +88,15 @@ func newWorld(seed uint64, plant Plant, out io.Writer) *World {
 	w := &World{agenda: agenda{now: morning}, ctx: context.Background(), rnd: rnd, mix: calm(), plant: plant,
 		ids: id.NewSource(noise{rnd.Uint64}), tracer: newTrace(out), volumes: volumes, limit: restless, route: make(map[string]*host),
 		stale: make(map[string][]*host), outages: make(map[string]clock.Micros), reached: make(map[string]int),
-		drives: make(map[book.Key]*process), latest: make(map[id.ID]uint64)}
+		drives: make(map[book.Key]*process), latest: make(map[string]uint64)}
 	w.judge = newJudge(w)
-	w.disk = newDisk(w.judge.landed)
-	for _, service := range []string{"balance", "code", "payment", "points"} {
-		for v := range volumes {
-			w.names = append(w.names, book.Name(service, v))
+	w.disk = newDisk(w.landed)
+	w.sides = make(map[string]service)
+	for _, s := range platform {
+		for v := range s.volumes(volumes) {
+			name := book.Name(s.name(), v)
+			w.names = append(w.names, name)
+			w.sides[name] = s
 		}
 	}
 	p := w.start()
@@ -117,17 +118,15 @@ func volumeOf(name string) (v int) {
 func isPayment(name string) bool { return strings.HasPrefix(name, "payment/") }
 
 // machine returns a fresh machine for a book.
-func (w *World) machine(name string, v int) book.Machine {
-	service, _, _ := strings.Cut(name, "/")
-	switch service {
-	case "payment":
-		return payment.NewMachine(v, w.volumes)
-	case "balance":
-		return balance.NewMachine(v, w.volumes)
-	case "points":
-		return points.NewMachine(v, w.volumes, nil)
-	default:
-		return code.NewMachine(v, w.volumes, code.DefaultRules)
+func (w *World) machine(name string) book.Machine {
+	return w.sides[name].machine(volumeOf(name), w.volumes)
+}
+
+// landed is told of every block that has become durable.
+func (w *World) landed(b *journal.Block) {
+	w.judge.landed(b)
+	for _, s := range platform {
+		s.landed(w, b)
 	}
 }
 
@@ -227,32 +226,31 @@ const restless = 200_000
 // settle lets one minute pass.
 func (w *World) settle() { w.run(w.now + settleTime) }
 
-// disturb plans the faults that come by time: crashes, usurpers, outages.
-func (w *World) disturb() {
-	again := func(every clock.Micros, do func()) {
-		var next func()
-		next = func() {
-			w.after(every/2+w.draw(every), func() {
-				if !w.over {
-					do()
-					next()
-				}
-			})
-		}
-		if every > 0 {
-			next()
-		}
+// again does something every so often, until the faults end; never, if every is 0.
+func (w *World) again(every clock.Micros, do func()) {
+	if every <= 0 {
+		return
 	}
+	w.after(every/2+w.draw(every), func() {
+		if !w.over {
+			do()
+			w.again(every, do)
+		}
+	})
+}
+
+// disturb plans the faults that come by time: crashes, usurpers, outages, clocks that step.
+func (w *World) disturb() {
 	any := func() string { return w.names[w.rnd.IntN(len(w.names))] }
-	again(w.mix.crashEvery, func() {
+	w.again(w.mix.crashEvery, func() {
 		if h := w.route[any()]; h != nil && w.chance(500) {
 			h.crash()
 		} else if h != nil {
 			h.p.crash()
 		}
 	})
-	again(w.mix.usurpEvery, func() { n := any(); w.usurp(n, volumeOf(n)) })
-	again(w.mix.outageEvery, func() {
+	w.again(w.mix.usurpEvery, func() { n := any(); w.usurp(n, volumeOf(n)) })
+	w.again(w.mix.outageEvery, func() {
 		if n := any(); !isPayment(n) {
 			w.seen("participant_down")
 			w.trace("%s is down", n)
@@ -262,8 +260,7 @@ func (w *World) disturb() {
 			}
 		}
 	})
-	again(w.mix.suspendEvery, func() { w.town.suspend(w) })
-	again(w.mix.stepEvery, func() { w.procs[w.rnd.IntN(len(w.procs))].stepped(w.draw(30 * clock.Second)) })
+	w.again(w.mix.stepEvery, func() { w.procs[w.rnd.IntN(len(w.procs))].stepped(w.draw(30 * clock.Second)) })
 }
 
 // finish ends the faults, waits as long as everything may take, and judges what is left; then lets what was authorized
