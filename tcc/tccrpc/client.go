@@ -74,11 +74,10 @@ func Dial(c Config) (*Client, error) {
 	if out.clock == nil {
 		out.clock = clock.NewSystem()
 	}
-	inClear := false
 	switch u.Scheme {
 	case "http", "https":
 	case "grpc":
-		u.Scheme, inClear = "http", true
+		u.Scheme = "http"
 	case "grpcs":
 		u.Scheme = "https"
 	default:
@@ -86,7 +85,7 @@ func Dial(c Config) (*Client, error) {
 	}
 	transport := c.Transport
 	if transport == nil {
-		own := newTransport(strings.HasPrefix(c.URL, "grpc"), inClear)
+		own := NewTransport(c.URL)
 		transport, out.idle = own, own.CloseIdleConnections
 	}
 	h := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -99,14 +98,15 @@ func Dial(c Config) (*Client, error) {
 	return out, nil
 }
 
-// newTransport returns a transport with every limit set. It sends nothing twice: a POST goes again only if none of it was
-// written.
-func newTransport(grpc, inClear bool) *http.Transport {
+// NewTransport returns the transport of a client for url, with every limit set. It sends nothing twice: a POST goes again
+// only if none of it was written.
+func NewTransport(url string) *http.Transport {
 	t := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 128, IdleConnTimeout: 30 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 32 << 10, DisableCompression: true,
 	}
-	if grpc {
+	if strings.HasPrefix(url, "grpc") {
+		inClear := strings.HasPrefix(url, "grpc:")
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetHTTP2(!inClear)
 		t.Protocols.SetUnencryptedHTTP2(inClear)

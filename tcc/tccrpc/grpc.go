@@ -22,20 +22,31 @@ const ServicePath = "/koban.tcc.v1.ParticipantService/"
 // Service returns what answers gRPC, gRPC-Web and Connect under ServicePath. gRPC needs HTTP/2: in clear, the server has
 // to be told so (http.Protocols). Who may call is for the caller to check, in front of it.
 func Service(s Server) http.Handler {
-	limits := []connect.HandlerOption{connect.WithReadMaxBytes(maxBody), connect.WithSendMaxBytes(maxBody)}
+	return service(backend{try: s.try, confirm: s.confirm, cancel: s.cancel, add: s.add})
+}
+
+// backend is what stands behind the service.
+type backend struct {
+	try     func(context.Context, TryBody) (tcc.Receipt, error)
+	confirm func(context.Context, ConfirmBody) (tcc.Receipt, error)
+	cancel  func(context.Context, CancelBody) (tcc.Receipt, error)
+	add     func(context.Context, AddBody) (tcc.Receipt, error)
+}
+
+func service(b backend) http.Handler {
 	mux := http.NewServeMux()
-	handle(mux, "Try", limits, func(ctx context.Context, q *tccv1.TryRequest) (tcc.Receipt, error) { return s.try(ctx, fromTry(q)) })
-	handle(mux, "Confirm", limits, func(ctx context.Context, q *tccv1.ConfirmRequest) (tcc.Receipt, error) {
-		return s.confirm(ctx, fromConfirm(q))
+	handle(mux, "Try", func(ctx context.Context, q *tccv1.TryRequest) (tcc.Receipt, error) { return b.try(ctx, fromTry(q)) })
+	handle(mux, "Confirm", func(ctx context.Context, q *tccv1.ConfirmRequest) (tcc.Receipt, error) {
+		return b.confirm(ctx, fromConfirm(q))
 	})
-	handle(mux, "Cancel", limits, func(ctx context.Context, q *tccv1.CancelRequest) (tcc.Receipt, error) {
-		return s.cancel(ctx, fromCancel(q))
+	handle(mux, "Cancel", func(ctx context.Context, q *tccv1.CancelRequest) (tcc.Receipt, error) {
+		return b.cancel(ctx, fromCancel(q))
 	})
-	handle(mux, "Add", limits, func(ctx context.Context, q *tccv1.AddRequest) (tcc.Receipt, error) { return s.add(ctx, fromAdd(q)) })
+	handle(mux, "Add", func(ctx context.Context, q *tccv1.AddRequest) (tcc.Receipt, error) { return b.add(ctx, fromAdd(q)) })
 	return mux
 }
 
-func handle[Q any](mux *http.ServeMux, name string, limits []connect.HandlerOption, do func(context.Context, *Q) (tcc.Receipt, error)) {
+func handle[Q any](mux *http.ServeMux, name string, do func(context.Context, *Q) (tcc.Receipt, error)) {
 	path := ServicePath + name
 	mux.Handle(path, connect.NewUnaryHandlerSimple(path, func(ctx context.Context, q *Q) (*tccv1.Answer, error) {
 		r, err := do(ctx, q)
@@ -49,7 +60,7 @@ func handle[Q any](mux *http.ServeMux, name string, limits []connect.HandlerOpti
 		}
 		return &tccv1.Answer{Outcome: &tccv1.Answer_Refused{Refused: &tccv1.Refusal{
 			Code: string(f.Code), Kind: string(f.Kind), Message: f.Message, Param: f.Param}}}, nil
-	}, limits...))
+	}, connect.WithReadMaxBytes(maxBody), connect.WithSendMaxBytes(maxBody)))
 }
 
 // overGRPC carries requests as protobuf.

@@ -28,6 +28,7 @@ const (
 	NeedAccounts Need = "accounts" // there are two accounts
 	NeedWire     Need = "wire"     // a request can be sent as bytes
 	NeedTimeout  Need = "timeout"  // a caller's patience is known
+	NeedFunds    Need = "funds"    // an account has enough on it
 	NeedJSON     Need = "json"     // the wire can carry what no wire of types can
 )
 
@@ -94,6 +95,9 @@ func (e *exam) check(ctx context.Context, c check) Result {
 	switch err := c.run(ctx, e); {
 	case errors.Is(err, ErrUnsayable):
 		r.Skipped, r.Lacks, r.Detail = true, NeedJSON, "its wire cannot carry such a request"
+		return r
+	case errors.Is(err, ErrFunds):
+		r.Skipped, r.Lacks, r.Detail = true, NeedFunds, err.Error()
 		return r
 	case err != nil:
 		r.Detail = err.Error()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/koban-pay/koban/internal/clock"
@@ -65,6 +66,9 @@ type Fixture struct {
 	Stopwatch func() clock.Micros
 }
 
+// ErrFunds is what Fixture.Fund returns, wrapped, if it has too little to fund an account: the check is left out.
+var ErrFunds = errors.New("too little is left")
+
 // ErrUnsayable is what Fixture.Send returns for a body that the wire cannot carry.
 var ErrUnsayable = errors.New("the wire cannot carry this")
 
@@ -109,17 +113,20 @@ func Run[Self T[Self]](t Self, fixture func(Self) Fixture) {
 
 // Examine runs every check and returns what each found, in a fixed order. It stops early, with what it has, if ctx ends.
 func Examine(ctx context.Context, f Fixture) (out []Result) {
-	for r := range Each(ctx, f) {
+	for r := range Each(ctx, f, Names()...) {
 		out = append(out, r)
 	}
 	return out
 }
 
-// Each runs one check after another and yields what each found, in a fixed order, until ctx ends.
-func Each(ctx context.Context, f Fixture) iter.Seq[Result] {
+// Each runs the named checks one after another and yields what each found, in a fixed order, until ctx ends.
+func Each(ctx context.Context, f Fixture, names ...string) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		e := newExam(f)
 		for _, c := range checks {
+			if !slices.Contains(names, c.name) {
+				continue
+			}
 			if ctx.Err() != nil || !yield(e.check(ctx, c)) {
 				return
 			}

@@ -77,15 +77,20 @@ func underLoad(ctx context.Context, e *exam) error {
 	for i := range parts {
 		parts[i] = e.from(account, 10)
 	}
-	tried, confirmed := make([]error, copies), make([]error, copies)
+	tried := make([]error, copies)
 	var under sync.WaitGroup
+	var begun sync.Once
+	answered := make(chan struct{})
 	for i, p := range parts {
 		under.Go(func() {
-			if tried[i] = p.try(ctx); tried[i] == nil {
-				confirmed[i] = p.confirm(ctx)
+			tried[i] = p.try(ctx)
+			begun.Do(func() { close(answered) })
+			if tried[i] == nil {
+				_ = p.confirm(ctx) // whatever it was, it is asked again
 			}
 		})
 	}
+	<-answered
 	err = e.restart(ctx)
 	under.Wait()
 	if err != nil {

@@ -16,26 +16,15 @@ func (s *Service) Setup() http.Handler {
 			http.Error(w, "expected currency and value", http.StatusBadRequest)
 			return
 		}
-		var account string
-		_, _, err := s.do("", func(b *books) (*record, string) {
-			account = fmt.Sprintf("member-%d", len(b.accounts)+1)
-			return &record{Open: &opened{account, q}}, ""
-		})
+		account, err := s.Open(q)
 		tell(w, map[string]any{"account": account}, err)
 	})
 	mux.HandleFunc("POST /balance", func(w http.ResponseWriter, r *http.Request) {
 		var q struct{ Account string }
-		a := Account{}
-		found := false
-		if read(w, r, &q) == "" {
-			s.mu.Lock()
-			if known := s.books.accounts[q.Account]; known != nil {
-				a, found = *known, true
-			}
-			s.mu.Unlock()
-		}
-		if !found {
-			http.Error(w, "there is no such account", http.StatusNotFound)
+		code := read(w, r, &q)
+		a, found := s.Account(q.Account)
+		if code != "" || !found {
+			http.Error(w, "there is no such account", http.StatusBadRequest)
 			return
 		}
 		tell(w, map[string]any{"available": a.Available, "held": a.Held}, nil)
@@ -59,6 +48,25 @@ func (s *Service) Setup() http.Handler {
 		http.Error(w, "not suspended", http.StatusBadRequest)
 	})
 	return mux
+}
+
+// Open opens an account with so much on it, and returns its name.
+func (s *Service) Open(funds Amount) (account string, err error) {
+	_, _, err = s.do("", func(b *books) (*record, string) {
+		account = fmt.Sprintf("member-%d", len(b.accounts)+1)
+		return &record{Open: &opened{account, funds}}, ""
+	})
+	return account, err
+}
+
+// Account returns what is known of an account.
+func (s *Service) Account(name string) (a Account, found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.books.accounts[name]; known != nil {
+		return *known, true
+	}
+	return Account{}, false
 }
 
 func tell(w http.ResponseWriter, body map[string]any, err error) {
