@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/koban-pay/koban/internal/app"
@@ -15,8 +16,10 @@ import (
 
 // Line leads to the platform that runs now. While none does, callers wait.
 type Line struct {
-	http http.Client
-	clk  clock.Clock
+	http   http.Client
+	clk    clock.Clock
+	limit  time.Duration // of a call
+	silent atomic.Int64  // calls that got no answer
 
 	mu sync.Mutex
 	to *Platform
@@ -27,7 +30,7 @@ type Line struct {
 func NewLine() *Line {
 	return &Line{
 		http: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512, DisableCompression: true}},
-		clk:  clock.NewSystem(), up: make(chan struct{}),
+		clk:  clock.NewSystem(), limit: callLimit, up: make(chan struct{}),
 	}
 }
 
@@ -101,7 +104,15 @@ func (l *Line) Call(ctx context.Context, q Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	a, err := l.call(ctx, p, q)
+	if err != nil && ctx.Err() == nil {
+		l.silent.Add(1)
+	}
+	return a, err
+}
+
+func (l *Line) call(ctx context.Context, p *Platform, q Request) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.limit)
 	defer cancel()
 	method := http.MethodGet
 	if q.Key != "" {

@@ -27,6 +27,8 @@ type Config struct {
 	Random  bool // die at moments drawn by lot only
 	// Life is the longest time between the moment when the platform is ready and the end of its life; 0 means half a second.
 	Life time.Duration
+	// CallLimit is how long clients wait for an answer; 0 means longer than a platform takes for any.
+	CallLimit time.Duration
 	// Cut, if set, cuts the platform's connections to its store.
 	Cut func(context.Context) error
 	// Rival, if set, is a second process on the same store, with a data folder of its own, that takes the platform over
@@ -45,14 +47,15 @@ type Config struct {
 
 // Summary is what a run came to.
 type Summary struct {
-	Kills     int // of a platform that was ready
-	Placed    int // of them, at the instant when a decision was durable
-	Undecided int // of all, those that left a payment before its decision
-	Between   int // of all, those that left a payment between its decision and the end of its confirmation
-	Early     int // further kills, of a platform that was starting
-	Frozen    int // lives with a pause of the whole process in them
-	Cuts      int // lives in which the connections to the store were cut
-	Takeovers int // lives that ended because another process took over
+	Kills     int   // of a platform that was ready
+	Placed    int   // of them, at the instant when a decision was durable
+	Undecided int   // of all, those that left a payment before its decision
+	Between   int   // of all, those that left a payment between its decision and the end of its confirmation
+	Early     int   // further kills, of a platform that was starting
+	Frozen    int   // lives with a pause of the whole process in them
+	Cuts      int   // lives in which the connections to the store were cut
+	Takeovers int   // lives that ended because another process took over
+	Silent    int64 // calls that got no answer
 	Asks      int64
 	Acks      int64
 	Payments  int
@@ -91,6 +94,7 @@ type run struct {
 // that the run could not be made.
 func Run(ctx context.Context, c Config) (_ *Summary, err error) {
 	r := &run{Config: c, clk: clock.NewSystem(), rnd: rand.New(rand.NewPCG(c.Seed, 0)), line: NewLine()} //nolint:gosec // a lot that can be drawn again
+	r.line.limit = cmp.Or(c.CallLimit, callLimit)
 	began := r.clk.Now()
 	if r.log, err = OpenLog(c.Log); err != nil {
 		return nil, err
@@ -134,7 +138,7 @@ func Run(ctx context.Context, c Config) (_ *Summary, err error) {
 	}
 	p = nil
 	r.sum.Judge, r.sum.Verdict, r.sum.Took = r.judge, r.judge.Verdict, r.clk.Now().Sub(began)
-	r.sum.Asks, r.sum.Acks, r.sum.Payments = r.log.asks.Load(), r.log.acks.Load(), len(r.judge.made)
+	r.sum.Asks, r.sum.Acks, r.sum.Payments, r.sum.Silent = r.log.asks.Load(), r.log.acks.Load(), len(r.judge.made), r.line.silent.Load()
 	return &r.sum, nil
 }
 
