@@ -35,15 +35,15 @@ func (c *client) once(ctx context.Context) {
 	switch n := c.rnd.IntN(100); {
 	case n < 50:
 		c.look(ctx)
-	case n < 80:
+	case n < 72:
 		c.pay(ctx, false)
-	case n < 85:
+	case n < 78:
 		c.pay(ctx, true)
-	case n < 90:
+	case n < 85:
 		if h := c.draw(&c.open, true); h != nil {
 			c.finish(ctx, h, []string{"capture", "capture", "void"}[c.rnd.IntN(3)])
 		}
-	case n < 97 || c.bank:
+	case n < 95 || c.bank:
 		if h := c.draw(&c.taken, false); h != nil {
 			c.refund(ctx, h)
 		}
@@ -249,11 +249,11 @@ func (c *client) refund(ctx context.Context, h *charge) {
 // credit puts money or points on a customer's account.
 func (c *client) credit(ctx context.Context) {
 	who := c.card.Customers[c.rnd.IntN(len(c.card.Customers))]
-	account, currency := who.Balance.Account, "JPY"
+	account, currency, most := who.Balance.Account, "JPY", 24_000 // about what is spent meanwhile
 	if c.rnd.IntN(2) == 0 {
-		account, currency = who.Points.Account, "PT"
+		account, currency, most = who.Points.Account, "PT", 2000
 	}
-	value := int64(1 + c.rnd.IntN(9000))
+	value := int64(1 + c.rnd.IntN(most))
 	body := object{"amount": object{"currency": currency, "value": value}}
 	c.ask(ctx, chaos.Operator, "/v1/accounts/"+account+"/credits", body, func(a chaos.Answer, f chaos.Facts) steps {
 		var v view

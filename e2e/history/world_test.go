@@ -25,7 +25,7 @@ const opsVariable = "KOBAN_HISTORY_OPS"
 func operations(t *testing.T) int {
 	text := os.Getenv(opsVariable)
 	if text == "" {
-		return 1600
+		return 1200
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 2 {
@@ -192,7 +192,7 @@ func (w *world) run(clients, n int, rest func()) {
 		c := &client{world: w, n: i, rnd: lots(w.seed, uint64(i+1))}
 		crew.Go(func() { c.work(life) })
 	}
-	every := max(160, min(1500, n/6)) // operations of a life, in the mean
+	every := max(200, min(1500, n/6)) // operations of a life, in the mean
 	for w.done() < n {
 		w.until(w.done() + every/2 + w.rnd.IntN(every))
 		if w.rnd.IntN(5) == 0 {
