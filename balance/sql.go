@@ -2,15 +2,13 @@ package balance
 
 import (
 	"embed"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/koban-pay/koban/internal/book"
-	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/tcc"
 )
 
 // Schema holds the migrations of the service's state tables, in the folder schema.
@@ -23,20 +21,27 @@ const keyTable = "balance_keys"
 var accountSchema = book.Schema[Account]{
 	Table: "balance_accounts",
 	Columns: []string{"kind", "currency", "status", "debits_posted", "credits_posted", "debits_pending", "credits_pending", "cap",
-		"limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out",
-		"used_day", "used_day_in", "used_day_out", "used_month_in", "used_month_out", "version", "opened_at"},
+		"limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out", "version", "rest"},
+	Fixed: []string{"kind", "currency", "cap", "limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out"},
 	Args: func(a *Account, args []any) []any {
+		u := &a.Used
+		rest := make(book.Pack, 0, 40).Int(int64(u.Day)).Int(u.DayIn).Int(u.DayOut).Int(u.MonthIn).Int(u.MonthOut).Int(int64(a.OpenedAt))
 		return append(args, a.Kind.String(), int64(a.Currency), a.Status.String(),
 			a.DebitsPosted, a.CreditsPosted, a.DebitsPending, a.CreditsPending, a.Cap,
-			a.Limits.DayIn, a.Limits.DayOut, a.Limits.MonthIn, a.Limits.MonthOut,
-			int64(a.Used.Day), a.Used.DayIn, a.Used.DayOut, a.Used.MonthIn, a.Used.MonthOut, int64(a.Version), int64(a.OpenedAt))
+			a.Limits.DayIn, a.Limits.DayOut, a.Limits.MonthIn, a.Limits.MonthOut, int64(a.Version), []byte(rest))
 	},
 	Scan: func(scan func(...any) error, a *Account) error {
 		var kind, status string
+		var rest []byte
 		err := scan(&kind, &a.Currency, &status, &a.DebitsPosted, &a.CreditsPosted, &a.DebitsPending, &a.CreditsPending, &a.Cap,
-			&a.Limits.DayIn, &a.Limits.DayOut, &a.Limits.MonthIn, &a.Limits.MonthOut,
-			&a.Used.Day, &a.Used.DayIn, &a.Used.DayOut, &a.Used.MonthIn, &a.Used.MonthOut, &a.Version, &a.OpenedAt)
+			&a.Limits.DayIn, &a.Limits.DayOut, &a.Limits.MonthIn, &a.Limits.MonthOut, &a.Version, &rest)
 		if err != nil {
+			return err
+		}
+		u := book.NewUnpack(rest)
+		a.Used.Day, a.Used.DayIn, a.Used.DayOut, a.Used.MonthIn, a.Used.MonthOut = ledger.Day(u.Int()), u.Int(), u.Int(), u.Int(), u.Int()
+		a.OpenedAt = clock.Micros(u.Int())
+		if err := u.Err(); err != nil {
 			return err
 		}
 		var okKind, okStatus bool
@@ -51,39 +56,69 @@ var accountSchema = book.Schema[Account]{
 }
 
 var branchSchema = book.Schema[Branch]{
-	Table: "balance_branches",
-	Columns: []string{"status", "purpose", "account", "currency", "amount", "posted", "released", "held_on", "effective_at", "fingerprint",
-		"seq", "at", "available", "captures", "end_seq", "end_at", "end_available", "code", "message"},
+	Table:   "balance_branches",
+	Columns: []string{"status", "account", "currency", "amount", "posted", "released", "code", "rest"},
+	Fixed:   []string{"account", "currency"},
 	Args: func(b *Branch, args []any) []any {
 		h := &b.Hold
-		return append(args, b.Status.String(), int64(b.Purpose), bytes(h.Account), int64(b.Currency), h.Amount, h.Posted, h.Released,
-			int64(h.HeldOn), int64(b.EffectiveAt), bytes(id.ID(b.Print)), int64(b.First.Seq), int64(b.First.At), b.First.Available,
-			captureText(b.Captures), int64(b.Last.Seq), int64(b.Last.At), b.Last.Available, b.Code, b.Message)
+		return append(args, b.Status.String(), h.Account[:], int64(b.Currency), h.Amount, h.Posted, h.Released, b.Code, []byte(packBranch(b)))
 	},
 	Scan: func(scan func(...any) error, b *Branch) error {
-		var status, captures string
-		var account, print []byte
+		var status string
+		var account, rest []byte
 		h := &b.Hold
-		err := scan(&status, &b.Purpose, &account, &b.Currency, &h.Amount, &h.Posted, &h.Released, &h.HeldOn, &b.EffectiveAt, &print,
-			&b.First.Seq, &b.First.At, &b.First.Available, &captures, &b.Last.Seq, &b.Last.At, &b.Last.Available, &b.Code, &b.Message)
-		if err != nil {
+		if err := scan(&status, &account, &b.Currency, &h.Amount, &h.Posted, &h.Released, &b.Code, &rest); err != nil {
 			return err
 		}
 		copy(h.Account[:], account)
-		copy(b.Print[:], print)
+		if err := unpackBranch(rest, b); err != nil {
+			return err
+		}
 		var ok bool
 		if b.Status, ok = ParseBranchStatus(status); !ok {
 			return fmt.Errorf("a branch with status %q", status)
 		}
 		if b.Status <= Cancelled && h.Amount > 0 {
 			h.Side = ledger.Debit
-			if err := h.Check(); err != nil {
-				return err
-			}
+			return h.Check()
 		}
-		b.Captures, err = parseCaptures(captures)
-		return err
+		return nil
 	},
+}
+
+func packAnswer(p book.Pack, a Answer) book.Pack {
+	return p.Int(int64(a.Seq)).Int(int64(a.At)).Int(a.Available)
+}
+
+func unpackAnswer(u *book.Unpack) Answer {
+	return Answer{Seq: uint64(u.Int()), At: clock.Micros(u.Int()), Available: u.Int()}
+}
+
+func packBranch(b *Branch) book.Pack {
+	p := make(book.Pack, 0, 96).Int(int64(b.Purpose)).Int(int64(b.Hold.HeldOn)).Int(int64(b.EffectiveAt)).Bytes(b.Print[:])
+	p = packAnswer(packAnswer(p, b.First), b.Last).Text(b.Message).Int(int64(len(b.Captures)))
+	for i := range b.Captures {
+		c := &b.Captures[i]
+		p = packAnswer(p.Int(int64(c.Number)).Int(c.Amount), c.Answer).Bytes(c.Print[:])
+	}
+	return p
+}
+
+func unpackBranch(rest []byte, b *Branch) error {
+	u := book.NewUnpack(rest)
+	b.Purpose, b.Hold.HeldOn, b.EffectiveAt = tcc.Purpose(u.Int()), ledger.Day(u.Int()), clock.Micros(u.Int())
+	copy(b.Print[:], u.Bytes())
+	b.First, b.Last = unpackAnswer(u), unpackAnswer(u)
+	b.Message = u.Text()
+	for range u.Count() {
+		c := Capture{Number: uint32(u.Int()), Amount: u.Int(), Answer: unpackAnswer(u)}
+		copy(c.Print[:], u.Bytes())
+		if c.Amount <= 0 || c.Amount > money.MaxStored {
+			return fmt.Errorf("a branch with a capture of %d", c.Amount)
+		}
+		b.Captures = append(b.Captures, c)
+	}
+	return u.Err()
 }
 
 var creditSchema = book.Schema[Credit]{
@@ -91,7 +126,7 @@ var creditSchema = book.Schema[Credit]{
 	Columns: []string{"account", "currency", "amount", "effective_at", "seq", "at", "account_status", "posted", "available",
 		"code", "message"},
 	Args: func(c *Credit, args []any) []any {
-		return append(args, bytes(c.Account), int64(c.Amount.Currency), c.Amount.Minor, int64(c.EffectiveAt), int64(c.Seq), int64(c.At),
+		return append(args, c.Account[:], int64(c.Amount.Currency), c.Amount.Minor, int64(c.EffectiveAt), int64(c.Seq), int64(c.At),
 			statusText(c.Status), c.Posted, c.Available, c.Code, c.Message)
 	},
 	Scan: func(scan func(...any) error, c *Credit) error {
@@ -110,40 +145,4 @@ func statusText(s ledger.Status) string {
 		return ""
 	}
 	return s.String()
-}
-
-// bytes copies an id out of its row, which may change before it is saved.
-func bytes(x id.ID) []byte { return append([]byte(nil), x[:]...) }
-
-// captureText writes captures for people and for parseCaptures: "number amount seq at available fingerprint", one
-// after another with a semicolon between.
-func captureText(list []Capture) string {
-	var b strings.Builder
-	for i, c := range list {
-		if i > 0 {
-			b.WriteByte(';')
-		}
-		fmt.Fprintf(&b, "%d %d %d %d %d %x", c.Number, c.Amount, c.Seq, int64(c.At), c.Available, c.Print)
-	}
-	return b.String()
-}
-
-func parseCaptures(text string) (list []Capture, err error) {
-	if text == "" {
-		return nil, nil
-	}
-	for part := range strings.SplitSeq(text, ";") {
-		var c Capture
-		var print string
-		if _, err := fmt.Sscanf(part, "%d %d %d %d %d %s", &c.Number, &c.Amount, &c.Seq, &c.At, &c.Available, &print); err != nil {
-			return nil, fmt.Errorf("a branch with captures %q: %w", text, err)
-		}
-		raw, err := hex.DecodeString(print)
-		if err != nil || len(raw) != len(c.Print) || c.Amount <= 0 || c.Amount > money.MaxStored {
-			return nil, errors.New("a branch with captures " + text)
-		}
-		c.Print = Print(raw)
-		list = append(list, c)
-	}
-	return list, nil
 }

@@ -103,7 +103,7 @@ func (d *Driver) launch(seen Reply, asks bool) *Run {
 		return nil
 	}
 	if r := d.runs[k]; r != nil {
-		if r.next == nil || p.Decision > r.next.Decision {
+		if !asks && (r.next == nil || p.Decision > r.next.Decision) {
 			r.next = p
 		}
 		d.mu.Unlock()

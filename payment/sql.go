@@ -38,15 +38,15 @@ func paymentArgs(p *Payment, args []any) []any {
 		panic("payment: encode state: " + err.Error())
 	}
 	return append(args, int64(p.Kind), int64(p.Status), int64(p.Resource), int64(p.Amount.Currency), p.Amount.Minor, p.Captured,
-		p.Refunded, raw(p.Customer), raw(p.Merchant), raw(p.Session), raw(p.Parent), int64(p.CreatedAt), int64(p.UpdatedAt), state)
+		p.Refunded, raw(&p.Customer), raw(&p.Merchant), raw(&p.Session), raw(&p.Parent), int64(p.CreatedAt), int64(p.UpdatedAt), state)
 }
 
-// raw copies an id: the driver keeps the slice until the save, and the row may change before.
-func raw(x id.ID) []byte {
+// raw returns the bytes of an id, none if there is no id.
+func raw(x *id.ID) []byte {
 	if x.IsNil() {
 		return []byte{}
 	}
-	return append([]byte(nil), x[:]...)
+	return x[:]
 }
 
 func scanPayment(scan func(dest ...any) error, p *Payment) error {
@@ -69,7 +69,7 @@ var operationSchema = book.Schema[Operation]{
 	Table:   "payment_operations",
 	Columns: []string{"cause", "payment", "code", "done_at", "status"},
 	Args: func(o *Operation, args []any) []any {
-		return append(args, int64(o.Cause), raw(o.Payment), string(o.Code), int64(o.DoneAt), int64(o.Status))
+		return append(args, int64(o.Cause), raw(&o.Payment), string(o.Code), int64(o.DoneAt), int64(o.Status))
 	},
 	Scan: func(scan func(dest ...any) error, o *Operation) error {
 		var payment []byte

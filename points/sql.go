@@ -4,10 +4,10 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
 )
 
@@ -23,21 +23,22 @@ const keyTable = "points_keys"
 var accountSchema = book.Schema[Account]{
 	Table: "points_accounts",
 	Columns: []string{
-		"kind", "owner", "status", "debits_posted", "credits_posted", "debits_pending", "credits_pending",
-		"used_day", "day_in", "day_out", "month_in", "month_out", "version", "opened_at", "next_lot", "lots",
+		"kind", "status", "debits_posted", "credits_posted", "debits_pending", "credits_pending", "version", "next_lot", "lots", "rest",
 	},
+	Fixed: []string{"kind"},
 	Args: func(a *Account, args []any) []any {
-		return append(args, a.Kind.String(), raw(a.Owner), a.Status.String(), a.DebitsPosted, a.CreditsPosted, a.DebitsPending,
-			a.CreditsPending, int64(a.Used.Day), a.Used.DayIn, a.Used.DayOut, a.Used.MonthIn, a.Used.MonthOut, int64(a.Version),
-			int64(a.OpenedAt), a.NextLot, text(a.Lots))
+		u := &a.Used
+		rest := make(book.Pack, 0, 56).Bytes(a.Owner[:]).Int(int64(u.Day)).Int(u.DayIn).Int(u.DayOut).Int(u.MonthIn).Int(u.MonthOut).
+			Int(int64(a.OpenedAt))
+		return append(args, a.Kind.String(), a.Status.String(), a.DebitsPosted, a.CreditsPosted, a.DebitsPending, a.CreditsPending,
+			int64(a.Version), a.NextLot, lotsText(a.Lots), []byte(rest))
 	},
 	Scan: func(scan func(dest ...any) error, a *Account) error {
 		var kind, status, lots string
-		var owner []byte
-		var day, version int64
+		var rest []byte
+		var version int64
 		*a = newAccount(Customer)
-		err := scan(&kind, &owner, &status, &a.DebitsPosted, &a.CreditsPosted, &a.DebitsPending, &a.CreditsPending, &day, &a.Used.DayIn,
-			&a.Used.DayOut, &a.Used.MonthIn, &a.Used.MonthOut, &version, &a.OpenedAt, &a.NextLot, &lots)
+		err := scan(&kind, &status, &a.DebitsPosted, &a.CreditsPosted, &a.DebitsPending, &a.CreditsPending, &version, &a.NextLot, &lots, &rest)
 		if err != nil {
 			return err
 		}
@@ -48,39 +49,33 @@ var accountSchema = book.Schema[Account]{
 			return fmt.Errorf("points: an account of kind %q and status %q", kind, status)
 		}
 		a.MayGoNegative = a.Kind != Customer
-		a.Used.Day, a.Version = ledger.Day(day), uint64(version)
-		copy(a.Owner[:], owner)
+		a.Version = uint64(version)
+		r := book.NewUnpack(rest)
+		copy(a.Owner[:], r.Bytes())
+		a.Used = ledger.Usage{Day: ledger.Day(r.Int()), DayIn: r.Int(), DayOut: r.Int(), MonthIn: r.Int(), MonthOut: r.Int()}
+		a.OpenedAt = clock.Micros(r.Int())
+		if err := r.Err(); err != nil {
+			return err
+		}
 		return json.Unmarshal([]byte(lots), &a.Lots)
 	},
 	Due: func(a *Account) clock.Micros { return a.Lots.Due() },
 }
 
 var branchSchema = book.Schema[Branch]{
-	Table: "points_branches",
-	Columns: []string{
-		"account", "status", "print", "held_on", "amount", "posted", "released", "first_seq", "first_at", "first_available",
-		"first_suspense", "cancel_seq", "cancel_at", "cancel_available", "refusal_code", "refusal_message", "refusal_param",
-		"captures", "lots",
-	},
+	Table:   "points_branches",
+	Columns: []string{"account", "status", "amount", "posted", "released", "refusal_code", "lots", "rest"},
+	Fixed:   []string{"account"},
 	Args: func(b *Branch, args []any) []any {
-		suspense := int64(0)
-		if b.First.Suspense {
-			suspense = 1
-		}
-		return append(args, raw(b.On), b.Status.String(), append([]byte(nil), b.Print[:]...), int64(b.HeldOn), b.Amount, b.Posted,
-			b.Released, int64(b.First.Seq), int64(b.First.At), b.First.Available, suspense, int64(b.Cancel.Seq), int64(b.Cancel.At),
-			b.Cancel.Available, b.Refusal.Code, b.Refusal.Message, b.Refusal.Param, text(b.Captures), text(b.Lots))
+		return append(args, b.On[:], b.Status.String(), b.Amount, b.Posted, b.Released, b.Refusal.Code, takenText(b.Lots), []byte(packBranch(b)))
 	},
 	Scan: scanBranch,
 }
 
 func scanBranch(scan func(dest ...any) error, b *Branch) error {
-	var on, print []byte
-	var status, captures, lots string
-	var day, suspense int64
-	err := scan(&on, &status, &print, &day, &b.Amount, &b.Posted, &b.Released, &b.First.Seq, &b.First.At, &b.First.Available, &suspense,
-		&b.Cancel.Seq, &b.Cancel.At, &b.Cancel.Available, &b.Refusal.Code, &b.Refusal.Message, &b.Refusal.Param, &captures, &lots)
-	if err != nil {
+	var on, rest []byte
+	var status, lots string
+	if err := scan(&on, &status, &b.Amount, &b.Posted, &b.Released, &b.Refusal.Code, &lots, &rest); err != nil {
 		return err
 	}
 	var ok bool
@@ -88,15 +83,49 @@ func scanBranch(scan func(dest ...any) error, b *Branch) error {
 		return fmt.Errorf("points: a branch of status %q", status)
 	}
 	copy(b.On[:], on)
-	copy(b.Print[:], print)
-	b.HeldOn, b.First.Suspense = ledger.Day(day), suspense == 1
 	if b.Amount > 0 {
 		b.Account, b.Side = b.On, ledger.Debit
 	}
-	if err := json.Unmarshal([]byte(captures), &b.Captures); err != nil {
+	if err := unpackBranch(rest, b); err != nil {
 		return err
 	}
 	return json.Unmarshal([]byte(lots), &b.Lots)
+}
+
+func packAnswer(p book.Pack, a Answer) book.Pack {
+	suspense := int64(0)
+	if a.Suspense {
+		suspense = 1
+	}
+	return p.Int(int64(a.Seq)).Int(int64(a.At)).Int(a.Available).Int(suspense)
+}
+
+func unpackAnswer(u *book.Unpack) Answer {
+	return Answer{Seq: uint64(u.Int()), At: clock.Micros(u.Int()), Available: u.Int(), Suspense: u.Int() == 1}
+}
+
+func packBranch(b *Branch) book.Pack {
+	p := make(book.Pack, 0, 96).Bytes(b.Print[:]).Int(int64(b.HeldOn)).Text(b.Refusal.Message).Text(b.Refusal.Param)
+	p = packAnswer(packAnswer(p, b.First), b.Cancel).Int(int64(len(b.Captures)))
+	for i := range b.Captures {
+		c := &b.Captures[i]
+		p = packAnswer(p.Int(int64(c.N)).Bytes(c.Print[:]), c.Answer)
+	}
+	return p
+}
+
+func unpackBranch(rest []byte, b *Branch) error {
+	u := book.NewUnpack(rest)
+	copy(b.Print[:], u.Bytes())
+	b.HeldOn, b.Refusal.Message, b.Refusal.Param = ledger.Day(u.Int()), u.Text(), u.Text()
+	b.First, b.Cancel = unpackAnswer(u), unpackAnswer(u)
+	for range u.Count() {
+		c := Capture{N: uint32(u.Int())}
+		copy(c.Print[:], u.Bytes())
+		c.Answer = unpackAnswer(u)
+		b.Captures = append(b.Captures, c)
+	}
+	return u.Err()
 }
 
 var grantSchema = book.Schema[GrantRow]{
@@ -106,7 +135,7 @@ var grantSchema = book.Schema[GrantRow]{
 		"refusal_code", "refusal_message", "refusal_param",
 	},
 	Args: func(g *GrantRow, args []any) []any {
-		return append(args, raw(g.Account), raw(g.Owner), int64(g.OpenedAt), g.Lot.Lot, int64(g.Lot.Class), int64(g.Lot.ExpiresAt),
+		return append(args, g.Account[:], g.Owner[:], int64(g.OpenedAt), g.Lot.Lot, int64(g.Lot.Class), int64(g.Lot.ExpiresAt),
 			g.Lot.Amount, g.Posted, g.Held, g.Available, int64(g.Status), int64(g.Seq), int64(g.At), g.Refusal.Code, g.Refusal.Message,
 			g.Refusal.Param)
 	},
@@ -120,17 +149,39 @@ var grantSchema = book.Schema[GrantRow]{
 	},
 }
 
-// raw copies an id: the row may change before it is saved.
-func raw(x id.ID) []byte { return append([]byte(nil), x[:]...) }
+// lotsText is a list as people read it, in JSON. It is written by hand, because every payment does.
+func lotsText(list Lots) string {
+	b := make([]byte, 0, 96*len(list)+2)
+	for i := range list {
+		l := &list[i]
+		b = field(b, i, `{"lot":`, l.N)
+		b = append(append(append(b, `,"class":"`...), l.Class.String()...), '"')
+		b = field(b, 0, `,"left":`, l.Left)
+		b = field(b, 0, `,"held":`, l.Held)
+		b = append(field(b, 0, `,"expires_at":`, int64(l.ExpiresAt)), '}')
+	}
+	return "[" + string(b) + "]"
+}
 
-// text is a list as people read it, in JSON.
-func text[T any](list []T) string {
-	if len(list) == 0 {
-		return "[]"
+func takenText(list []Taken) string {
+	b := make([]byte, 0, 128*len(list)+2)
+	for i := range list {
+		t := &list[i]
+		b = field(b, i, `{"lot":`, t.Lot)
+		b = append(append(append(b, `,"class":"`...), t.Class.String()...), '"')
+		b = field(b, 0, `,"expires_at":`, int64(t.ExpiresAt))
+		b = field(b, 0, `,"held":`, t.Held)
+		b = field(b, 0, `,"posted":`, t.Posted)
+		b = field(b, 0, `,"released":`, t.Released)
+		b = append(field(b, 0, `,"returned":`, t.Returned), '}')
 	}
-	b, err := json.Marshal(list)
-	if err != nil {
-		panic("points: " + err.Error()) // the types of rows always have a text
+	return "[" + string(b) + "]"
+}
+
+// field appends a name and a number, after a comma if it is not the first of the list.
+func field(b []byte, n int, name string, value int64) []byte {
+	if n > 0 {
+		b = append(b, ',')
 	}
-	return string(b)
+	return strconv.AppendInt(append(b, name...), value, 10)
 }

@@ -34,6 +34,7 @@ type Core struct {
 	told    []Answer // may be told
 	fold    uint32   // the highest fold version that the book was opened by
 	saving  *SaveSet
+	whole   bool         // the next snapshot is to be written whole: another writer has moved the tables
 	ended   *fault.Error // why nothing is answered any more
 	pulse   int          // commands since the last snapshot, to tell idle from busy
 }
@@ -340,6 +341,7 @@ func (c *Core) snapshot() *SaveSet {
 			s.Tables = append(s.Tables, ts)
 		}
 	}
+	s.Whole, c.whole = c.whole, false
 	c.saving, c.pulse = s, 0
 	return s
 }
@@ -355,9 +357,9 @@ func (c *Core) Saved(s *SaveSet) {
 // Stands says that the tables stand for block h, which is one of this book's and not the one a snapshot started from:
 // the writer before has saved once more. Everything that changed since is in memory and not saved.
 func (c *Core) Stands(h journal.Head) {
-	c.saved = h
+	c.saved, c.whole = h, true
 	if c.saving != nil {
-		c.saving.From = h
+		c.saving.From, c.saving.Whole, c.whole = h, true, false
 	}
 }
 

@@ -1,7 +1,6 @@
 package book
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/koban-pay/koban/internal/clock"
@@ -13,7 +12,7 @@ type Schema[V any] struct {
 	Table   string   // name of the SQL table
 	Columns []string // value columns, in the order of Args and Scan
 	Fixed   []string // those of Columns that never change once the row is made: a later save leaves them and their indexes alone
-	// Args appends the values of the columns. int64, string, []byte and nil are the only types.
+	// Args appends the values of the columns. int64, string, []byte and nil are the only types; bytes may be the row's own.
 	Args func(v *V, args []any) []any
 	// Scan reads the columns into v; scan takes one pointer per column.
 	Scan func(scan func(dest ...any) error, v *V) error
@@ -71,6 +70,8 @@ type row[V any] struct {
 	v      V
 	key    Key
 	queued clock.Micros // the earliest time that the heap has for it, 0 for none
+	stands clock.Micros // the due time that the tables have, or will with the save under way
+	stored bool         // the tables have the row, or will
 	absent bool         // known not to exist
 	dirty  bool         // changed since the last snapshot
 	saving bool         // in the snapshot that is being saved
@@ -164,8 +165,11 @@ func (r *Rows[V]) Each(f func(Key, *V)) {
 }
 
 func (r *Rows[V]) scan(scan func(dest ...any) error) (any, error) {
-	w := &row[V]{}
+	w := &row[V]{stored: true}
 	err := r.schema.Scan(scan, &w.v)
+	if err == nil && r.timed {
+		w.stands = r.schema.Due(&w.v)
+	}
 	return w, err
 }
 
@@ -241,21 +245,39 @@ func (r *Rows[V]) dueNow(d dueAt, now clock.Micros) bool {
 func (r *Rows[V]) snapshot(dst *TableSave) {
 	dst.table = &r.tableBase
 	dst.Keys, dst.Args = make([]Key, 0, len(r.dirty)), make([]any, 0, len(r.dirty)*r.width())
-	for _, w := range r.dirty {
-		w.dirty, w.saving = false, true
-		dst.Keys = append(dst.Keys, w.key)
-		from := len(dst.Args)
-		dst.Args = r.schema.Args(&w.v, dst.Args)
-		for i := from; i < len(dst.Args); i++ { // the row goes on changing while it is saved
-			if b, ok := dst.Args[i].([]byte); ok {
-				dst.Args[i] = bytes.Clone(b)
+	if r.timed {
+		for _, w := range r.dirty {
+			if due := r.schema.Due(&w.v); w.stored && due != w.stands {
+				r.encode(dst, w, due)
 			}
 		}
-		if r.timed {
-			dst.Args = append(dst.Args, int64(r.schema.Due(&w.v)))
+		dst.Moved = len(dst.Keys)
+	}
+	for _, w := range r.dirty {
+		if w.dirty {
+			r.encode(dst, w, w.stands)
 		}
 	}
 	r.dirty, r.saving = r.saving[:0], r.dirty
+}
+
+// encode adds a row to a snapshot.
+func (r *Rows[V]) encode(dst *TableSave, w *row[V], due clock.Micros) {
+	if r.timed && !w.stored {
+		due = r.schema.Due(&w.v)
+	}
+	w.dirty, w.saving, w.stored, w.stands = false, true, true, due
+	dst.Keys = append(dst.Keys, w.key)
+	from := len(dst.Args)
+	dst.Args = r.schema.Args(&w.v, dst.Args)
+	for i := from; i < len(dst.Args); i++ {
+		if b, ok := dst.Args[i].([]byte); ok {
+			dst.Args[i] = dst.keep(b)
+		}
+	}
+	if r.timed {
+		dst.Args = append(dst.Args, int64(due))
+	}
 }
 
 func (r *Rows[V]) saved() {

@@ -246,8 +246,8 @@ func (s *SQLState) DueBefore(ctx context.Context, volume int, t Table, after Due
 func (s *SQLState) Save(ctx context.Context, sets []*SaveSet) (lost []string, err error) {
 	err = s.db.Write(ctx, func(tx *sql.Tx) error {
 		lost = lost[:0]
-		byTable := make(map[string]*merged)
-		var order []string
+		byTable := make(map[sheet]*merged)
+		var order []sheet
 		for _, set := range sets {
 			ok, done, err := advance(ctx, tx, set)
 			if err != nil {
@@ -261,18 +261,26 @@ func (s *SQLState) Save(ctx context.Context, sets []*SaveSet) (lost []string, er
 			}
 			for i := range set.Tables {
 				t := &set.Tables[i]
-				m := byTable[t.Name()]
-				if m == nil {
-					m = &merged{base: t.table}
-					byTable[t.Name()] = m
-					order = append(order, t.Name())
+				moved := t.Moved
+				if set.Whole {
+					moved = len(t.Keys)
 				}
-				m.add(set.Volume, t)
+				for _, p := range []part{{set.Volume, t, 0, moved}, {set.Volume, t, moved, len(t.Keys)}} {
+					if p.from == p.to {
+						continue
+					}
+					g := sheet{t.Name(), p.from < moved}
+					if byTable[g] == nil {
+						byTable[g] = &merged{base: t.table, moved: g.moved}
+						order = append(order, g)
+					}
+					byTable[g].add(p)
+				}
 			}
 		}
-		for _, name := range order {
-			if err := s.upsert(ctx, tx, byTable[name]); err != nil {
-				return fmt.Errorf("book: save %s: %w", name, err)
+		for _, g := range order {
+			if err := s.upsert(ctx, tx, byTable[g]); err != nil {
+				return fmt.Errorf("book: save %s: %w", g.table, err)
 			}
 		}
 		return nil
@@ -308,27 +316,40 @@ func advance(ctx context.Context, tx *sql.Tx, set *SaveSet) (ok, done bool, err 
 	return same, same, nil
 }
 
-// merged is one table's changes over several books.
+// sheet are the rows of one table that one statement can write.
+type sheet struct {
+	table string
+	moved bool // their due times are written
+}
+
+// part are some rows of one table of one book.
+type part struct {
+	volume   int
+	save     *TableSave
+	from, to int
+}
+
+// merged is a sheet over several books.
 type merged struct {
-	base    *tableBase
-	rows    int
-	volumes []int
-	saves   []*TableSave // of each volume
+	base  *tableBase
+	moved bool
+	rows  int
+	parts []part
 }
 
-func (m *merged) add(volume int, t *TableSave) {
-	m.volumes, m.saves = append(m.volumes, volume), append(m.saves, t)
-	m.rows += len(t.Keys)
+func (m *merged) add(p part) {
+	m.parts = append(m.parts, p)
+	m.rows += p.to - p.from
 }
 
-// each calls f with the parameters of every row, volume by volume. They are valid until the next call.
+// each calls f with the parameters of every row, part by part. They are valid until the next call.
 func (m *merged) each(f func(args []any) error) error {
 	var room []any
-	for i, t := range m.saves {
-		w := t.Width()
-		for n := range t.Keys {
-			k := &t.Keys[n]
-			room = append(append(room[:0], int64(k.Tenant), int64(m.volumes[i]), k.ID[:]), t.Args[n*w:(n+1)*w]...)
+	for _, p := range m.parts {
+		w, volume := p.save.Width(), any(int64(p.volume))
+		for n := p.from; n < p.to; n++ {
+			k := &p.save.Keys[n]
+			room = append(append(room[:0], int64(k.Tenant), volume, k.ID[:]), p.save.Args[n*w:(n+1)*w]...)
 			if err := f(room); err != nil {
 				return err
 			}
@@ -352,23 +373,29 @@ func (s *SQLState) upsert(ctx context.Context, tx *sql.Tx, m *merged) error {
 		if args = append(args, row...); len(args) < size*len(row) {
 			return nil
 		}
-		text := s.text("save", m.base, size, func() string { return upsertText(m.base, size, s.group) })
-		_, err := tx.ExecContext(ctx, text, args...) // the store keeps the statement parsed, also between saves
+		verb := "save"
+		if m.moved {
+			verb = "move"
+		}
+		text := s.text(verb, m.base, size, func() string { return upsertText(m.base, size, m.moved, s.params) })
+		_, err := s.db.Exec(ctx, tx, text, args) // the store keeps the statement parsed, also between saves
 		left, size, args = left-size, 0, args[:0]
 		return err
 	})
 }
 
-// group returns the parameters of one row. To SQLite, $n is a name, which it and its driver look for among all others: in
+// params returns the parameters of one row. To SQLite, $n is a name, which it and its driver look for among all others: in
 // a statement with a thousand of them that takes longer than writing the rows. A plain mark has no name.
-func (s *SQLState) group(from, n int) string {
+func (s *SQLState) params(from, n int) string {
 	if s.db.Engine() == store.SQLite {
 		return strings.Repeat("?, ", n-1) + "?"
 	}
 	return params(from, n)
 }
 
-func upsertText(b *tableBase, n int, group func(from, n int) string) string {
+// upsertText writes n rows, with the due times of those that are there only if these have moved: to write an indexed column
+// is to write its index, even if it stays the same.
+func upsertText(b *tableBase, n int, moved bool, params func(from, n int) string) string {
 	cols := b.columns
 	if b.timed {
 		cols = append(append([]string(nil), cols...), "due")
@@ -379,7 +406,7 @@ func upsertText(b *tableBase, n int, group func(from, n int) string) string {
 		if i > 0 {
 			t.WriteString(", ")
 		}
-		t.WriteString("(" + group(1+i*(len(cols)+3), len(cols)+3) + ")")
+		t.WriteString("(" + params(1+i*(len(cols)+3), len(cols)+3) + ")")
 	}
 	if b.segmented {
 		t.WriteString(" ON CONFLICT (tenant, volume, day, id) DO NOTHING")
@@ -388,7 +415,7 @@ func upsertText(b *tableBase, n int, group func(from, n int) string) string {
 	t.WriteString(" ON CONFLICT (tenant, volume, id) DO UPDATE SET ")
 	var set []string
 	for _, c := range cols {
-		if !slices.Contains(b.fixed, c) {
+		if !slices.Contains(b.fixed, c) && (c != "due" || moved) {
 			set = append(set, c+" = excluded."+c)
 		}
 	}

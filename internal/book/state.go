@@ -58,6 +58,7 @@ type SaveSet struct {
 	At     clock.Micros
 	Newest clock.Micros
 	Fold   uint32
+	Whole  bool // due times that have not moved are written, too
 	Tables []TableSave
 }
 
@@ -67,6 +68,18 @@ type TableSave struct {
 	table *tableBase
 	Keys  []Key
 	Args  []any
+	Moved int // how many rows, the first ones, are in the tables with another due time
+	room  []byte
+}
+
+// keep copies bytes of a row, which goes on changing while it is saved.
+func (t *TableSave) keep(b []byte) []byte {
+	if len(b) > cap(t.room)-len(t.room) {
+		t.room = make([]byte, 0, max(4096, len(b)))
+	}
+	from := len(t.room)
+	t.room = append(t.room, b...)
+	return t.room[from:len(t.room):len(t.room)]
 }
 
 // Name returns the SQL table's name.

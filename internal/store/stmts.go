@@ -47,7 +47,36 @@ func (c cachingConnector) Connect(ctx context.Context) (driver.Conn, error) {
 // cachingConn keeps the statements that are not in use. database/sql never uses a connection from two goroutines at once.
 type cachingConn struct {
 	liteConn
-	idle map[string]liteStmt
+	idle  map[string]liteStmt
+	named []driver.NamedValue // room for the arguments of one statement
+}
+
+// many are all arguments of a statement as one. database/sql looks at each argument, and copies it twice; with a thousand
+// of them that takes as long as writing the rows.
+type many struct{ args []any }
+
+// CheckNamedValue lets many through as it is; anything else goes the usual way.
+func (c *cachingConn) CheckNamedValue(v *driver.NamedValue) error {
+	if _, ok := v.Value.(*many); ok {
+		return nil
+	}
+	return driver.ErrSkip
+}
+
+// arguments returns the arguments of a statement; they are valid until the next call.
+func (c *cachingConn) arguments(args []driver.NamedValue) []driver.NamedValue {
+	if len(args) != 1 {
+		return args
+	}
+	m, ok := args[0].Value.(*many)
+	if !ok {
+		return args
+	}
+	c.named = c.named[:0]
+	for i, v := range m.args {
+		c.named = append(c.named, driver.NamedValue{Ordinal: i + 1, Value: v})
+	}
+	return c.named
 }
 
 func (c *cachingConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
@@ -58,7 +87,9 @@ func (c *cachingConn) ExecContext(ctx context.Context, text string, args []drive
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.ExecContext(ctx, args)
+	// The driver watches a context that can end with a goroutine for each statement. One that writes is short.
+	r, err := s.ExecContext(context.WithoutCancel(ctx), c.arguments(args))
+	clear(c.named)
 	return r, errors.Join(err, c.give(text, s))
 }
 

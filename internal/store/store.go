@@ -124,6 +124,14 @@ func (db *DB) Clock() clock.Clock { return db.clock }
 // ReadOnly says whether the database was opened for reading only.
 func (db *DB) ReadOnly() bool { return db.config.ReadOnly }
 
+// Exec runs a statement with many arguments, each an int64, a string, a []byte or nil, as tx.ExecContext does, and faster.
+func (db *DB) Exec(ctx context.Context, tx *sql.Tx, text string, args []any) (sql.Result, error) {
+	if db.engine == SQLite {
+		return tx.ExecContext(ctx, text, &many{args})
+	}
+	return tx.ExecContext(ctx, text, args...)
+}
+
 // Write runs fn in a transaction and commits it. fn runs again, whole, when the database asks for that (a conflict, a
 // lock), so it must have no effect but on the transaction. An error of fn rolls back and is returned as it is. What
 // Classify says of the error tells what is known: after Lost, Full, Broken and Other the commit may have happened.

@@ -6,22 +6,16 @@ CREATE TABLE points_accounts (
 	tenant          BIGINT NOT NULL,
 	volume          BIGINT NOT NULL,
 	id              BYTEA  NOT NULL,
-	kind            TEXT   NOT NULL CHECK (kind IN ('points', 'points_redeemed', 'points_expired', 'suspense')),
-	owner           BYTEA  NOT NULL,
-	status          TEXT   NOT NULL CHECK (status IN ('open', 'no_out', 'no_in', 'suspended', 'closed')),
+	kind            TEXT   NOT NULL, -- points, points_redeemed, points_expired or suspense
+	status          TEXT   NOT NULL, -- open, no_out, no_in, suspended or closed
 	debits_posted   BIGINT NOT NULL CHECK (debits_posted BETWEEN 0 AND 4611686018427387903),
 	credits_posted  BIGINT NOT NULL CHECK (credits_posted BETWEEN 0 AND 4611686018427387903),
 	debits_pending  BIGINT NOT NULL CHECK (debits_pending BETWEEN 0 AND 4611686018427387903),
 	credits_pending BIGINT NOT NULL CHECK (credits_pending BETWEEN 0 AND 4611686018427387903),
-	used_day        BIGINT NOT NULL,
-	day_in          BIGINT NOT NULL,
-	day_out         BIGINT NOT NULL,
-	month_in        BIGINT NOT NULL,
-	month_out       BIGINT NOT NULL,
 	version         BIGINT NOT NULL,
-	opened_at       BIGINT NOT NULL,
 	next_lot        BIGINT NOT NULL,
 	lots            TEXT   NOT NULL, -- JSON: lot, class, left, held, expires_at; in the order in which they are spent
+	rest            BYTEA  NOT NULL, -- the owner, what moved this day and month, and when it was opened (book.Pack)
 	due             BIGINT NOT NULL, -- when the next lot expires that is not held; 0 for never
 	PRIMARY KEY (tenant, volume, id)
 );
@@ -30,28 +24,17 @@ CREATE INDEX points_accounts_due ON points_accounts (volume, due) WHERE due > 0;
 
 -- This service's part in each payment, and how each verb was answered.
 CREATE TABLE points_branches (
-	tenant           BIGINT NOT NULL,
-	volume           BIGINT NOT NULL,
-	id               BYTEA  NOT NULL,
-	account          BYTEA  NOT NULL,
-	status           TEXT   NOT NULL CHECK (status IN ('held', 'refused', 'confirmed', 'cancelled', 'added')),
-	print            BYTEA  NOT NULL, -- of the Try or the Add
-	held_on          BIGINT NOT NULL,
-	amount           BIGINT NOT NULL, -- of the hold
-	posted           BIGINT NOT NULL,
-	released         BIGINT NOT NULL,
-	first_seq        BIGINT NOT NULL, -- the answer to the Try or the Add; 0 if neither came
-	first_at         BIGINT NOT NULL,
-	first_available  BIGINT NOT NULL,
-	first_suspense   BIGINT NOT NULL,
-	cancel_seq       BIGINT NOT NULL, -- the answer to the Cancel; 0 before it
-	cancel_at        BIGINT NOT NULL,
-	cancel_available BIGINT NOT NULL,
-	refusal_code     TEXT   NOT NULL,
-	refusal_message  TEXT   NOT NULL,
-	refusal_param    TEXT   NOT NULL,
-	captures         TEXT   NOT NULL, -- JSON: capture, print, answer
-	lots             TEXT   NOT NULL, -- JSON: lot, class, expires_at, held, posted, released, returned
+	tenant       BIGINT NOT NULL,
+	volume       BIGINT NOT NULL,
+	id           BYTEA  NOT NULL,
+	account      BYTEA  NOT NULL,
+	status       TEXT   NOT NULL, -- held, refused, confirmed, cancelled or added
+	amount       BIGINT NOT NULL, -- of the hold
+	posted       BIGINT NOT NULL,
+	released     BIGINT NOT NULL,
+	refusal_code TEXT   NOT NULL,
+	lots         TEXT   NOT NULL, -- JSON: lot, class, expires_at, held, posted, released, returned
+	rest         BYTEA  NOT NULL, -- the answer to each verb, for a duplicate (book.Pack)
 	PRIMARY KEY (tenant, volume, id)
 );
 
