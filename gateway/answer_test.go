@@ -215,9 +215,18 @@ func TestDrain(t *testing.T) {
 
 func TestOwnAddresses(t *testing.T) {
 	ready := errors.New("book balance/03 does not answer")
-	d := newDoor(t, func(c *Config) { c.Ready = func(context.Context) error { return ready } })
+	var degraded []string
+	d := newDoor(t, func(c *Config) {
+		c.Ready, c.Degraded = func(context.Context) error { return ready }, func() []string { return degraded }
+	})
 	get := func(path string) *answer { return d.do(request{verb: "GET", path: path, key: anonymous}) }
-	get("/healthz").wantsStatus(t, 200)
+	if a := get("/healthz"); a.Status != 200 || strings.Contains(a.Body, "degraded") {
+		t.Errorf("/healthz: %d %s", a.Status, a.Body)
+	}
+	degraded = []string{"I3", "I24"}
+	if a := get("/healthz"); a.Status != 200 || !strings.HasSuffix(a.Body, `,"degraded":["I3","I24"]}`+"\n") {
+		t.Errorf("/healthz of what serves and is not right: %d %s", a.Status, a.Body)
+	}
 	a := get("/readyz")
 	a.wants(t, fault.NotReady, "")
 	if strings.Contains(a.Body, "balance/03") {

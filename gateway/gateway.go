@@ -30,6 +30,7 @@ type Config struct {
 	Log           *slog.Logger                // access log and panics; nil: none
 	Metrics       *prometheus.Registry        // served at /metrics; nil: a fresh one
 	Ready         func(context.Context) error // whether every book answers; nil: always
+	Degraded      func() []string             // what is found wrong while it serves, in words of ASCII; nil: nothing
 	Pace          clock.Clock                 // of callers' patience, where Clock can be moved; nil: Clock
 	Rehearsal     func() string               // what is not as in production, in a line of ASCII; nil: this is production
 

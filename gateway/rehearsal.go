@@ -31,11 +31,18 @@ func (x *exchange) mark() {
 	}
 }
 
+// healthy is what /healthz and /readyz say of a platform that serves.
 func (g *Gateway) healthy() []byte {
+	body := `{"ok":true`
 	if g.cfg.Rehearsal != nil {
-		return []byte(`{"ok":true,"mode":"` + rehearsalMode + `"}` + "\n")
+		body += `,"mode":"` + rehearsalMode + `"`
 	}
-	return []byte(`{"ok":true}` + "\n")
+	if g.cfg.Degraded != nil {
+		if wrong := g.cfg.Degraded(); len(wrong) > 0 {
+			body += `,"degraded":["` + strings.Join(wrong, `","`) + `"]`
+		}
+	}
+	return []byte(body + "}\n")
 }
 
 // mode returns the mode for the access log; in production there is nothing to say.

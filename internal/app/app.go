@@ -19,6 +19,7 @@ import (
 	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/gateway"
+	"github.com/koban-pay/koban/internal/app/watchman"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/feed"
@@ -49,6 +50,8 @@ type Config struct {
 	Fatal   func(error)
 	Timing  payment.Timing // zero: payment.DefaultTiming
 	MinFree uint64         // bytes of room that the disk must have; 0 means 64 MiB
+	// Watchman says how much of the machine the judge of the running books may take.
+	Watchman watchman.Pace
 	// Watch, if set, stands between the books and the journal: for dying at a chosen step.
 	Watch func(book.Log) book.Log
 }
@@ -76,6 +79,7 @@ type App struct {
 	virtual   *clock.Virtual // Clock, where it can be moved
 	rehearsal *rehearsal     // nil in production
 	shelves   map[string]*shelf
+	watchman  *watchman.Watchman // nil: nobody watches
 	handlers  handlers
 	driver    atomic.Pointer[payment.Service] // set once it can be told of what expired
 	stops     []func(context.Context) error   // in the order of starting
@@ -109,7 +113,7 @@ func Start(ctx context.Context, c Config) (*App, error) {
 		a.virtual = clock.NewVirtual(c.Clock)
 		a.Clock = a.virtual
 	}
-	for _, step := range []func(context.Context) error{a.prepare, a.open, a.build, a.recover, a.welcome, a.listen, a.announce} {
+	for _, step := range []func(context.Context) error{a.prepare, a.open, a.build, a.recover, a.welcome, a.guard, a.listen, a.announce} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close(ctx))
 		}

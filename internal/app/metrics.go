@@ -68,6 +68,7 @@ func (f figures) Collect(out chan<- prometheus.Metric) {
 		now(feedQueueDesc, int64(s.feed.Stats().Queued), name)
 	}
 	f.payments(total, now)
+	f.watchmans(total, now)
 	f.app.rehearsal.collect(total, now)
 }
 

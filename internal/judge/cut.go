@@ -19,23 +19,17 @@ const (
 var passed = [3]struct{ kind, service string }{{clearing, "balance"}, {funding, "balance"}, {redeemed, "points"}}
 
 // touch has a payment judged at the next cut.
-func (j *Judge) touch(k book.Key) {
-	if !j.isNew[k] {
-		j.isNew[k] = true
-		j.touched = append(j.touched, k)
-	}
-}
+func (j *Judge) touch(k book.Key) { j.touched[k] = struct{}{} }
 
 // Cut judges what must hold between books, of the payments that were touched since the last cut: all books have been fed
 // up to their heads at one moment, or, where blocks come one by one as they were written, up to this block. A hold's block comes
 // after the block of the payment that asked for it, and a payment's end after the blocks it ended in, so that whatever must
 // hold between books holds at every cut, however much is under way.
 func (j *Judge) Cut() {
-	for _, k := range j.touched {
+	for _, k := range sortedKeys(j.touched) {
 		j.meet(k)
 	}
-	clear(j.isNew)
-	j.touched = j.touched[:0]
+	clear(j.touched)
 	if j.since == 0 {
 		j.totals()
 	}
@@ -328,4 +322,5 @@ func (j *Judge) give(k book.Key) {
 	}
 	j.ended[j.digest("", k)] = struct{}{}
 	delete(j.payments, k)
+	delete(j.touched, k)
 }

@@ -64,8 +64,7 @@ type Judge struct {
 	rows     map[digest]digest    // rows that ended
 	dropped  int64                // rows that were not remembered for want of room
 
-	touched []book.Key // payments, since the last cut
-	isNew   map[book.Key]bool
+	touched map[book.Key]struct{} // payments, since the last cut
 	aging   []aged
 	owed    map[purse]int64 // what the payments say that the platform's own accounts have
 	feeds   map[string]*following
@@ -90,7 +89,7 @@ func New(c Config) *Judge {
 	j := &Judge{Config: c, books: map[string]*ledgerBook{}, witnesses: map[string]Witness{}, tables: map[string]*Table{},
 		checked: map[string]int64{}, ledgers: map[string]*Ledger{}, branches: map[book.Key]*branch{}, payments: map[book.Key]*pay{},
 		charges: map[book.Key][]gives{}, keys: map[digest]digest{}, ended: map[digest]struct{}{}, rows: map[digest]digest{},
-		isNew: map[book.Key]bool{}, owed: map[purse]int64{}, feeds: map[string]*following{}, changed: map[string]map[RowKey]struct{}{},
+		touched: map[book.Key]struct{}{}, owed: map[purse]int64{}, feeds: map[string]*following{}, changed: map[string]map[RowKey]struct{}{},
 		seed: maphash.MakeSeed()}
 	for service, make := range witnesses {
 		w := make(j)

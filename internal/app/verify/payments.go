@@ -21,4 +21,3 @@ func (r *run) judgeKeys(ctx context.Context) error {
 	}
 	return nil
 }
-

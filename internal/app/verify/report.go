@@ -65,6 +65,15 @@ var titles = []struct{ id, title string }{
 	{"X2", "points_redeemed is what points_funding paid for, but for payments under way"},
 }
 
+// Invariants returns the names of the invariants that are judged.
+func Invariants() []string {
+	out := make([]string, len(titles))
+	for i, t := range titles {
+		out[i] = t.id
+	}
+	return out
+}
+
 // maxExamples is how many violations of one invariant are told.
 const maxExamples = 10
 

@@ -1,0 +1,76 @@
+package app
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/koban-pay/koban/internal/app/verify"
+	"github.com/koban-pay/koban/internal/app/watchman"
+	"github.com/koban-pay/koban/internal/store"
+)
+
+// guard lets the watchman judge the books while the platform runs.
+func (a *App) guard(context.Context) error {
+	if a.Watchman.Off {
+		return nil
+	}
+	services := map[string]*store.DB{}
+	for name, s := range a.shelves {
+		services[name] = s.db
+	}
+	a.watchman = watchman.New(watchman.Config{Journal: a.Journal, Services: services, Volumes: a.constants.volumes, IDs: a.IDs,
+		Clock: a.Clock, Real: a.place.clock, Log: a.Log, Pace: a.Config.Watchman})
+	a.onStop(func(context.Context) error { a.watchman.Close(); return nil })
+	return nil
+}
+
+// degraded says which invariants the watchman found not to hold.
+func (a *App) degraded() []string {
+	if a.watchman == nil {
+		return nil
+	}
+	return a.watchman.Violated()
+}
+
+var (
+	judgedDesc     = describe("judge_blocks_total", "Blocks that the watchman has judged.")
+	judgeLagDesc   = describe("judge_lag_blocks", "Durable blocks that the watchman has not judged, at his last look.")
+	comparedDesc   = describe("judge_rows_total", "Rows of the state tables that the watchman has compared with the journal.")
+	sweepsDesc     = describe("judge_sweeps_total", "Times that every row of every table was compared.")
+	sweepAgeDesc   = describe("judge_sweep_age_seconds", "Age of the last complete sweep; -1 before the first.")
+	judgeFullDesc  = describe("judge_full", "1 if the books were judged from their first blocks on, 0 while the tables are believed as the process found them.")
+	judgeKeptDesc  = describe("judge_kept", "What the watchman keeps in memory, by kind.", "kind")
+	unjudgedDesc   = describe("judge_rows_unremembered_total", "Rows that ended and that there was no room to remember.")
+	violationsDesc = describe("judge_violations_total", "Violations that the watchman has found, by invariant. Must be 0.", "invariant")
+)
+
+// watchmans reports what the watchman has done and found.
+func (f figures) watchmans(total, now func(*prometheus.Desc, int64, ...string)) {
+	if f.app.watchman == nil {
+		return
+	}
+	s := f.app.watchman.Stats()
+	total(judgedDesc, s.Blocks)
+	now(judgeLagDesc, s.Lag)
+	total(comparedDesc, s.Rows)
+	total(sweepsDesc, s.Sweeps)
+	age := int64(-1)
+	if s.SweptAt > 0 {
+		age = int64(f.app.place.clock.Now().Sub(s.SweptAt).Seconds())
+	}
+	now(sweepAgeDesc, age)
+	now(judgeFullDesc, flag(s.Full))
+	for kind, n := range map[string]int{"accounts": s.Kept.Accounts, "branches": s.Kept.Branches, "payments": s.Kept.Payments,
+		"ended": s.Kept.Ended, "rows": s.Kept.Rows} {
+		now(judgeKeptDesc, int64(n), kind)
+	}
+	total(unjudgedDesc, s.Kept.Dropped)
+	for _, invariant := range verify.Invariants() {
+		total(violationsDesc, s.Violations[invariant], invariant)
+		delete(s.Violations, invariant)
+	}
+	for invariant, n := range s.Violations {
+		total(violationsDesc, n, invariant)
+	}
+}

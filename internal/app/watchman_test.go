@@ -1,0 +1,211 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	codev1 "github.com/koban-pay/koban/gen/koban/code/v1"
+	"github.com/koban-pay/koban/internal/app/watchman"
+	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/rpc"
+	"github.com/koban-pay/koban/internal/score"
+)
+
+// within waits for a condition, for as long as the watchman may take to find one yen, and returns how long that was.
+func (r *rig) within(what string, ok func() bool) time.Duration {
+	r.t.Helper()
+	began := r.app.Clock.Now()
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	defer cancel()
+	for !ok() {
+		select {
+		case <-clock.Pause(5 * time.Millisecond):
+		case <-ctx.Done():
+			r.t.Fatalf("not within a minute: %s; the watchman: %+v", what, r.app.watchman.Stats())
+		}
+	}
+	return r.app.Clock.Now().Sub(began)
+}
+
+// swept waits for n complete sweeps more, in which nothing may be found.
+func (r *rig) swept(n int64) {
+	r.t.Helper()
+	was := r.app.watchman.Stats().Sweeps
+	r.within("complete sweeps", func() bool { return r.app.watchman.Stats().Sweeps >= was+n })
+	for invariant, n := range r.app.watchman.Stats().Violations {
+		r.t.Errorf("%d violations of %s were found where nothing is wrong", n, invariant)
+	}
+}
+
+// ear keeps what is logged.
+type ear struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (e *ear) Write(p []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.text.Write(p)
+}
+
+func (e *ear) heard(what string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return strings.Contains(e.text.String(), what)
+}
+
+// watched starts the platform anew, watched at a test's pace.
+func (r *rig) watched(pace watchman.Pace) *ear {
+	r.t.Helper()
+	log := &ear{}
+	r.stop()
+	r.config.Watchman, r.config.Log, r.config.Listen = pace, slog.New(slog.NewTextHandler(log, nil)), "127.0.0.1:0"
+	r.start()
+	r.t.Cleanup(func() {
+		if r.t.Failed() {
+			r.t.Log(log.text.String())
+		}
+	})
+	return log
+}
+
+// scan opens a session for the first customer at the first shop.
+func (r *rig) scan(key string) {
+	r.t.Helper()
+	payload := r.app.Card.Merchants[0].Payload
+	if _, err := r.app.handlers.code.CreateSession(r.as(rpc.CustomerApp, key), &codev1.CreateSessionRequest{Payload: payload, Customer: r.app.Card.Customers[0].ID}); err != nil {
+		r.t.Fatalf("scan: %v", err)
+	}
+}
+
+// get reads an address of the door.
+func (r *rig) get(path string) string {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.app.Card.Address+path, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		r.t.Fatalf("%s: %d %v", path, answer.StatusCode, err)
+	}
+	return string(body)
+}
+
+// quick sweeps without a rest, so that a test waits for nothing but the work.
+var quick = watchman.Pace{Share: 50, Rest: time.Millisecond}
+
+func TestWatchmanFindsOneYen(t *testing.T) {
+	eachStore(t, func(t *testing.T, r *rig) {
+		log := r.watched(watchman.Pace{}) // as a platform has it
+		r.pay("one", 1200, 200)
+		r.swept(1)
+		if health := r.get("/healthz"); health != `{"ok":true}`+"\n" {
+			t.Errorf("while all is well, /healthz says %s", health)
+		}
+		x := r.id(id.Account, r.app.Card.Customers[7].Balance.Account) // whom nobody touches
+		r.tamper("balance", `UPDATE balance_accounts SET credits_posted = credits_posted + 1 WHERE id = $1`, x[:])
+		took := r.within("the changed row", func() bool { return r.app.watchman.Stats().Violations["I24"] == 1 })
+		if !log.heard("credits_posted is 100001, and the journal gives 100000") || !log.heard(r.app.Card.Customers[7].Balance.Account) || !log.heard("koban verify") {
+			t.Error("the log does not say what was found, where, and what to do")
+		}
+		if metrics := r.get("/metrics"); !strings.Contains(metrics, `koban_judge_violations_total{invariant="I24"} 1`) ||
+			!strings.Contains(metrics, `koban_judge_violations_total{invariant="I2"} 0`) {
+			t.Errorf("/metrics does not count it")
+		}
+		if health := r.get("/healthz"); !strings.Contains(health, `"degraded":["I24"]`) {
+			t.Errorf("/healthz says %s", health)
+		}
+		r.pay("two", 1000, 10) // money does not wait for the watchman
+		sweeps := r.app.watchman.Stats().Sweeps
+		r.within("another sweep", func() bool { return r.app.watchman.Stats().Sweeps > sweeps })
+		if n := r.app.watchman.Stats().Violations; n["I24"] != 1 || len(n) != 1 {
+			t.Errorf("one row that stays wrong is counted as %v", n)
+		}
+		name := "background-verifier-" + r.app.place.engine()
+		score.Report(t, score.Line{ID: name, Name: "¥1 changed in a row that nobody touches, found by the running platform",
+			Figure: fmt.Sprintf("%d ms", took.Milliseconds()), Target: "<= 60 s", Value: took.Milliseconds(), OK: took <= time.Minute})
+	})
+}
+
+func TestWatchmanFindsWhatChangesInAnyRow(t *testing.T) {
+	for name, statement := range map[string]struct{ service, text string }{
+		"hold of an ended payment": {"balance", `UPDATE balance_branches SET posted = posted + 1 WHERE status = 'CONFIRMED'`},
+		"amount of a payment":      {"payment", `UPDATE payments SET amount = amount + 1 WHERE kind = 1`},
+		"captured of a payment":    {"payment", `UPDATE payments SET captured = captured - 1 WHERE kind = 1`},
+		"a lot":                    {"points", `UPDATE points_accounts SET lots = REPLACE(lots, '"left":5000', '"left":5001')`},
+		"points that were taken":   {"points", `UPDATE points_branches SET lots = REPLACE(lots, '"posted":200', '"posted":199')`},
+		"a session":                {"code", `UPDATE code_sessions SET amount = amount + 1`},
+		"a key":                    {"payment", `UPDATE payment_keys SET target = id`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, "")
+			r.watched(quick)
+			r.pay("one", 1200, 200)
+			r.scan("scan")
+			r.swept(2)
+			r.tamper(statement.service, statement.text)
+			r.within("what was changed", func() bool { return r.app.watchman.Stats().Violations["I24"] > 0 })
+		})
+	}
+}
+
+// TestWatchmanFindsNothingBesideTraffic is the control: rows are compared at the block that they stand for, or payments under
+// way would look wrong.
+func TestWatchmanFindsNothingBesideTraffic(t *testing.T) {
+	eachStore(t, func(t *testing.T, r *rig) {
+		for _, replay := range []uint64{0, 1} { // from the first block, and from the tables
+			pace := quick
+			pace.Replay = replay
+			r.watched(pace)
+			for n := range 60 {
+				p, err := r.try(fmt.Sprint("busy-", replay, n), n%demoCustomers, 100, 10)
+				if err != nil {
+					t.Fatalf("payment %d: %v", n, err)
+				}
+				if n%3 == 0 {
+					r.refund(fmt.Sprint("back-", replay, n), p.Id, 55)
+				}
+			}
+			r.swept(2)
+			r.within("judging from the first block on", func() bool { return r.app.watchman.Stats().Full })
+			r.swept(2)
+			s := r.app.watchman.Stats()
+			if s.Blocks == 0 || s.Rows == 0 || s.Kept.Accounts < 2*demoCustomers || s.Kept.Payments < 60 {
+				t.Errorf("the watchman has slept: %+v", s)
+			}
+		}
+		r.stop()
+		r.right(nil)
+	})
+}
+
+// TestWatchmanFindsWhatWasChangedBefore: who starts from the tables believes them, until the journal was judged from its first
+// block on.
+func TestWatchmanFindsWhatWasChangedBefore(t *testing.T) {
+	r := newRig(t, "")
+	r.pay("one", 1200, 200)
+	r.stop()
+	x := r.id(id.Account, r.app.Card.Customers[7].Balance.Account)
+	r.tamper("balance", `UPDATE balance_accounts SET credits_posted = credits_posted + 1 WHERE id = $1`, x[:])
+	r.start()
+	pace := quick
+	pace.Replay = 1
+	r.watched(pace)
+	r.within("the changed row", func() bool { return r.app.watchman.Stats().Violations["I24"] > 0 })
+}
