@@ -13,7 +13,7 @@ import (
 )
 
 // feedSide is the public feed of payments in a world: a book that follows the volumes of payment (rule B9), and callers that
-// read it. It hears of a block late, twice or never, and finds in its own book how far it has followed.
+// read it. It hears of a block late, and finds in its own book how far it has followed.
 type feedSide struct{ quiet }
 
 const followed = "payment"
@@ -29,7 +29,7 @@ func (feedSide) opened(h *host) { h.w.after(0, func() { follow(h) }) }
 func (f feedSide) landed(w *World, b *journal.Block) {
 	if strings.HasPrefix(b.Book, followed+"/") {
 		w.after(w.delay(), func() {
-			if h := w.reach(book.Name(f.name(), 0)); h != nil {
+			if h := w.route[book.Name(f.name(), 0)]; h != nil { // whoever opens it later reads on by itself
 				follow(h)
 			}
 		})

@@ -131,7 +131,11 @@ func (h *host) append(b *journal.Block, offers int) {
 	}
 	w := h.w
 	again := func() { w.after(w.draw(20*clock.Millisecond), func() { h.append(b, offers+1) }) }
-	switch luck := w.luck(stepAppend, offers); luck {
+	luck := w.luck(stepAppend, offers)
+	if luck == fine && w.chance(w.mix.crashDecision) && w.judge.decides(b) {
+		luck = diesBefore + misfortune(w.rnd.IntN(2))
+	}
+	switch luck {
 	case diesBefore, diesAfter:
 		if w.judge.decides(b) {
 			w.seen([...]string{diesBefore: "crash_before_a_decision", diesAfter: "crash_after_a_decision"}[luck])
@@ -153,12 +157,16 @@ func (h *host) append(b *journal.Block, offers int) {
 		again()
 		return
 	}
+	usurped := w.chance(w.mix.usurpDecision) && w.judge.decides(b)
 	fenced := w.disk.write(b)
 	h.writing = false
 	w.trace("p%d %s: block %d %.4x fenced %v", h.p.n, h.name, b.Seq, b.Hash, fenced)
 	if fenced {
 		h.fence()
 		return
+	}
+	if usurped { // who has decided goes on, and does not know that another leads
+		w.usurp(h.name, h.volume)
 	}
 	_, set := h.core.Landed()
 	h.save(set)

@@ -14,6 +14,7 @@ type mix struct {
 
 	failWrite, loseWrite, crashBefore, crashAfter int // of appends
 	failRead, failSave, crashCall                 int
+	crashDecision, usurpDecision                  int // at the block of a decision
 	wholeProcess                                  bool
 	sync, save, fetch                             clock.Micros
 	snapshot, forget                              int
@@ -43,6 +44,7 @@ const (
 	mostTwice     = 500
 	mostStore     = 100 // of failed, of ambiguous and of unreadable
 	mostCrash     = 16
+	mostDecision  = 60
 	mostGarble    = 160
 	mostLate      = 400
 	mostVanish    = 300
@@ -70,6 +72,7 @@ func drawMix(rnd *rand.Rand) mix {
 	some(mostLate, &m.late)
 	some(mostStore, &m.failWrite, &m.loseWrite, &m.failRead, &m.failSave)
 	some(mostCrash, &m.crashBefore, &m.crashAfter, &m.crashCall)
+	some(mostDecision, &m.crashDecision, &m.usurpDecision)
 	some(mostVanish, &m.vanish)
 	some(mostOtherBody, &m.otherBody)
 	m.usual = upTo(rnd, 50*clock.Millisecond)
@@ -98,7 +101,7 @@ func drawMix(rnd *rand.Rand) mix {
 // calamities draws what comes by time. In a world that lasts for days a participant may be away for one.
 func (m *mix) calamities(rnd *rand.Rand, tenths clock.Micros) {
 	slow := clock.Micros(1)
-	if rnd.IntN(25) == 0 {
+	if rnd.IntN(20) == 0 {
 		slow = 300
 		m.pace = slow * (clock.Second + upTo(rnd, 3*clock.Second))
 		m.authorization = 8 * clock.Hour
@@ -115,7 +118,7 @@ func (m *mix) calamities(rnd *rand.Rand, tenths clock.Micros) {
 	every(&m.stepEvery, 30*clock.Second)
 	m.outage = slow * (clock.Second + upTo(rnd, 40*clock.Second))
 	if slow > 1 {
-		m.outageEvery, m.outage = 8*clock.Hour, clock.Day
+		m.outageEvery, m.outage = clock.Hour, clock.Day
 	}
 }
 

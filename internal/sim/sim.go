@@ -68,8 +68,8 @@ func spread(all []clock.Micros) (s Spread) {
 // enough is how many intents to pay, and enoughWorlds over how many worlds, a run needs before what it did not reach
 // counts against it: with fewer, chance may keep the rarest anomaly away.
 const (
-	enough       = 6000
-	enoughWorlds = 240
+	enough       = 7200
+	enoughWorlds = 300
 )
 
 // life is what a world leaves behind.

@@ -275,7 +275,7 @@ func (w *World) finish() {
 	w.settle()
 	w.judged(w.judge.ended)
 	w.mix.sweep = clock.Hour
-	w.run(w.now + max(w.mix.authorization+clock.Hour, late+clock.Minute))
+	w.run(w.now + late + w.mix.authorization + clock.Hour)
 	w.settle()
 	w.judged(w.judge.emptied)
 }
