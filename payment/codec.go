@@ -23,40 +23,6 @@ const (
 	typeDeclined = book.FirstEventType + 4
 )
 
-// Encode implements book.Machine.
-func (m *Machine) Encode(ev any) (uint32, []byte) {
-	typ, msg := message(ev)
-	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(msg)
-	if err != nil {
-		panic("payment: encode: " + err.Error())
-	}
-	return typ, body
-}
-
-func message(ev any) (uint32, proto.Message) {
-	switch e := ev.(type) {
-	case Started:
-		return typeStarted, encodeStarted(e)
-	case Advanced:
-		return typeAdvanced, &journalv1.Advanced{Tenant: uint32(e.Tenant), Id: e.ID[:], Parent: optional(e.Parent),
-			Operation: optional(e.Operation), Answers: encodeAnswers(e.Answers), Standing: encodeStanding(e.Standing)}
-	case Deferred:
-		return typeDeferred, &journalv1.Deferred{Tenant: uint32(e.Tenant), Id: e.ID[:], Due: int64(e.Due), Attempts: e.Attempts,
-			Code: string(e.Code)}
-	case Decided:
-		d := &journalv1.Decided{Tenant: uint32(e.Tenant), Id: e.ID[:], Parent: optional(e.Parent), Cause: uint32(e.Cause),
-			Standing: encodeStanding(e.Standing)}
-		if !e.Operation.IsNil() {
-			d.Operation, d.Key, d.Fingerprint = e.Operation[:], e.Key.ID[:], e.Fingerprint[:]
-		}
-		return typeDecided, d
-	case Declined:
-		return typeDeclined, &journalv1.Declined{Tenant: uint32(e.Tenant), Id: e.Payment[:], Operation: e.Operation[:],
-			Cause: uint32(e.Cause), Key: e.Key.ID[:], Fingerprint: e.Fingerprint[:], Code: string(e.Code)}
-	}
-	panic(fmt.Sprintf("payment: unknown event %T", ev))
-}
-
 // Decode implements book.Machine.
 func (m *Machine) Decode(typ uint32, body []byte) (any, error) { return decode(typ, body) }
 
@@ -111,23 +77,6 @@ func toID(b []byte) (x id.ID) {
 	return x
 }
 
-// optional leaves a nil id out of the message.
-func optional(x id.ID) []byte {
-	if x.IsNil() {
-		return nil
-	}
-	return x[:]
-}
-
-func encodeStarted(e Started) *journalv1.Started {
-	p := &e.Payment
-	return &journalv1.Started{Tenant: uint32(p.Tenant), Id: p.ID[:], Key: e.Key.ID[:], Fingerprint: e.Fingerprint[:],
-		Kind: uint32(p.Kind), Capture: uint32(p.Capture), Currency: uint32(p.Amount.Currency), Amount: p.Amount.Minor,
-		Customer: optional(p.Customer), Merchant: optional(p.Merchant), Session: optional(p.Session), Parent: optional(p.Parent),
-		Sources: encodeSources(p.Sources), Parts: encodeParts(p.Parts), EffectiveAt: int64(p.EffectiveAt),
-		GiveUpAt: int64(p.GiveUpAt), ExpiresAt: int64(p.ExpiresAt), Noted: p.Noted}
-}
-
 func decodeStarted(e *journalv1.Started) Started {
 	return Started{Caller: caller(e.Tenant, e.Key, e.Fingerprint), Payment: Payment{
 		Standing: Standing{Status: Accepted, Resource: WorkInProgress}, Tenant: id.Tenant(e.Tenant), ID: toID(e.Id),
@@ -137,24 +86,10 @@ func decodeStarted(e *journalv1.Started) Started {
 		GiveUpAt: clock.Micros(e.GiveUpAt), ExpiresAt: clock.Micros(e.ExpiresAt), Noted: e.Noted}}
 }
 
-func encodeStanding(s Standing) *journalv1.Standing {
-	return &journalv1.Standing{Status: uint32(s.Status), Resource: uint32(s.Resource), Phase: uint32(s.Phase),
-		Rollback: uint32(s.Rollback), Decision: uint32(s.Decision), Aim: uint32(s.Aim), Failure: string(s.Failure)}
-}
-
 func decodeStanding(s *journalv1.Standing) Standing {
 	return Standing{Status: Status(s.GetStatus()), Resource: Resource(s.GetResource()), Phase: Phase(s.GetPhase()),
 		Rollback: Rollback(s.GetRollback()), Decision: Decision(s.GetDecision()), Aim: Status(s.GetAim()),
 		Failure: fault.Code(s.GetFailure())}
-}
-
-func encodeSources(list []Source) []*journalv1.Source {
-	out := make([]*journalv1.Source, len(list))
-	for i, s := range list {
-		out[i] = &journalv1.Source{Type: uint32(s.Type), Account: append([]byte(nil), s.Account[:]...), Amount: s.Amount,
-			Captured: s.Captured, Refunded: s.Refunded, Refunding: s.Refunding}
-	}
-	return out
 }
 
 func decodeSources(list []*journalv1.Source) []Source {
@@ -162,24 +97,6 @@ func decodeSources(list []*journalv1.Source) []Source {
 	for i, s := range list {
 		out[i] = Source{Type: SourceType(s.Type), Account: toID(s.Account), Amount: s.Amount, Captured: s.Captured,
 			Refunded: s.Refunded, Refunding: s.Refunding}
-	}
-	return out
-}
-
-func encodeParts(list []Part) []*journalv1.Part {
-	out := make([]*journalv1.Part, len(list))
-	for i := range list {
-		x := &list[i]
-		p := &journalv1.Part{Number: uint32(x.Number), Participant: uint32(x.Participant), Role: uint32(x.Role),
-			Account: x.Account[:], Currency: uint32(x.Amount.Currency), Amount: x.Amount.Minor, Source: uint32(x.Source),
-			State: uint32(x.State), Code: string(x.Code), Answers: encodeAnswers(x.Answers)}
-		if !x.Origin.IsNil() {
-			p.Origin = x.Origin[:]
-		}
-		for _, f := range x.Funding {
-			p.Funding = append(p.Funding, &journalv1.Funding{Account: f.From, Currency: uint32(f.Amount.Currency), Amount: f.Amount.Minor})
-		}
-		out[i] = p
 	}
 	return out
 }
@@ -198,15 +115,6 @@ func decodeParts(list []*journalv1.Part) []Part {
 	return out
 }
 
-func encodeAnswers(list []Answer) []*journalv1.Answer {
-	out := make([]*journalv1.Answer, len(list))
-	for i, a := range list {
-		out[i] = &journalv1.Answer{Number: uint32(a.Number), Verb: uint32(a.Verb), Outcome: uint32(a.Outcome), Code: string(a.Code),
-			Attempts: a.Attempts, At: int64(a.At), Book: a.Book, Seq: a.Seq, Suspense: a.Suspense}
-	}
-	return out
-}
-
 func decodeAnswers(list []*journalv1.Answer) []Answer {
 	var out []Answer
 	for _, a := range list {
@@ -214,15 +122,6 @@ func decodeAnswers(list []*journalv1.Answer) []Answer {
 			Attempts: a.Attempts, At: clock.Micros(a.At), Book: a.Book, Seq: a.Seq, Suspense: a.Suspense})
 	}
 	return out
-}
-
-func encodeState(p *Payment) *journalv1.State {
-	return &journalv1.State{Capture: uint32(p.Capture), Sources: encodeSources(p.Sources), Parts: encodeParts(p.Parts),
-		Standing: encodeStanding(p.Standing), EffectiveAt: int64(p.EffectiveAt), GiveUpAt: int64(p.GiveUpAt),
-		ExpiresAt: int64(p.ExpiresAt), Noted: p.Noted, DeferredUntil: int64(p.DeferredUntil), Attempts: p.Attempts,
-		DeferredCode: string(p.DeferredCode), SettledAt: int64(p.SettledAt), SettledStatus: uint32(p.SettledStatus),
-		Operation: optional(p.Operation), Blocks: p.Blocks,
-		Tenant: uint32(p.Tenant), Id: p.ID[:]}
 }
 
 // decodeState completes a payment whose columns were read.

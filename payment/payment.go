@@ -275,17 +275,33 @@ type Payment struct {
 	Blocks        []uint64 // of its book, that hold its events
 }
 
+// room is a payment with room for what most payments have, so that a copy is one piece.
+type room struct {
+	Payment
+	sources [2]Source
+	parts   [4]Part
+	answers [8]Answer
+	blocks  [6]uint64
+}
+
 // clone returns a copy that shares nothing that can change.
 func (p *Payment) clone() *Payment {
-	c := *p
-	c.Sources = append([]Source(nil), p.Sources...)
-	c.Parts = make([]Part, len(p.Parts))
-	for i, x := range p.Parts {
-		x.Answers = append([]Answer(nil), x.Answers...)
-		c.Parts[i] = x
+	r := &room{Payment: *p}
+	c := &r.Payment
+	c.Sources = append(r.sources[:0:len(r.sources)], p.Sources...)
+	c.Parts = append(r.parts[:0:len(r.parts)], p.Parts...)
+	c.Blocks = append(r.blocks[:0:len(r.blocks)], p.Blocks...)
+	left := r.answers[:]
+	for i := range c.Parts {
+		x := &c.Parts[i]
+		n := len(x.Answers)
+		if n > len(left) {
+			left = make([]Answer, n)
+		}
+		copy(left, x.Answers)
+		x.Answers, left = left[:n:n], left[n:]
 	}
-	c.Blocks = append([]uint64(nil), p.Blocks...)
-	return &c
+	return c
 }
 
 // Operation is a capture or a void: what it was asked for, and how it ended.

@@ -8,12 +8,11 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/store"
+	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/money"
 )
 
@@ -33,12 +32,9 @@ var paymentSchema = book.Schema[Payment]{
 }
 
 func paymentArgs(p *Payment, args []any) []any {
-	state, err := proto.Marshal(encodeState(p))
-	if err != nil {
-		panic("payment: encode state: " + err.Error())
-	}
+	state := encodeState(make(wire.Message, 0, 640), p)
 	return append(args, int64(p.Kind), int64(p.Status), int64(p.Resource), int64(p.Amount.Currency), p.Amount.Minor, p.Captured,
-		p.Refunded, raw(&p.Customer), raw(&p.Merchant), raw(&p.Session), raw(&p.Parent), int64(p.CreatedAt), int64(p.UpdatedAt), state)
+		p.Refunded, raw(&p.Customer), raw(&p.Merchant), raw(&p.Session), raw(&p.Parent), int64(p.CreatedAt), int64(p.UpdatedAt), []byte(state))
 }
 
 // raw returns the bytes of an id, none if there is no id.

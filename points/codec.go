@@ -29,6 +29,12 @@ const (
 
 // Encode implements book.Machine.
 func (m *Machine) Encode(ev any) (typ uint32, body []byte) {
+	switch e := ev.(type) { // what every payment writes
+	case *tried:
+		return typeTried, e.encode()
+	case *confirmed:
+		return typeConfirmed, e.encode()
+	}
 	typ, msg := message(ev)
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(msg)
 	if err != nil {
@@ -65,20 +71,9 @@ func message(ev any) (uint32, proto.Message) {
 
 func branchMessage(ev any) (uint32, proto.Message) {
 	switch e := ev.(type) {
-	case *tried:
-		return typeTried, &pointsjournalv1.Tried{
-			Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:], Print: e.Print[:], Amount: e.Amount,
-			Lots: each(e.Lots, partOut), Day: int32(e.Day), NotAfter: int64(e.NotAfter), EffectiveAt: int64(e.EffectiveAt),
-		}
 	case *refused:
 		return typeRefused, &pointsjournalv1.Refused{
 			Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:], Print: e.Print[:], Refusal: refusalOut(e.Refusal),
-		}
-	case *confirmed:
-		return typeConfirmed, &pointsjournalv1.Confirmed{
-			Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:], Print: e.Print[:], Capture: e.Capture, Final: e.Final,
-			Taken: each(e.Taken, partOut), To: each(e.To, shareOut), Back: each(e.Back, backOut), Day: int32(e.Day),
-			EffectiveAt: int64(e.EffectiveAt),
 		}
 	case *cancelled:
 		return typeCancelled, &pointsjournalv1.Cancelled{
