@@ -29,6 +29,7 @@ type remains struct {
 	card       *app.Card
 	answers    map[string]string // what the platform answers to questions, by path
 	scratch    string            // where copies are made
+	with       []string          // further arguments of verify
 }
 
 // trade is how many payments stand in the remains.
@@ -62,6 +63,9 @@ func remain(t *testing.T, killed bool) *remains {
 	whole := r.copied(t)
 	if code, said := r.verify(t.Context(), whole, "--export-checkpoint", r.checkpoint); code != 0 {
 		t.Fatalf("verify of what is whole ended with code %d: %s", code, said)
+	}
+	if killed { // what the log of a database lost is not missed by what is left
+		r.with = []string{"--checkpoint", r.checkpoint}
 	}
 	r.answers = map[string]string{}
 	for _, q := range r.questions(ids) {
@@ -276,6 +280,17 @@ func (r *remains) live(ctx context.Context, dir string, f func(context.Context, 
 	}
 }
 
+// differ returns where two texts begin to differ.
+func differ(a, b string) (string, string) {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	n = max(0, n-40)
+	cut := func(s string) string { return s[min(n, len(s)):min(n+200, len(s))] }
+	return cut(a), cut(b)
+}
+
 // right runs a platform on a folder and requires that everything acknowledged is there, once, unchanged, and that every
 // question is answered as it was.
 func (r *remains) right(ctx context.Context, dir string) error {
@@ -283,7 +298,8 @@ func (r *remains) right(ctx context.Context, dir string) error {
 		for q, want := range r.answers {
 			a, err := line.Call(ctx, chaos.Request{As: chaos.Operator, Path: q})
 			if err != nil || a.Status != 200 || string(a.Body) != want {
-				return fmt.Errorf("%s was answered %s, and now %d %s %w", q, want, a.Status, a.Body, err)
+				was, is := differ(want, string(a.Body))
+				return fmt.Errorf("%s was answered …%s, and now %d …%s (%v)", q, was, a.Status, is, err)
 			}
 		}
 		judge := r.judge.Again(line)
