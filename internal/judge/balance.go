@@ -1,7 +1,6 @@
 package judge
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/koban-pay/koban/balance"
@@ -47,7 +46,7 @@ func (w *balances) Event(e *Event, typ uint32, body []byte) error {
 		return with(body, &journalv1.AccountOpened{}, func(m *journalv1.AccountOpened) {
 			a := w.ledger.Open(e, id.Tenant(m.Tenant), toID(m.Account), money.Currency(m.Currency))
 			a.Limits = limits(m.Cap, m.LimitDayIn, m.LimitDayOut, m.LimitMonthIn, m.LimitMonthOut)
-			w.ledger.Entry(e, id.Tenant(m.Tenant), legs(m.Legs, m.Currency))
+			w.entry(e, m, m.Legs, m.Currency, -m.Amount)
 			e.Key("balance_keys", id.Tenant(m.Tenant), m.Key, owner(m.Account), m.Fingerprint)
 		})
 	case 17:
@@ -62,7 +61,7 @@ func (w *balances) Event(e *Event, typ uint32, body []byte) error {
 	case 18:
 		return with(body, &journalv1.Credited{}, func(m *journalv1.Credited) {
 			t, x := id.Tenant(m.Tenant), toID(m.Account)
-			w.ledger.Entry(e, t, legs(m.Legs, m.Currency))
+			w.entry(e, m, m.Legs, m.Currency, -m.Amount)
 			w.ledger.Says(e, t, x, "posted", m.Posted, (*Account).Posted)
 			w.ledger.Says(e, t, x, "available", m.Available, (*Account).Available)
 			e.Key("balance_keys", t, m.Key, m.Credit, m.Fingerprint)
@@ -100,7 +99,7 @@ func (w *balances) verb(e *Event, typ uint32, body []byte) error {
 	case 22:
 		return with(body, &journalv1.Confirmed{}, func(m *journalv1.Confirmed) {
 			e.Take(branchOf(m, balanceBranches), m.Amount, m.Released)
-			w.ledger.Entry(e, id.Tenant(m.Tenant), legs(m.Legs, m.Currency), HeldChange{toID(m.Account), -m.Amount - m.Released})
+			w.entry(e, m, m.Legs, m.Currency, m.Amount, HeldChange{toID(m.Account), -m.Amount - m.Released})
 			available(m)
 		})
 	case 23:
@@ -114,11 +113,31 @@ func (w *balances) verb(e *Event, typ uint32, body []byte) error {
 	case 24:
 		return with(body, &journalv1.Added{}, func(m *journalv1.Added) {
 			e.Add(branchOf(m, balanceBranches), money.Of(m.Amount, money.Currency(m.Currency)), m.Code)
-			w.ledger.Entry(e, id.Tenant(m.Tenant), legs(m.Legs, m.Currency))
+			minor := -m.Amount
+			if m.Code != "" {
+				minor = 0 // it stands in suspense
+			}
+			w.entry(e, m, m.Legs, m.Currency, minor)
 			available(m)
 		})
 	}
-	return fmt.Errorf("there is no such type")
+	return errType
+}
+
+// entry judges an entry, and that it moves on the account what the message says: above zero a debit (I3).
+func (w *balances) entry(e *Event, m interface {
+	GetTenant() uint32
+	GetAccount() []byte
+}, list []*journalv1.Leg, currency uint32, minor int64, held ...HeldChange,
+) {
+	all, x := legs(list, currency), toID(m.GetAccount())
+	for _, l := range all {
+		if l.Account == x {
+			minor -= l.Amount.Minor
+		}
+	}
+	e.Check(minor == 0, "I3", w.j.Account(x), "the entry on it is %d less than the message says", minor)
+	w.ledger.Entry(e, id.Tenant(m.GetTenant()), all, held...)
 }
 
 func legs(list []*journalv1.Leg, currency uint32) (out []Leg) {

@@ -1,8 +1,6 @@
 package judge
 
 import (
-	"fmt"
-
 	journalv1 "github.com/koban-pay/koban/gen/koban/code/journal/v1"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
@@ -96,7 +94,7 @@ func (w *codes) Event(e *Event, typ uint32, body []byte) error {
 			}
 		})
 	}
-	return fmt.Errorf("there is no such type")
+	return errType
 }
 
 // move judges that a session was with one branch (nil: with none) and open, and notes where it is now (C1, C2).

@@ -51,7 +51,11 @@ func (j *Judge) followed(e *Event, b *journal.Block) {
 			continue
 		}
 		var m feedv1.Sequenced
-		if err := read(ev.Body, &m); err != nil {
+		err := read(ev.Body, &m)
+		if ev.Type != book.FirstEventType {
+			err = errType
+		}
+		if err != nil {
 			e.Wrong("I24", "", "event of type %d cannot be read: %v", ev.Type, err)
 			continue
 		}

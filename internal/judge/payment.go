@@ -116,7 +116,7 @@ func (w *payments) Event(e *Event, typ uint32, body []byte) error {
 		}
 		e.Key("payment_keys", id.Tenant(m.Tenant), m.Key, m.Operation, m.Fingerprint)
 	default:
-		return fmt.Errorf("there is no such type")
+		return errType
 	}
 	return nil
 }

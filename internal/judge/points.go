@@ -127,7 +127,7 @@ func (w *pointsBook) verb(e *Event, typ uint32, body []byte) error {
 	case 25:
 		return with(body, &journalv1.Added{}, func(m *journalv1.Added) { w.added(e, m) })
 	}
-	return fmt.Errorf("there is no such type")
+	return errType
 }
 
 func (w *pointsBook) confirmed(e *Event, m *journalv1.Confirmed) {

@@ -1,6 +1,10 @@
 package judge
 
-import "google.golang.org/protobuf/proto"
+import (
+	"errors"
+
+	"google.golang.org/protobuf/proto"
+)
 
 // Witness is what the judge knows of one service: one page of code (docs/guides/add-a-participant.md).
 type Witness interface {
@@ -29,3 +33,6 @@ func with[M proto.Message](body []byte, m M, f func(M)) error {
 	f(m)
 	return nil
 }
+
+// errType says that a service has no event of a type.
+var errType = errors.New("there is no such type")
