@@ -219,6 +219,28 @@ func (f *flow) persists(verb string) {
 	f.clear()
 }
 
+// A Try that arrives after its Cancel, and before its deadline, takes nothing and holds nothing.
+func TestLateTryAfterItsCancel(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "--rehearsal")
+	for participant, spoiler := range spoilers {
+		f := newFlow(p, 0, participant, "try")
+		p.inject(object{"participant": spoiler, "verb": "try", "do": "refuse", "code": "limit_exceeded"})
+		f.fault = p.inject(object{"participant": participant, "verb": "try", "do": "late", "delay_ms": 5_000})
+		f.ask()
+		end := f.settle(f.id)
+		if f.hits(f.fault) == 0 {
+			t.Errorf("no Try of %s was late", participant)
+		}
+		p.clear()
+		f.advance(6 * time.Second)
+		p.await("the late Try arrives", func() bool { return p.late() == "0" })
+		f.ends(end, "FAILED", "limit_exceeded")
+	}
+	p.stop()
+	command(t, 0, "verify", "--data", p.dir)
+}
+
 // The platform dies before, during and after a call of each verb: the payment ends as if nothing had happened.
 func TestKilledAtEveryVerb(t *testing.T) {
 	t.Parallel()

@@ -233,6 +233,14 @@ func (p *platform) hits(id string) int64 {
 	return 0
 }
 
+// late returns how many calls are on their way.
+func (p *platform) late() string {
+	p.t.Helper()
+	_, after, _ := strings.Cut(p.page("/metrics"), "\nkoban_fault_calls_late ")
+	n, _, _ := strings.Cut(after, "\n")
+	return n
+}
+
 func (p *platform) clear() { p.t.Helper(); p.post("/v1/faults/clear", object{}) }
 
 func (p *platform) advance(d time.Duration) {

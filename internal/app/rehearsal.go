@@ -165,6 +165,7 @@ var (
 	rehearsalDesc = describe("rehearsal", "1 on a platform to rehearse on, 0 in production.")
 	aheadDesc     = describe("clock_ahead_seconds", "Seconds that the clock was moved by, on a platform to rehearse on.")
 	seenDesc      = describe("fault_calls_seen_total", "Calls to participants that an injected fault has looked at.", "fault", "participant", "verb", "do")
+	lateDesc      = describe("fault_calls_late", "Calls that injected faults hold back, and that arrive later.")
 	hitDesc       = describe("fault_calls_hit_total", "Calls to participants that an injected fault let go wrong.", "fault", "participant", "verb", "do")
 )
 
@@ -175,6 +176,7 @@ func (r *rehearsal) collect(total, now func(*prometheus.Desc, int64, ...string))
 		return
 	}
 	now(aheadDesc, int64(r.moves.clock.Ahead()/time.Second))
+	now(lateDesc, int64(r.faults.Late()))
 	for _, f := range r.faults.List() {
 		labels := []string{f.ID, orAny(f.Participant), orAny(f.Verb.String()), f.Do.String()}
 		total(seenDesc, f.Seen, labels...)

@@ -117,6 +117,13 @@ func (i *Injector) Clear(id string) ([]Fault, error) {
 	return out, nil
 }
 
+// Late returns how many calls were given up and are still on their way.
+func (i *Injector) Late() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.late
+}
+
 func (i *Injector) all() []*injected {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -201,7 +201,7 @@ func TestLate(t *testing.T) {
 	r.Close()
 	r.clock.Advance(time.Minute)
 	_, _ = r.call(Try, 3) // dropped at once
-	if r.bank.heard[Try] != 1 || r.bank.heard[Cancel] != 1 {
+	if r.bank.heard[Try] != 1 || r.bank.heard[Cancel] != 1 || r.Late() != 0 {
 		t.Errorf("the participant heard %v", r.bank.heard)
 	}
 }
