@@ -50,7 +50,7 @@ func (w *codes) Event(e *Event, typ uint32, body []byte) error {
 		return with(body, &journalv1.ShopRegistered{}, func(m *journalv1.ShopRegistered) {
 			e.Key("code_keys", id.Tenant(m.Tenant), m.Key, m.Merchant, m.Fingerprint)
 			at := shops{id.Tenant(m.Tenant), e.Volume()}
-			e.Check(m.Number == w.shops[at]+1 || e.based() && w.shops[at] == 0, "C5", "", "a shop got number %d, after %d", m.Number, w.shops[at])
+			e.Check(m.Number == w.shops[at]+1 || e.based() && w.shops[at] == 0, "C5", Name{}, "a shop got number %d, after %d", m.Number, w.shops[at])
 			w.shops[at] = m.Number
 		})
 	case 17:
@@ -102,10 +102,10 @@ func (w *codes) move(e *Event, tenant uint32, x []byte, was id.ID, to string, is
 	k := book.Key{Tenant: id.Tenant(tenant), ID: toID(x)}
 	s := w.sessions[k]
 	if s == nil {
-		e.Check(w.j.old(k.ID), "C1", w.j.name(id.Session, k.ID), "it becomes %s, and was never opened, or ended before", to)
+		e.Check(w.j.old(k.ID), "C1", Name{w.j, id.Session, k.ID}, "it becomes %s, and was never opened, or ended before", to)
 		return
 	}
-	e.Check(s.status == "OPEN" && s.by == was, "C1", w.j.name(id.Session, k.ID), "it becomes %s with %s, and it is %s with %s", to, w.j.Payment(is), s.status,
+	e.Check(s.status == "OPEN" && s.by == was, "C1", Name{w.j, id.Session, k.ID}, "it becomes %s with %s, and it is %s with %s", to, w.j.Payment(is), s.status,
 		w.j.Payment(s.by))
 	s.status, s.by = to, is
 	w.j.change(e.at.Book, "code_sessions", k)

@@ -45,7 +45,7 @@ func (j *Judge) totals() {
 		}
 		have := j.ledgers[which.service].purses
 		judge := func(p purse) {
-			j.check(have[p] == j.owed[p], invariant, "", "", "%s of tenant %d has %d %v over all volumes, and the payments say %d", p.kind, p.tenant, have[p],
+			j.check(have[p] == j.owed[p], invariant, "", Name{}, "%s of tenant %d has %d %v over all volumes, and the payments say %d", p.kind, p.tenant, have[p],
 				p.currency, j.owed[p])
 		}
 		for p := range have {
@@ -128,7 +128,7 @@ var states = map[payment.PartState][]state{
 }
 
 // part holds one part to its branch. The participant is never ahead of what the payment has decided.
-func (j *Judge) part(p *pay, i int, b *branch, name string) {
+func (j *Judge) part(p *pay, i int, b *branch, name Name) {
 	x, n := &p.parts[i], i+1
 	if b.state == absent && p.old {
 		return
@@ -167,7 +167,7 @@ func (j *Judge) part(p *pay, i int, b *branch, name string) {
 }
 
 // amounts holds a payment's amounts to each other (I18).
-func (j *Judge) amounts(p *pay, name string) {
+func (j *Judge) amounts(p *pay, name Name) {
 	sum, taken, back := int64(0), int64(0), int64(0)
 	good := p.captured <= p.amount.Minor
 	for i := range p.sources {

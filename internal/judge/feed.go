@@ -36,7 +36,7 @@ func (j *Judge) numbered(at *ledgerBook, seq uint64, hash journal.Hash) {
 	}
 	f := j.following(at.Book)
 	if said, ok := f.hashes[seq]; ok {
-		j.check(said == hash, "I25", at.Book, "", "block %d is %x, and its feed has followed %x", seq, hash[:8], said[:8])
+		j.check(said == hash, "I25", at.Book, Name{}, "block %d is %x, and its feed has followed %x", seq, hash[:8], said[:8])
 		delete(f.hashes, seq)
 	} else if seq > f.seq && len(f.hashes) < maxHashes {
 		f.hashes[seq] = hash
@@ -56,7 +56,7 @@ func (j *Judge) followed(e *Event, b *journal.Block) {
 			err = errType
 		}
 		if err != nil {
-			e.Wrong("I24", "", "event of type %d cannot be read: %v", ev.Type, err)
+			e.Wrong("I24", Name{}, "event of type %d cannot be read: %v", ev.Type, err)
 			continue
 		}
 		for _, s := range m.Steps {
@@ -64,7 +64,7 @@ func (j *Judge) followed(e *Event, b *journal.Block) {
 			for _, r := range s.Runs {
 				last := j.following(e.at.Book).last
 				t := id.Tenant(r.Tenant)
-				e.Check(r.First == last[t]+1 && r.Count > 0 || e.based() && last[t] == 0, "I25", "", "tenant %d got the numbers from %d on, after %d", t, r.First, last[t])
+				e.Check(r.First == last[t]+1 && r.Count > 0 || e.based() && last[t] == 0, "I25", Name{}, "tenant %d got the numbers from %d on, after %d", t, r.First, last[t])
 				last[t] = r.First + uint64(r.Count) - 1
 			}
 		}
@@ -74,10 +74,10 @@ func (j *Judge) followed(e *Event, b *journal.Block) {
 // step judges one block that was followed. A feed goes over blocks in which it finds nothing.
 func (j *Judge) step(e *Event, name string, s *feedv1.Step) {
 	f := j.following(name)
-	e.Check(s.Seq > f.seq, "I25", "", "it followed block %d of %s, after block %d", s.Seq, name, f.seq)
+	e.Check(s.Seq > f.seq, "I25", Name{}, "it followed block %d of %s, after block %d", s.Seq, name, f.seq)
 	hash := journal.Hash(s.Hash)
 	if has, ok := f.hashes[s.Seq]; ok {
-		e.Check(has == hash, "I25", "", "it followed block %d (%x) of %s, which is %x", s.Seq, hash[:8], name, has[:8])
+		e.Check(has == hash, "I25", Name{}, "it followed block %d (%x) of %s, which is %x", s.Seq, hash[:8], name, has[:8])
 	} else if !e.based() && j.open(name).base == 0 && s.Seq > j.open(name).Seq && len(f.hashes) < maxHashes {
 		f.hashes[s.Seq] = hash
 	}

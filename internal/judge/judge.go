@@ -141,7 +141,7 @@ func (j *Judge) Checked() map[string]int64 { return j.checked }
 func (j *Judge) Block(b *journal.Block) {
 	at := j.open(b.Book)
 	e := &Event{j: j, at: at, Seq: b.Seq, At: b.At}
-	ok := e.Check(b.Seq == at.Seq+1 && b.Prev == at.Hash && b.Epoch >= at.Epoch && b.At >= at.at, "I7", "",
+	ok := e.Check(b.Seq == at.Seq+1 && b.Prev == at.Hash && b.Epoch >= at.Epoch && b.At >= at.at, "I7", Name{},
 		"block %d of epoch %d at %v follows block %d of epoch %d at %v: expected the next one, chained to it, no earlier",
 		b.Seq, b.Epoch, b.At, at.Seq, at.Epoch, at.at)
 	if !ok && b.Seq <= at.Seq {
@@ -162,7 +162,7 @@ func (j *Judge) Block(b *journal.Block) {
 			continue
 		}
 		if err := w.Event(e, ev.Type, ev.Body); err != nil {
-			e.Wrong("I24", "", "event of type %d cannot be read: %v", ev.Type, err)
+			e.Wrong("I24", Name{}, "event of type %d cannot be read: %v", ev.Type, err)
 		}
 	}
 }
@@ -182,7 +182,7 @@ func (e *Event) Volume() int { return e.at.volume }
 func (e *Event) based() bool { return e.at.base > 0 }
 
 // Check counts that an invariant was checked, and says what is wrong unless ok, which it returns.
-func (e *Event) Check(ok bool, invariant, subject, format string, args ...any) bool {
+func (e *Event) Check(ok bool, invariant string, subject Name, format string, args ...any) bool {
 	e.j.checked[invariant]++
 	if !ok {
 		e.Wrong(invariant, subject, format, args...)
@@ -191,29 +191,40 @@ func (e *Event) Check(ok bool, invariant, subject, format string, args ...any) b
 }
 
 // Wrong says what is wrong.
-func (e *Event) Wrong(invariant, subject, format string, args ...any) {
-	e.j.Found(Violation{invariant, e.at.Book, e.Seq, subject, fmt.Sprintf(format, args...)})
+func (e *Event) Wrong(invariant string, subject Name, format string, args ...any) {
+	e.j.Found(Violation{invariant, e.at.Book, e.Seq, subject.String(), fmt.Sprintf(format, args...)})
 }
 
 // check is Event.Check for what is no event's: book may be "".
-func (j *Judge) check(ok bool, invariant, book, subject, format string, args ...any) {
+func (j *Judge) check(ok bool, invariant, book string, subject Name, format string, args ...any) {
 	j.checked[invariant]++
 	if !ok {
-		j.Found(Violation{Invariant: invariant, Book: book, Subject: subject, Message: fmt.Sprintf(format, args...)})
+		j.Found(Violation{Invariant: invariant, Book: book, Subject: subject.String(), Message: fmt.Sprintf(format, args...)})
 	}
 }
 
-// Account names an account for people.
-func (j *Judge) Account(x id.ID) string { return j.name(id.Account, x) }
+// Name is what people call something. It is put into words only where something is wrong.
+type Name struct {
+	j      *Judge
+	prefix id.Prefix
+	id     id.ID
+}
+
+// Account names an account.
+func (j *Judge) Account(x id.ID) Name { return Name{j, id.Account, x} }
 
 // Payment names the payment that a branch is a part of.
-func (j *Judge) Payment(x id.ID) string { return j.name(id.Payment, x.Root()) }
+func (j *Judge) Payment(x id.ID) Name { return Name{j, id.Payment, x.Root()} }
 
-func (j *Judge) name(p id.Prefix, x id.ID) string {
-	if j.IDs == nil {
-		return fmt.Sprintf("%s %x", p, x)
+// String returns the public text of the id.
+func (n Name) String() string {
+	switch {
+	case n.j == nil:
+		return ""
+	case n.j.IDs == nil:
+		return fmt.Sprintf("%s %x", n.prefix, n.id)
 	}
-	return j.IDs.Encode(p, x)
+	return n.j.IDs.Encode(n.prefix, n.id)
 }
 
 // digest stands for something that is not kept.
@@ -240,8 +251,8 @@ func (e *Event) Key(table string, tenant id.Tenant, key, target []byte, print []
 	j, k := e.j, book.Key{Tenant: tenant, ID: id.ID(key)}
 	at := j.digest(table, k)
 	_, bound := j.keys[at]
-	e.Check(!bound, "I21", "", "the key %x was bound before", key[:4])
-	j.keys[at] = j.digest("", k, fmt.Sprintf("%x", target), fmt.Sprintf("%x", print))
+	e.Check(!bound, "I21", Name{}, "the key %x was bound before", key[:4])
+	j.keys[at] = j.digest("", k, hex(target), hex(print))
 }
 
 // sortedKeys returns the keys of a map in order, so that what is found is always told in the same order.

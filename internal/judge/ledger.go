@@ -136,7 +136,7 @@ func (l *Ledger) balanced(e *Event, legs []Leg) {
 		e.Check(leg.Account.Volume(l.j.Volumes) == e.Volume(), "I1", l.j.Account(legs[i].Account), "an entry of this book moves money on it, and it is in volume %d",
 			leg.Account.Volume(l.j.Volumes))
 	}
-	e.Check(ok, "I1", "", "an entry does not balance: %v", legs)
+	e.Check(ok, "I1", Name{}, "an entry does not balance: %v", legs)
 }
 
 // account returns an account that an entry names; nil if it may be older than what is judged.
@@ -190,6 +190,6 @@ func (l *Ledger) total() {
 		l.j.check(false, "I5", l.service, l.j.Account(k.ID), "%d are held, and open holds hold %d", l.accounts[k].Held, open[k])
 	}
 	for p, sum := range sums {
-		l.j.check(sum == 0, "I2", book.Name(l.service, p.volume), "", "all accounts of tenant %d in %v sum to %d, not to 0", p.tenant, p.currency, sum)
+		l.j.check(sum == 0, "I2", book.Name(l.service, p.volume), Name{}, "all accounts of tenant %d in %v sum to %d, not to 0", p.tenant, p.currency, sum)
 	}
 }

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	base16 "encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -327,7 +328,7 @@ func num[N ~uint8 | ~uint16 | ~uint32 | ~int64 | ~uint64 | ~int32](n N) string {
 	return strconv.FormatInt(int64(n), 10)
 }
 
-func hex(b []byte) string { return fmt.Sprintf("%x", b) }
+func hex(b []byte) string { return base16.EncodeToString(b) }
 
 // Tables implements Witness.
 func (w *payments) Tables() []*Table { return append(w.paymentTables(), keyRows("payment_keys")) }

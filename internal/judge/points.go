@@ -208,11 +208,11 @@ func (b *branch) lot(e *Event, n int64, f func(*taken)) {
 	for i := range b.lots {
 		if l := &b.lots[i]; l.Lot == n {
 			f(l)
-			e.Check(l.Posted+l.Released <= l.Held, "P3", "", "of lot %d a branch held %d, took %d and released %d", n, l.Held, l.Posted, l.Released)
+			e.Check(l.Posted+l.Released <= l.Held, "P3", Name{}, "of lot %d a branch held %d, took %d and released %d", n, l.Held, l.Posted, l.Released)
 			return
 		}
 	}
-	e.Wrong("P3", "", "a branch takes of lot %d, of which it holds nothing", n)
+	e.Wrong("P3", Name{}, "a branch takes of lot %d, of which it holds nothing", n)
 }
 
 // flow collects what one message moves. The legs on one account are added up, as an entry has them.

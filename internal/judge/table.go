@@ -147,11 +147,11 @@ func (j *Judge) row(ok bool, name string, r RowKey, format string, args ...any) 
 func (j *Judge) rowName(r RowKey) string {
 	switch {
 	case strings.HasSuffix(r.Table, "_accounts"):
-		return j.Account(r.Key.ID)
+		return j.Account(r.Key.ID).String()
 	case strings.HasSuffix(r.Table, "_branches"):
 		return fmt.Sprintf("%s part %d", j.Payment(r.Key.ID), r.Key.ID.Part())
 	case r.Table == "payments":
-		return j.Payment(r.Key.ID)
+		return j.Payment(r.Key.ID).String()
 	}
 	return fmt.Sprintf("%x of tenant %d", r.Key.ID, r.Key.Tenant)
 }
