@@ -20,7 +20,7 @@ func (a *App) guard(context.Context) error {
 		services[name] = s.db
 	}
 	a.watchman = watchman.New(watchman.Config{Journal: a.Journal, Services: services, Volumes: a.constants.volumes, IDs: a.IDs,
-		Clock: a.Clock, Real: a.place.clock, Log: a.Log, Pace: a.Config.Watchman})
+		Clock: a.Clock, Log: a.Log, Pace: a.Config.Watchman})
 	a.onStop(func(context.Context) error { a.watchman.Close(); return nil })
 	return nil
 }
@@ -56,8 +56,8 @@ func (f figures) watchmans(total, now func(*prometheus.Desc, int64, ...string)) 
 	total(comparedDesc, s.Rows)
 	total(sweepsDesc, s.Sweeps)
 	age := int64(-1)
-	if s.SweptAt > 0 {
-		age = int64(f.app.place.clock.Now().Sub(s.SweptAt).Seconds())
+	if s.Age >= 0 {
+		age = int64(s.Age.Seconds())
 	}
 	now(sweepAgeDesc, age)
 	now(judgeFullDesc, flag(s.Full))

@@ -99,7 +99,7 @@ func (w *Watchman) sweep(ctx context.Context) error {
 	}
 	at := w.beat
 	at.judge.Sweep()
-	began, real := w.Clock.Now(), w.Real.Now()
+	began, real := w.Clock.Now(), w.real.Now()
 	if err := w.look(ctx, 0); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (w *Watchman) sweep(ctx context.Context) error {
 		at.judge.Sums()
 	}
 	w.count(func(s *Stats) {
-		s.Sweeps, s.SweptAt, s.Full, s.Kept = s.Sweeps+1, real, w.full == nil, at.judge.Size()
+		s.Sweeps, s.Full, s.Kept, w.swept = s.Sweeps+1, w.full == nil, at.judge.Size(), real
 	})
 	return nil
 }
@@ -196,7 +196,7 @@ func (w *Watchman) meet(ctx context.Context, service string, volume int, read fu
 			return false, ctx.Err()
 		case <-clock.Pause(20 * time.Millisecond):
 		}
-		w.resumed = w.Real.Now()
+		w.resumed = w.real.Now()
 	}
 	return false, nil
 }
@@ -235,7 +235,7 @@ func (w *Watchman) advance(ctx context.Context, b *beat, to map[string]uint64) e
 // look feeds all books up to their heads of one moment, unless that was done a moment ago, judges what holds between them, and
 // compares the rows that have changed.
 func (w *Watchman) look(ctx context.Context, every clock.Micros) error {
-	if now := w.Real.Now(); now-w.looked < every && now >= w.looked {
+	if now := w.real.Now(); now-w.looked < every && now >= w.looked {
 		return nil
 	}
 	heads, err := w.Journal.Heads(ctx)
@@ -252,7 +252,7 @@ func (w *Watchman) look(ctx context.Context, every clock.Micros) error {
 		return err
 	}
 	w.beat.judge.Cut()
-	w.looked = w.Real.Now()
+	w.looked = w.real.Now()
 	w.count(func(s *Stats) { s.Lag = 0 })
 	if err := w.catchUp(ctx, to); err != nil {
 		return err

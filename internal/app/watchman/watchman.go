@@ -42,7 +42,6 @@ type Config struct {
 	Volumes  int
 	IDs      *id.Codec
 	Clock    clock.Clock // the platform's, which stamps blocks
-	Real     clock.Clock // which paces the work
 	Log      *slog.Logger
 	Pace     Pace
 }
@@ -53,7 +52,7 @@ type Stats struct {
 	Lag        int64            // blocks that are durable and not judged, at the last look
 	Rows       int64            // compared
 	Sweeps     int64            // complete ones
-	SweptAt    clock.Micros     // when the last complete sweep began; 0: there was none
+	Age        time.Duration    // since the last complete sweep began; below 0: there was none
 	Violations map[string]int64 // by invariant
 	Full       bool             // everything is judged from the first block on; else the tables are believed as the process found them
 	Kept       judge.Size
@@ -65,8 +64,11 @@ type Watchman struct {
 	stop context.CancelFunc
 	done chan struct{}
 
+	real clock.Clock // the machine's, which paces the work
+
 	mu    sync.Mutex
 	stats Stats
+	swept clock.Micros // when the last complete sweep began; 0: there was none
 	told  map[string]bool
 
 	// What follows belongs to the goroutine.
@@ -81,7 +83,7 @@ type Watchman struct {
 func New(c Config) *Watchman {
 	c.Pace.fill()
 	ctx, stop := context.WithCancel(context.Background())
-	w := &Watchman{Config: c, stop: stop, done: make(chan struct{}), told: map[string]bool{}}
+	w := &Watchman{Config: c, real: clock.NewSystem(), stop: stop, done: make(chan struct{}), told: map[string]bool{}}
 	w.stats.Violations = map[string]int64{}
 	go w.run(ctx)
 	return w
@@ -98,6 +100,9 @@ func (w *Watchman) Stats() Stats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.stats
+	if s.Age = -1; w.swept > 0 {
+		s.Age = w.real.Now().Sub(w.swept)
+	}
 	s.Violations = make(map[string]int64, len(w.stats.Violations))
 	for k, n := range w.stats.Violations {
 		s.Violations[k] = n
@@ -148,7 +153,7 @@ func (w *Watchman) found(v judge.Violation) {
 func (w *Watchman) run(ctx context.Context) {
 	defer close(w.done)
 	for ctx.Err() == nil {
-		w.resumed = w.Real.Now()
+		w.resumed = w.real.Now()
 		w.report(ctx, w.sweep(ctx))
 		select {
 		case <-ctx.Done():
@@ -174,7 +179,7 @@ func (w *Watchman) report(ctx context.Context, err error) {
 // pace lets others go first: it rests so long that work was only the share of the time.
 func (w *Watchman) pace(ctx context.Context) error {
 	const least, most = clock.Millisecond, clock.Second // the clock may jump
-	worked := min(max(w.Real.Now()-w.resumed, 0), most)
+	worked := min(max(w.real.Now()-w.resumed, 0), most)
 	rest := worked * clock.Micros(100-w.Pace.Share) / clock.Micros(w.Pace.Share)
 	if rest < least {
 		return ctx.Err()
@@ -183,6 +188,6 @@ func (w *Watchman) pace(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-clock.Pause(time.Duration(rest) * time.Microsecond):
 	}
-	w.resumed = w.Real.Now()
+	w.resumed = w.real.Now()
 	return ctx.Err()
 }
