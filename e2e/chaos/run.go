@@ -60,6 +60,7 @@ type Summary struct {
 	Acks      int64
 	Payments  int
 	Slowest   time.Duration // start
+	Handover  time.Duration // the slowest takeover, from when the rival may have the lock until it is ready
 	Verify    string        // what koban verify said: ok, FAILED, or "not asked"
 	Took      time.Duration
 	Judge     *Judge // who has looked at everything
@@ -299,7 +300,9 @@ func (r *run) takeover(ctx context.Context, p *Platform) (*Platform, error) {
 		err = p.cmd.Process.Signal(syscall.SIGSTOP)
 	}
 	if err == nil {
+		began := r.clk.Now()
 		err = r.usurp(ctx, next)
+		r.sum.Handover = max(r.sum.Handover, r.clk.Now().Sub(began))
 	}
 	if err == nil && r.Stopped > 0 {
 		r.line.Lead(next) // whoever waits for the one that was stopped waits on
