@@ -40,6 +40,9 @@ func (x *payCmd) Run(c *console) error {
 	if err := x.fill(card); err != nil {
 		return err
 	}
+	if x.IdemKey == "" { // one for scan and payment, so that trying again under it finds both
+		x.IdemKey = freshKey()
+	}
 	body := map[string]any{"kind": "charge", "customer": x.Customer}
 	var seen session
 	if x.Merchant != "" {
@@ -50,8 +53,7 @@ func (x *payCmd) Run(c *console) error {
 		return x.told(c, nil, err)
 	}
 	x.describe(body, seen.Amount)
-	key := x.IdemKey
-	a, err := api.post("/v1/payments", key, body)
+	a, err := api.post("/v1/payments", x.IdemKey, body)
 	return x.told(c, a, err)
 }
 

@@ -10,8 +10,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/koban-pay/koban/cmd/koban/term"
@@ -87,12 +89,14 @@ func (c *client) post(path, key string, body any) (*answer, error) {
 		return nil, err
 	}
 	if key == "" {
-		key = "cli-" + rand.Text()
+		key = freshKey()
 	}
+	lost := false // an answer was: it may have been done
 	for try := 1; ; try++ {
 		a, err := c.call(http.MethodPost, path, text, key)
+		lost = lost || err != nil && again(err)
 		if err == nil || try == maxTries || !again(err) {
-			if err != nil && again(err) {
+			if err != nil && (again(err) || lost && errors.Is(err, errNobody)) {
 				err = fmt.Errorf("%w\nnobody knows yet whether it was done: ask again with --idempotency-key %s", err, key)
 			}
 			return a, err
@@ -100,6 +104,9 @@ func (c *client) post(path, key string, body any) (*answer, error) {
 		<-clock.Pause(time.Duration(try) * 200 * time.Millisecond)
 	}
 }
+
+// freshKey returns an idempotency key of a command that was given none.
+func freshKey() string { return "cli-" + rand.Text() }
 
 // again reports whether the same request can end differently: its answer was lost, or it says so.
 func again(err error) bool {
@@ -116,6 +123,8 @@ var errNobody = errors.New("the platform does not answer")
 func (c *client) call(method, path string, body []byte, key string) (*answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
+	var sent atomic.Bool // also by a try that net/http made again by itself
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
 	req, err := http.NewRequestWithContext(ctx, method, c.address+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("the address %s: %w", c.address, err)
@@ -127,7 +136,7 @@ func (c *client) call(method, path string, body []byte, key string) (*answer, er
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, unreachable(c.address, err)
+		return nil, unreachable(c.address, err, sent.Load())
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -149,9 +158,9 @@ func refused(status int, text []byte) error {
 }
 
 // unreachable tells a platform that does not listen from an answer that was lost.
-func unreachable(address string, err error) error {
+func unreachable(address string, err error, sent bool) error {
 	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
+	if errors.As(err, &op) && op.Op == "dial" && !sent {
 		return fmt.Errorf("%w at %s (%w): koban run starts one", errNobody, address, op.Err)
 	}
 	return fmt.Errorf("no answer from %s: %w", address, err)

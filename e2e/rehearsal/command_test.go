@@ -154,6 +154,29 @@ func TestFaultCommands(t *testing.T) {
 	p.stop()
 }
 
+// A payment whose platform dies is found again under the key that the command names, and is not made twice.
+func TestPayAgainAfterADeath(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := start(t, dir, "--rehearsal")
+	p.inject(object{"participant": "points", "verb": "confirm", "do": "kill", "when": "after"})
+	out := command(t, 2, "pay", "--data", dir)
+	p.killed()
+	_, key, named := strings.Cut(out, "--idempotency-key ")
+	if !named {
+		t.Fatalf("pay names no key: %s", out)
+	}
+	p = start(t, dir, "--rehearsal")
+	args := []string{"pay", "--data", dir, "--json", "--idempotency-key", strings.TrimSpace(key)}
+	paid := parse(t, command(t, 0, args...))
+	p.await("the payment is captured", func() bool { return p.get("/v1/payments/" + paid.text("id"))["status"] == "CAPTURED" })
+	if again := parse(t, command(t, 0, args...)); again["id"] != paid["id"] || len(p.get("/v1/payments").list("items")) != 1 {
+		t.Errorf("paid %v, and then %v", paid["id"], again["id"])
+	}
+	p.stop()
+	command(t, 0, "verify", "--data", dir)
+}
+
 // One clock for everything: it moves forward, and everything that is due by it happens.
 func TestClockCommands(t *testing.T) {
 	t.Parallel()
