@@ -1,6 +1,9 @@
 package judge
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/money"
@@ -245,7 +248,7 @@ func (j *Judge) Settled(now clock.Micros, patience clock.Micros) {
 
 // Sums judges every book on its own: its accounts sum to nothing (I2), and hold what open holds hold (I5).
 func (j *Judge) Sums() {
-	for _, service := range []string{"balance", "points"} {
+	for _, service := range slices.Sorted(maps.Keys(j.ledgers)) {
 		j.ledgers[service].total()
 	}
 }

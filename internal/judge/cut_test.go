@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/payment"
@@ -144,5 +145,61 @@ func TestStepsAreJudged(t *testing.T) {
 				t.Errorf("violated are %v, expected %v", got, tc.want)
 			}
 		})
+	}
+}
+
+// books returns a judge of one book with two accounts that sum to nothing and an open hold of 30 on the second, and what it finds.
+func books(edit func(a, b *Account)) []string {
+	wrong := map[string]bool{}
+	j := New(Config{Volumes: 1, Found: func(v Violation) { wrong[v.Invariant] = true }})
+	jpy := money.Yen(1).Currency
+	x, y := id.Compose(1<<49, 5, [9]byte{1}).Facet(1), id.Compose(1<<49, 5, [9]byte{2}).Facet(1)
+	a, b := &Account{Currency: jpy, Debits: 100}, &Account{Currency: jpy, Credits: 100, Held: 30}
+	j.ledgers["balance"].accounts = map[book.Key]*Account{{Tenant: 1, ID: x}: a, {Tenant: 1, ID: y}: b}
+	j.branches[book.Key{Tenant: 1, ID: id.Compose(1<<50, 3, [9]byte{1}).Facet(1)}] = &branch{service: "balance", state: held, account: y, amount: 40, posted: 10}
+	edit(a, b)
+	j.Sums()
+	return slices.Sorted(maps.Keys(wrong))
+}
+
+func TestBooksSumToNothing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		edit func(a, b *Account)
+		want []string
+	}{
+		"right":                    {func(_, _ *Account) {}, nil},
+		"one yen more":             {func(_, b *Account) { b.Credits++ }, []string{"I2"}},
+		"held for nobody":          {func(_, b *Account) { b.Held++ }, []string{"I5"}},
+		"both, on another account": {func(a, _ *Account) { a.Debits--; a.Held = 1 }, []string{"I2", "I5"}},
+	} {
+		if got := books(tc.edit); !slices.Equal(got, tc.want) {
+			t.Errorf("%s: violated are %v, expected %v", name, got, tc.want)
+		}
+	}
+}
+
+func TestSettledNeedsAnEnd(t *testing.T) {
+	for name, tc := range map[string]struct {
+		resource payment.Resource
+		idle     clock.Micros
+		want     []string
+	}{
+		"it has ended":               {payment.ResourceFailed, clock.Hour, nil},
+		"it moved a moment ago":      {payment.WorkInProgress, clock.Second, nil},
+		"it stands, for a minute":    {payment.WorkInProgress, clock.Minute, []string{"I19"}},
+		"it is authorized and waits": {payment.Wait, clock.Hour, nil},
+	} {
+		wrong := map[string]bool{}
+		j := New(Config{Volumes: 1, Found: func(v Violation) { wrong[v.Invariant] = true }})
+		status := payment.Accepted
+		if tc.resource == payment.Wait {
+			status = payment.Authorized
+		}
+		j.payments[book.Key{Tenant: 1, ID: id.Compose(1<<50, 3, [9]byte{1})}] = &pay{kind: payment.Charge, moved: 1 << 50,
+			Standing: payment.Standing{Status: status, Resource: tc.resource}}
+		j.Settled(1<<50+tc.idle, clock.Minute)
+		if got := slices.Sorted(maps.Keys(wrong)); !slices.Equal(got, tc.want) {
+			t.Errorf("%s: violated are %v, expected %v", name, got, tc.want)
+		}
 	}
 }
