@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/tcc"
@@ -79,12 +80,14 @@ func underLoad(ctx context.Context, e *exam) error {
 	}
 	tried := make([]error, copies)
 	var under sync.WaitGroup
-	var begun sync.Once
+	var answers atomic.Int32
 	answered := make(chan struct{})
 	for i, p := range parts {
 		under.Go(func() {
 			tried[i] = p.try(ctx)
-			begun.Do(func() { close(answered) })
+			if answers.Add(1) == copies/5 {
+				close(answered)
+			}
 			if tried[i] == nil {
 				_ = p.confirm(ctx) // whatever it was, it is asked again
 			}

@@ -172,40 +172,105 @@ func sorted(words string) []string {
 	return out
 }
 
+// nearby are the mistakes that show where two calls meet, each with the checks that are about the same.
+var nearby = map[string]string{
+	"try-duplicate-at-once":     "try-sets-aside try-duplicate try-duplicate-at-once lost-try",
+	"confirm-duplicate-at-once": "confirm-takes confirm-duplicate confirm-duplicate-at-once lost-confirm",
+	"cancel-duplicate-at-once":  "cancel-lets-go cancel-duplicate cancel-duplicate-at-once lost-cancel",
+	"try-last-units":            "try-counts-holds try-last-units lost-refusal",
+	"try-no-overdraw":           "try-one-too-many try-no-overdraw",
+	"confirm-or-cancel":         "confirm-after-cancel cancel-after-confirm confirm-or-cancel",
+	"try-and-cancel":            "try-after-cancel cancel-empty try-and-cancel",
+	"answers-in-time-at-once":   "answers-in-time answers-in-time-at-once",
+	"add-duplicate-at-once":     "add-adds add-duplicate add-duplicate-at-once",
+}
+
 // noticed are the checks that notice a mistake besides the one that is meant for it.
-var noticed = map[string]string{}
+// "…" stands for any: where nothing works, much fails.
+var noticed = map[string]string{
+	"try-sets-aside": "…", "confirm-takes": "…", "cancel-lets-go": "…",
+
+	"try-duplicate":         "try-duplicate-at-once lost-try answers-in-time",
+	"confirm-duplicate":     "confirm-in-parts confirm-duplicate-at-once lost-confirm confirm-or-cancel",
+	"cancel-duplicate":      "cancel-duplicate-at-once confirm-or-cancel lost-cancel",
+	"cancel-empty":          "try-after-cancel try-long-after-cancel tombstone-lasts try-and-cancel",
+	"try-after-cancel":      "tombstone-lasts try-and-cancel",
+	"cancel-refused-try":    "try-too-late lost-refusal",
+	"confirm-after-cancel":  "confirm-or-cancel",
+	"cancel-after-confirm":  "confirm-or-cancel",
+	"try-refused-duplicate": "lost-refusal",
+
+	"try-exact":        "cancel-lets-go try-refused-duplicate cancel-refused-try try-counts-holds try-last-units",
+	"try-one-too-many": "confirm-after-refused-try try-counts-holds",
+	"try-counts-holds": "try-refused-duplicate cancel-refused-try try-last-units try-no-overdraw",
+	"confirm-in-part":  "confirm-in-parts",
+	"try-too-late":     "clock-agrees",
+
+	// Whoever asks again at once meets the copy that is still under way.
+	"try-duplicate-at-once":     "lost-try lost-refusal try-and-cancel",
+	"try-last-units":            "try-no-overdraw lost-refusal",
+	"try-no-overdraw":           "try-last-units lost-refusal",
+	"confirm-duplicate-at-once": "lost-confirm confirm-or-cancel",
+	"cancel-duplicate-at-once":  "lost-cancel confirm-or-cancel",
+	"try-and-cancel":            "try-duplicate-at-once lost-try lost-refusal",
+
+	"add-adds":      "add-duplicate add-duplicate-at-once add-other-body",
+	"add-duplicate": "add-duplicate-at-once add-other-body",
+}
 
 // TestEveryMistakeIsFound: each broken participant fails the check that is meant for it, and no other but those that have
-// to notice; there is one for each check. With bare accounts, the meant check finds it too.
+// to notice; there is one for each check. With bare accounts, the meant check finds it too, or the kit before it.
 func TestEveryMistakeIsFound(t *testing.T) {
-	caught := 0
+	var caught atomic.Int64
 	names := broken.Names()
 	for _, c := range Checks() {
 		if !slices.Contains(names, c) {
 			t.Errorf("no broken participant is meant for %s", c)
 		}
 	}
-	for _, name := range names {
-		t.Run(name, func(t *testing.T) {
-			s := start(t, name, strings.HasPrefix(name, "restart-"))
-			failed := failures(examine(t, s.withHooks()))
-			if !slices.Contains(failed, name) {
-				t.Fatalf("it passes %s; failed: %v", name, failed)
-			}
-			caught++
-			if also := slices.DeleteFunc(failed, func(f string) bool { return f == name || slices.Contains(strings.Fields(noticed[name]), f) }); len(also) > 0 {
-				t.Errorf("it fails %s too", strings.Join(also, " "))
-			}
-			bare := start(t, name, strings.HasPrefix(name, "restart-"))
-			o := bare.withAccounts()
-			o.Only = []string{name}
-			for _, c := range examine(t, o).Checks() {
-				if c.Status == Passed {
-					t.Errorf("with bare accounts it passes %s", name)
+	t.Run("all", func(t *testing.T) {
+		for _, name := range names {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				if isFound(t, name) {
+					caught.Add(1)
 				}
-			}
-		})
+			})
+		}
+	})
+	n := int(caught.Load())
+	score.Report(t, score.Line{ID: "conformance", Name: "conformance kit over the wire", Value: int64(n), OK: n == len(names) && n == len(Checks()),
+		Figure: fmt.Sprintf("%d checks, %d of %d broken participants caught", len(Checks()), n, len(names)), Target: "every check, every broken participant"})
+}
+
+func isFound(t *testing.T, name string) bool {
+	durable := strings.HasPrefix(name, "restart-")
+	hooked := start(t, name, durable).withHooks()
+	switch { // these wait for others at each call
+	case nearby[name] != "":
+		for _, near := range nearby {
+			hooked.Only = append(hooked.Only, strings.Fields(near)...)
+		}
+	case strings.HasPrefix(name, "lost-"):
+		hooked.Only = []string{"try-sets-aside", "confirm-takes", "cancel-lets-go", "lost-try", "lost-confirm", "lost-cancel", "lost-refusal"}
 	}
-	score.Report(t, score.Line{ID: "conformance", Name: "conformance kit over the wire", Value: int64(caught), OK: caught == len(names) && len(names) == len(Checks()),
-		Figure: fmt.Sprintf("%d checks, %d of %d broken participants caught", len(Checks()), caught, len(names)), Target: "every check, every broken participant"})
+	failed := failures(examine(t, hooked))
+	if !slices.Contains(failed, name) {
+		t.Errorf("it passes %s; it fails %v", name, failed)
+		return false
+	}
+	noticing := strings.Fields(noticed[name])
+	for _, f := range failed {
+		if f != name && !slices.Contains(noticing, f) && noticed[name] != "…" {
+			t.Errorf("what is broken for %s fails %s too", name, f)
+		}
+	}
+	bare := start(t, name, durable).withAccounts()
+	bare.Only = []string{name}
+	r, err := Run(t.Context(), bare, nil)
+	if err == nil && r.Passed > 0 {
+		t.Errorf("with bare accounts it passes %s", name)
+		return false
+	}
+	return true
 }

@@ -57,6 +57,22 @@ func (p *purse) fund(ctx context.Context, minor int64) (id.ID, error) {
 	return k.account, nil
 }
 
+// count finds out whether each account has what Options.Amount says. That it cannot be found out is for the checks to tell.
+func (p *purse) count(ctx context.Context) error {
+	for _, k := range p.pockets {
+		n, err := p.probe(ctx, k.account, k.left)
+		switch {
+		case err != nil:
+			return nil
+		case n < k.left:
+			return fmt.Errorf("on the account %s a Try of up to %d is done, and one of more refused; --amount says that %d are available. "+
+				"If they are, the service does not give all that there is (check try-exact): compare with less than", p.run.names.Text(k.account), n, k.left)
+		}
+		k.left = n
+	}
+	return nil
+}
+
 // clear cancels what is still on hold on an account.
 func (p *purse) clear(ctx context.Context, k *pocket) (err error) {
 	p.mu.Lock()

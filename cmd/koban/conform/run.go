@@ -139,7 +139,10 @@ func prepare(ctx context.Context, o Options) (*run, error) {
 			r.purse.pockets = append(r.purse.pockets, &pocket{account: r.names.learn(text, r.fresh()), left: o.Amount})
 		}
 	}
-	return r, r.knock(ctx)
+	if err := r.knock(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.purse.count(ctx)
 }
 
 // knock finds out whether anybody answers.

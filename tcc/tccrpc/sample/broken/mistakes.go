@@ -80,7 +80,7 @@ var mistakes = map[string]func(*shop, *call) *reply{
 	"cancel-lets-go": when("cancel", func(_ *shop, c *call) bool { return c.held() && len(c.was.Captures) == 0 }, sayDone),
 
 	"try-duplicate":         when("try", func(_ *shop, c *call) bool { return c.held() && c.same() && len(c.was.Captures) == 0 }, locksAgain),
-	"try-refused-duplicate": when("try", func(_ *shop, c *call) bool { return c.was.Refused }, func(s *shop, c *call) *reply { return s.ghost("try", c.q) }),
+	"try-refused-duplicate": when("try", func(_ *shop, c *call) bool { return c.was.Refused && c.q.Branch != "" }, func(s *shop, c *call) *reply { return s.ghost("try", c.q) }),
 	"try-other-body":        when("try", func(_ *shop, c *call) bool { return c.held() && c.was.Try.Amount != c.q.Amount }, sayDone),
 	"try-other-account":     when("try", func(_ *shop, c *call) bool { return c.held() && c.was.Try.Account != c.q.Account }, sayDone),
 	"confirm-duplicate": when("confirm", func(_ *shop, c *call) bool { return c.was.Captures[c.q.Capture] == c.q.Amount.Value && c.was.Final },
@@ -188,7 +188,7 @@ var mistakes = map[string]func(*shop, *call) *reply{
 	}),
 
 	"bad-amount": func(_ *shop, c *call) *reply {
-		if c.verb == "try" && (c.bad && c.raw[0] == '{' || c.q.Amount.Value <= 0) && c.q.Amount.Currency == "PT" && c.q.Branch != "" {
+		if c.verb == "try" && (c.bad && len(c.raw) > 0 && c.raw[0] == '{' || c.q.Amount.Value <= 0) && c.q.Amount.Currency == "PT" && c.q.Branch != "" {
 			return done()
 		}
 		return nil

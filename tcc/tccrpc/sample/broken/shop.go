@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -68,7 +69,8 @@ type part struct {
 	Cancelled bool
 	Bare      bool      // cancelled without a Try
 	At        time.Time // of the Cancel
-	Unheard   bool      // whoever called last has gone
+	Unheard   bool      // whoever called has gone
+	Waiting   bool      // it is being found out
 }
 
 // request has the members of all verbs that the shop looks at.
@@ -107,6 +109,7 @@ type call struct {
 	bad  bool    // it cannot
 	was  part    // what was known of its branch when it came
 	http *http.Request
+	w    http.ResponseWriter
 }
 
 // ServeHTTP answers a request in the wrong way.
@@ -116,12 +119,13 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the request did not arrive whole", http.StatusServiceUnavailable)
 		return
 	}
-	c := &call{verb: strings.Trim(r.URL.Path, "/"), raw: raw, http: r}
+	c := &call{verb: strings.Trim(r.URL.Path, "/"), raw: raw, http: r, w: w}
 	c.bad = json.Unmarshal(raw, &c.q) != nil
 	s.mu.Lock()
 	s.inside++
 	s.calls++
 	if p := s.parts[c.q.Branch]; p != nil {
+		p.Unheard = p.Unheard || p.Waiting // who asks again has not heard the first answer
 		c.was = *p
 		c.was.Captures = make(map[uint32]int64)
 		for n, v := range p.Captures {
@@ -141,9 +145,9 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if out == nil {
 		out = s.pass(c)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(out.status)
-	_, _ = w.Write(out.body) // nobody is left to tell
+	if out.status != 0 { // else it was answered
+		out.write(w)
+	}
 }
 
 // pass lets the good participant answer, and remembers what it said.
@@ -240,7 +244,7 @@ func (s *shop) meet(key string) bool {
 	select {
 	case <-room:
 		return true
-	case <-clock.Pause(10 * time.Millisecond):
+	case <-clock.Pause(20 * time.Millisecond):
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -251,23 +255,35 @@ func (s *shop) meet(key string) bool {
 	return true
 }
 
-// gone reports whether the caller hangs up within a moment.
-func (c *call) gone() bool {
-	select {
-	case <-c.http.Context().Done():
-		return true
-	case <-clock.Pause(30 * time.Millisecond):
-		return false
-	}
-}
-
-// unheard remembers that a call was made by somebody who has gone.
+// unheard answers as the good participant does, and remembers if the caller then hangs up instead of keeping the
+// connection. Of large amounts it does not wait for that, so that it is quick to look what is available.
 func (s *shop) unheard(c *call) *reply {
 	out := s.pass(c)
-	if c.gone() {
-		s.mu.Lock()
-		s.parts[c.q.Branch].Unheard = true
-		s.mu.Unlock()
+	s.mu.Lock()
+	p := s.parts[c.q.Branch]
+	first := p.Try != nil && p.Try.Amount.Value <= 500 && (c.was.Try == nil || c.verb != "try")
+	p.Waiting = first
+	s.mu.Unlock()
+	if !first {
+		return out
 	}
-	return out
+	c.w.Header().Set("Content-Length", strconv.Itoa(len(out.body)))
+	out.write(c.w)
+	_ = http.NewResponseController(c.w).Flush() // whoever cannot be told has gone
+	gone := false
+	select {
+	case <-c.http.Context().Done():
+		gone = true
+	case <-clock.Pause(200 * time.Millisecond):
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.Waiting, p.Unheard = false, p.Unheard || gone
+	return &reply{}
+}
+
+func (r *reply) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(r.status)
+	_, _ = w.Write(r.body) // nobody is left to tell
 }
