@@ -20,6 +20,7 @@ const cutsPerBlow = 12
 // answer accordingly.
 func TestCutCommitsAreFoundOut(t *testing.T) {
 	w := stretch(t, storetest.Postgres(t)("").URL)
+	w.marked = "/" // the name of any book
 	c := genuine(t, w.url)
 	c.Kills = rounds(t)
 	c.Strike = func(ctx context.Context, _ *chaos.Platform) error {
@@ -48,7 +49,7 @@ func (w *wire) until(ctx context.Context, n int) error {
 func TestControlLyingWireLoses(t *testing.T) {
 	ctx := t.Context()
 	w := stretch(t, storetest.Postgres(t)("").URL)
-	w.lies = true
+	w.lies, w.marked = true, "\x00\x00\x00\x0abalance/" // a parameter of ten bytes, such as balance/03
 	program := genuine(t, w.url).Program
 	p, err := program.Start(ctx)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 type wire struct {
 	url     string       // for the platform
 	server  string       // address of the server
+	marked  string       // what a transaction has to contain that is cut
 	lies    bool         // it cuts in no other way
 	armed   atomic.Int64 // so many connections are still to be cut
 	done    [cuts]atomic.Int64
@@ -126,18 +127,23 @@ func (w *wire) serve(client net.Conn) {
 	}
 	journal, writes := bytes.Contains(first, []byte("search_path\x00journal\x00")), false
 	for next := first; err == nil; next, err = message(in, true) {
-		if q := query(next); q != "" {
-			writes = len(q) > 5 && q[:5] == "begin" && !bytes.Contains([]byte(q), []byte("read only")) || writes && q == "commit"
-			if journal && writes && q == "commit" && w.commits.Add(1)%everyCommit == 0 && w.armed.Add(-1) >= 0 {
-				w.cut(next, client, server, &mute, heard)
-				return
-			}
+		q := query(next)
+		if journal && writes && q == "commit" && w.due() {
+			w.cut(next, client, server, &mute, heard)
+			return
 		}
+		if q != "" {
+			writes = false
+		}
+		writes = writes || bytes.Contains(next, []byte(w.marked))
 		if _, err = server.Write(next); err != nil {
 			return
 		}
 	}
 }
+
+// due reports whether a commit of the journal is one to cut.
+func (w *wire) due() bool { return w.commits.Add(1)%everyCommit == 0 && w.armed.Add(-1) >= 0 }
 
 // committed is what a server answers to COMMIT: CommandComplete and ReadyForQuery, idle.
 const committed = "C\x00\x00\x00\x0bCOMMIT\x00Z\x00\x00\x00\x05I"
@@ -148,6 +154,7 @@ func (w *wire) cut(commit []byte, client, server net.Conn, mute *atomic.Bool, he
 	if w.lies {
 		how = lie
 	}
+	w.done[how].Add(1)
 	switch how {
 	case after:
 		_, _ = server.Write(commit) // it is cut anyway
@@ -159,7 +166,6 @@ func (w *wire) cut(commit []byte, client, server net.Conn, mute *atomic.Bool, he
 	case lie:
 		_, _ = client.Write([]byte(committed)) // whether it believes that, the test sees
 	}
-	w.done[how].Add(1)
 }
 
 // total returns how many connections were cut.
