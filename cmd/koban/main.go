@@ -52,6 +52,7 @@ type commands struct {
 	Bench    benchCmd    `cmd:"" help:"Measure what this machine can do."`
 	Sim      simCmd      `cmd:"" help:"Simulate the platform under faults, from seeds, and judge it."`
 	Code     codeCmd     `cmd:"" help:"Read QR codes."`
+	TCC      tccCmd      `cmd:"" name:"tcc" help:"Examine a participant of your own."`
 	Fault    faultCmd    `cmd:"" help:"Rehearse: let participants be slow, refuse, vanish or die, and see what payments do."`
 	Clock    clockCmd    `cmd:"" help:"Rehearse: move the platform's clock forward."`
 }
