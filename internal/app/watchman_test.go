@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -107,21 +109,46 @@ func (r *rig) get(path string) string {
 	return string(body)
 }
 
+// crowdEnv names the environment variable that says how many payments there are before the watchman is tried; 20 without it.
+const crowdEnv = "KOBAN_WATCHMAN_PAYMENTS"
+
+// crowd makes payments, one of each customer at a time, and returns how many.
+func (r *rig) crowd() int {
+	r.t.Helper()
+	n, err := strconv.Atoi(os.Getenv(crowdEnv))
+	if err != nil {
+		n = demoCustomers
+	}
+	var wait sync.WaitGroup
+	for c := range demoCustomers {
+		wait.Go(func() {
+			for i := c; i < n; i += demoCustomers {
+				if _, err := r.try(fmt.Sprint("crowd-", i), c, 11, 1); err != nil {
+					r.t.Errorf("payment %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return n
+}
+
 // quick sweeps without a rest, so that a test waits for nothing but the work.
 var quick = watchman.Pace{Share: 50, Rest: time.Millisecond}
 
 func TestWatchmanFindsOneYen(t *testing.T) {
 	eachStore(t, func(t *testing.T, r *rig) {
 		log := r.watched(watchman.Pace{}) // as a platform has it
-		r.pay("one", 1200, 200)
+		payments := r.crowd()
 		r.swept(1)
 		if health := r.get("/healthz"); health != `{"ok":true}`+"\n" {
 			t.Errorf("while all is well, /healthz says %s", health)
 		}
-		x := r.id(id.Account, r.app.Card.Customers[7].Balance.Account) // whom nobody touches
+		x := r.id(id.Account, r.app.Card.Merchants[4].Account) // of whom nobody buys
 		r.tamper("balance", `UPDATE balance_accounts SET credits_posted = credits_posted + 1 WHERE id = $1`, x[:])
 		took := r.within("the changed row", func() bool { return r.app.watchman.Stats().Violations["I24"] == 1 })
-		if !log.heard("credits_posted is 100001, and the journal gives 100000") || !log.heard(r.app.Card.Customers[7].Balance.Account) || !log.heard("koban verify") {
+		if !log.heard("credits_posted is 1, and the journal gives 0") || !log.heard(r.app.Card.Merchants[4].Account) || !log.heard("koban verify") {
 			t.Error("the log does not say what was found, where, and what to do")
 		}
 		if metrics := r.get("/metrics"); !strings.Contains(metrics, `koban_judge_violations_total{invariant="I24"} 1`) ||
@@ -137,9 +164,10 @@ func TestWatchmanFindsOneYen(t *testing.T) {
 		if n := r.app.watchman.Stats().Violations; n["I24"] != 1 || len(n) != 1 {
 			t.Errorf("one row that stays wrong is counted as %v", n)
 		}
+		t.Logf("the watchman: %+v", r.app.watchman.Stats())
 		name := "background-verifier-" + r.app.place.engine()
 		score.Report(t, score.Line{ID: name, Name: "¥1 changed in a row that nobody touches, found by the running platform",
-			Figure: fmt.Sprintf("%d ms", took.Milliseconds()), Target: "<= 60 s", Value: took.Milliseconds(), OK: took <= time.Minute})
+			Figure: fmt.Sprintf("%d ms, after %d payments", took.Milliseconds(), payments), Target: "<= 60 s", Value: took.Milliseconds(), OK: took <= time.Minute})
 	})
 }
 
