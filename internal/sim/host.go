@@ -32,6 +32,9 @@ func (p *process) open(name string, volume int) {
 		w.judge.fail("B4", "%s cannot be opened: %v", name, err)
 		return
 	}
+	if before := p.hosts[name]; before != nil { // overtaken without knowing it, and taken over by its own process
+		before.drop(fault.Fenced.New(""))
+	}
 	h := &host{w: w, p: p, name: name, volume: volume, core: core}
 	if old := w.route[name]; old != nil && !old.dead {
 		w.stale[name] = append(w.stale[name], old)
@@ -217,9 +220,7 @@ func (h *host) fence() {
 	}
 	h.w.seen("fenced_writer")
 	h.w.trace("p%d %s is fenced at block %d", h.p.n, h.name, h.core.Durable().Seq)
-	h.core.Fence()
-	h.tell()
-	h.gone()
+	h.drop(fault.Fenced.New(""))
 	h.w.cede(h)
 }
 
@@ -238,10 +239,15 @@ func (h *host) crash() {
 		return
 	}
 	h.w.seen("book_crash")
-	h.core.End(fault.Unavailable.New("the book was dropped"))
+	h.drop(fault.Unavailable.New("the book was dropped"))
+	h.w.reopen(h.name, h.volume)
+}
+
+// drop ends the book's memory: those who wait hear why.
+func (h *host) drop(why *fault.Error) {
+	h.core.End(why)
 	h.tell()
 	h.gone()
-	h.w.reopen(h.name, h.volume)
 }
 
 // gone takes the host out of every list. Its last save may still come through.

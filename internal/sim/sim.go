@@ -167,6 +167,7 @@ func live(seed uint64, o Options) life {
 		s.day(w, o.Payments)
 	}
 	long := w.mix.pace * clock.Micros(o.Payments)
+	w.ends = w.now + long
 	w.run(w.now + long*3/4 + w.draw(long/2) + w.draw(settleTime)) // in the middle of things
 	w.finish()
 	for i := range w.judge.violations {

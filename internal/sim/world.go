@@ -47,6 +47,7 @@ type World struct {
 	events  int
 	limit   int          // of events: a world that needs more does not come to rest
 	over    bool         // the faults have ended, and nobody starts anything new
+	ends    clock.Micros // of the last intent
 	calmAt  clock.Micros // when they ended
 
 	steps int                // of a crash walk: appends and calls so far
@@ -266,7 +267,7 @@ func (w *World) disturb() {
 // finish ends the faults, waits as long as everything may take, and judges what is left; then lets what was authorized
 // lapse, points expire and the last message arrive, and judges again.
 func (w *World) finish() {
-	late := w.mix.latest
+	late := max(w.mix.latest, w.ends-w.now) + w.mix.authorization
 	w.over, w.calmAt = true, w.now
 	w.mix.peace()
 	clear(w.outages)
@@ -275,7 +276,7 @@ func (w *World) finish() {
 	w.settle()
 	w.judged(w.judge.ended)
 	w.mix.sweep = clock.Hour
-	w.run(w.now + late + w.mix.authorization + clock.Hour)
+	w.run(w.now + late + clock.Hour)
 	w.settle()
 	w.judged(w.judge.emptied)
 }
