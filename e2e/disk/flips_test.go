@@ -21,7 +21,7 @@ import (
 	"github.com/koban-pay/koban/internal/store"
 )
 
-var flips = flag.Int("flips", 6, "how many bits TestFlippedBits flips, one at a time, in what a platform left that stopped, and in what a killed one left")
+var flips = flag.Int("flips", 4, "how many bits TestFlippedBits flips, one at a time, in what a platform left that stopped, and in what a killed one left")
 
 // TestFlippedBits flips one bit, of one file after another, in what a platform has left. Either verify finds it, or the
 // platform refuses to start, or the bit meant nothing: then everything acknowledged is there, and every answer is the same.

@@ -9,9 +9,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/koban-pay/koban/internal/clock"
 )
+
+// poll is how often something is looked at that cannot be waited for.
+const poll = 20 * time.Millisecond
 
 // Image is a file system of its own, in a file in memory: mounted by a loop device, it can be broken like a disk.
 type Image struct {
@@ -115,18 +121,21 @@ func (i *Image) mount() error {
 	return err
 }
 
-// unmount does what a test may have done already. A file system on which somebody still has a file open goes later, by
-// itself; that is an error all the same.
+// unmount does what a test may have done already. The kernel lets go of the files of a process a little after that has
+// ended. A file system on which somebody still has a file open goes later, by itself; that is an error all the same.
 func (i *Image) unmount() error {
 	if !i.mounted {
 		return nil
 	}
 	i.mounted = false
-	err := call(context.Background(), "umount", i.Dir)
-	if err != nil {
-		err = errors.Join(err, call(context.Background(), "umount", "-l", i.Dir))
+	var err error
+	for range 100 {
+		if err = call(context.Background(), "umount", i.Dir); err == nil {
+			return nil
+		}
+		<-clock.Pause(poll)
 	}
-	return err
+	return errors.Join(err, call(context.Background(), "umount", "-l", i.Dir))
 }
 
 // The request of ioctl that shuts a file system down, of ext4 and xfs alike: EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN in

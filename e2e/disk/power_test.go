@@ -14,7 +14,7 @@ import (
 	"github.com/koban-pay/koban/internal/score"
 )
 
-var losses = flag.Int("losses", 3, "how often TestPowerLoss takes the power away, on each file system")
+var losses = flag.Int("losses", 2, "how often TestPowerLoss takes the power away, on each file system")
 
 // room is the size of a file system that is not meant to fill up. It takes what is written, no more.
 const room = 4 << 30

@@ -16,7 +16,7 @@ import (
 	"github.com/koban-pay/koban/internal/store"
 )
 
-var tears = flag.Int("tears", 6, "how often TestTornLog damages the journal's log, in each of its two states")
+var tears = flag.Int("tears", 3, "how often TestTornLog damages the journal's log, in each of its two states")
 
 // TestTornLog damages the end of the journal's log, as a disk does that stops in the middle. What was never acknowledged
 // may go without a word. A cut into what was acknowledged has to be found by verify with a checkpoint that was exported

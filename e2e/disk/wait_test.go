@@ -17,11 +17,8 @@ var (
 	errWrong = errors.New("wrong answer") // no waiting makes it better
 )
 
-// How often something is looked at that cannot be waited for, and how long one look may take.
-const (
-	poll = 20 * time.Millisecond
-	look = 15 * time.Second
-)
+// look bounds one look.
+const look = 15 * time.Second
 
 // until calls f until that has no error. It gives up when the platform has ended (errEnded), f says errWrong, or the
 // limit has passed.
