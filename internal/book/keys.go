@@ -204,6 +204,7 @@ func (k *Keys) snapshot(dst *TableSave) {
 		dst.Keys = append(dst.Keys, w.key)
 		dst.Args = append(dst.Args, Day(w.e.At), w.e.Target[:], w.e.Fingerprint[:], int64(w.e.At))
 	}
+	dst.Fresh = len(dst.Keys) // a key is written once
 	k.dirty, k.saving = k.saving[:0], k.dirty
 }
 

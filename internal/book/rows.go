@@ -1,6 +1,7 @@
 package book
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/koban-pay/koban/internal/clock"
@@ -60,6 +61,7 @@ type Rows[V any] struct {
 	tableBase
 	schema Schema[V]
 	m      map[Key]*row[V]
+	near   [nearRows]*row[V] // of m, some that were looked for last: a command looks for each of its rows several times
 	dirty  []*row[V]
 	saving []*row[V]
 	edited []*row[V] // changed since settle: their due times may have moved
@@ -85,12 +87,34 @@ func NewRows[V any](s Schema[V]) *Rows[V] {
 	return r
 }
 
+// nearRows is a power of two.
+const nearRows = 512
+
+// spot returns where a row may be found without the map.
+func spot(k *Key) uint64 {
+	x := binary.LittleEndian.Uint64(k.ID[:8]) ^ binary.LittleEndian.Uint64(k.ID[8:])
+	return x * 0x9e3779b97f4a7c15 >> 32 % nearRows // Fibonacci hashing: Knuth, volume 3, 6.4
+}
+
+// find returns the row if it is in memory.
+func (r *Rows[V]) find(k Key) (*row[V], bool) {
+	at := &r.near[spot(&k)]
+	if w := *at; w != nil && w.key == k {
+		return w, true
+	}
+	w, ok := r.m[k]
+	if ok {
+		*at = w
+	}
+	return w, ok
+}
+
 func (r *Rows[V]) base() *tableBase { return &r.tableBase }
 
 func (r *Rows[V]) count() int { return len(r.m) }
 
 func (r *Rows[V]) resident(k Key) bool {
-	if _, ok := r.m[k]; ok {
+	if _, ok := r.find(k); ok {
 		return true
 	}
 	return k.ID.Time() >= r.fresh
@@ -99,7 +123,7 @@ func (r *Rows[V]) resident(k Key) bool {
 // Touch declares that the row is going to be read or written. It reports whether the row is at hand: then it may be read
 // at once, to declare what it leads to. Otherwise the core fetches it and asks again.
 func (r *Rows[V]) Touch(t *Touch, k Key) bool {
-	if w, ok := r.m[k]; ok {
+	if w, ok := r.find(k); ok {
 		w.hot = true // it must not make way for the other rows that the command waits for
 		return true
 	}
@@ -113,7 +137,7 @@ func (r *Rows[V]) Touch(t *Touch, k Key) bool {
 // Get returns the row, or nil if there is none. The row belongs to the table: Decide must not change it. Reading a
 // row that was not declared panics, because the answer would depend on what happens to be in memory.
 func (r *Rows[V]) Get(k Key) *V {
-	w, ok := r.m[k]
+	w, ok := r.find(k)
 	if !ok {
 		if !r.resident(k) {
 			panic(fmt.Sprintf("book: %s %v was read without being declared in Touch", r.table, k))
@@ -129,7 +153,7 @@ func (r *Rows[V]) Get(k Key) *V {
 
 // Edit returns the row to be changed, and makes it if there is none. Only Apply may call it.
 func (r *Rows[V]) Edit(k Key) *V {
-	w, ok := r.m[k]
+	w, ok := r.find(k)
 	if !ok {
 		if !r.resident(k) {
 			panic(fmt.Sprintf("book: %s %v was written without being declared in TouchEvent", r.table, k))
@@ -175,7 +199,7 @@ func (r *Rows[V]) scan(scan func(dest ...any) error) (any, error) {
 
 // install puts a fetched row into memory; raw is nil where there is none. What is in memory already is newer.
 func (r *Rows[V]) install(k Key, raw any) {
-	if _, ok := r.m[k]; ok {
+	if _, ok := r.find(k); ok {
 		return
 	}
 	w, ok := raw.(*row[V])
@@ -245,28 +269,31 @@ func (r *Rows[V]) dueNow(d dueAt, now clock.Micros) bool {
 func (r *Rows[V]) snapshot(dst *TableSave) {
 	dst.table = &r.tableBase
 	dst.Keys, dst.Args = make([]Key, 0, len(r.dirty)), make([]any, 0, len(r.dirty)*r.width())
+	for _, w := range r.dirty {
+		if !w.stored {
+			r.encode(dst, w)
+		}
+	}
+	dst.Fresh = len(dst.Keys)
 	if r.timed {
 		for _, w := range r.dirty {
-			if due := r.schema.Due(&w.v); w.stored && due != w.stands {
-				r.encode(dst, w, due)
+			if w.dirty && w.stands != r.schema.Due(&w.v) {
+				r.encode(dst, w)
 			}
 		}
-		dst.Moved = len(dst.Keys)
+		dst.Moved = len(dst.Keys) - dst.Fresh
 	}
 	for _, w := range r.dirty {
 		if w.dirty {
-			r.encode(dst, w, w.stands)
+			r.encode(dst, w)
 		}
 	}
 	r.dirty, r.saving = r.saving[:0], r.dirty
 }
 
 // encode adds a row to a snapshot.
-func (r *Rows[V]) encode(dst *TableSave, w *row[V], due clock.Micros) {
-	if r.timed && !w.stored {
-		due = r.schema.Due(&w.v)
-	}
-	w.dirty, w.saving, w.stored, w.stands = false, true, true, due
+func (r *Rows[V]) encode(dst *TableSave, w *row[V]) {
+	w.dirty, w.saving, w.stored = false, true, true
 	dst.Keys = append(dst.Keys, w.key)
 	from := len(dst.Args)
 	dst.Args = r.schema.Args(&w.v, dst.Args)
@@ -276,7 +303,8 @@ func (r *Rows[V]) encode(dst *TableSave, w *row[V], due clock.Micros) {
 		}
 	}
 	if r.timed {
-		dst.Args = append(dst.Args, int64(due))
+		w.stands = r.schema.Due(&w.v)
+		dst.Args = append(dst.Args, int64(w.stands))
 	}
 }
 
@@ -319,11 +347,15 @@ func (r *Rows[V]) forget() {
 
 func (r *Rows[V]) drop(w *row[V]) {
 	delete(r.m, w.key)
+	if at := &r.near[spot(&w.key)]; *at == w {
+		*at = nil
+	}
 	r.fresh = max(r.fresh, w.key.ID.Time()+clock.Millisecond)
 	r.evicted++
 }
 
 func (r *Rows[V]) restore(bool) {
 	clear(r.m)
+	r.near = [nearRows]*row[V]{}
 	r.dirty, r.saving, r.edited, r.order, r.due = nil, nil, nil, queue[*row[V]]{}, dueHeap{}
 }

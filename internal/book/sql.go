@@ -261,17 +261,13 @@ func (s *SQLState) Save(ctx context.Context, sets []*SaveSet) (lost []string, er
 			}
 			for i := range set.Tables {
 				t := &set.Tables[i]
-				moved := t.Moved
-				if set.Whole {
-					moved = len(t.Keys)
-				}
-				for _, p := range []part{{set.Volume, t, 0, moved}, {set.Volume, t, moved, len(t.Keys)}} {
+				for _, p := range t.parts(set) {
 					if p.from == p.to {
 						continue
 					}
-					g := sheet{t.Name(), p.from < moved}
+					g := sheet{t.Name(), p.how}
 					if byTable[g] == nil {
-						byTable[g] = &merged{base: t.table, moved: g.moved}
+						byTable[g] = &merged{base: t.table, how: p.how}
 						order = append(order, g)
 					}
 					byTable[g].add(p)
@@ -316,23 +312,42 @@ func advance(ctx context.Context, tx *sql.Tx, set *SaveSet) (ok, done bool, err 
 	return same, same, nil
 }
 
-// sheet are the rows of one table that one statement can write.
-type sheet struct {
-	table string
-	moved bool // their due times are written
+// how says how rows are written.
+type how uint8
+
+const (
+	insert how = iota // they are not in the table
+	renew             // they are, with the same due time
+	move              // they are, with another due time; or nobody knows whether they are
+)
+
+// parts cuts a table's changes into those that are written in one way.
+func (t *TableSave) parts(set *SaveSet) []part {
+	fresh, moved, end := t.Fresh, t.Fresh+t.Moved, len(t.Keys)
+	if set.Whole {
+		fresh, moved = 0, end
+	}
+	return []part{{set.Volume, t, insert, 0, fresh}, {set.Volume, t, move, fresh, moved}, {set.Volume, t, renew, moved, end}}
 }
 
 // part are some rows of one table of one book.
 type part struct {
 	volume   int
 	save     *TableSave
+	how      how
 	from, to int
+}
+
+// sheet are the rows of one table that one statement can write.
+type sheet struct {
+	table string
+	how   how
 }
 
 // merged is a sheet over several books.
 type merged struct {
 	base  *tableBase
-	moved bool
+	how   how
 	rows  int
 	parts []part
 }
@@ -373,16 +388,14 @@ func (s *SQLState) upsert(ctx context.Context, tx *sql.Tx, m *merged) error {
 		if args = append(args, row...); len(args) < size*len(row) {
 			return nil
 		}
-		verb := "save"
-		if m.moved {
-			verb = "move"
-		}
-		text := s.text(verb, m.base, size, func() string { return upsertText(m.base, size, m.moved, s.params) })
+		text := s.text(verbs[m.how], m.base, size, func() string { return s.saveText(m.base, size, m.how) })
 		_, err := s.db.Exec(ctx, tx, text, args) // the store keeps the statement parsed, also between saves
 		left, size, args = left-size, 0, args[:0]
 		return err
 	})
 }
+
+var verbs = [...]string{"insert", "renew", "move"}
 
 // params returns the parameters of one row. To SQLite, $n is a name, which it and its driver look for among all others: in
 // a statement with a thousand of them that takes longer than writing the rows. A plain mark has no name.
@@ -393,34 +406,46 @@ func (s *SQLState) params(from, n int) string {
 	return params(from, n)
 }
 
-// upsertText writes n rows, with the due times of those that are there only if these have moved: to write an indexed column
-// is to write its index, even if it stays the same.
-func upsertText(b *tableBase, n int, moved bool, params func(from, n int) string) string {
+// saveText returns the statement that writes n rows.
+//
+// To SQLite, a statement of several rows that can fail half-way must be able to take back its first rows, and copies every
+// page it touches to that end. We take back the whole transaction in any case, hence OR FAIL; it does not reach what DO
+// UPDATE does, so rows that are known to be new are written without that.
+func (s *SQLState) saveText(b *tableBase, n int, way how) string {
 	cols := b.columns
 	if b.timed {
 		cols = append(append([]string(nil), cols...), "due")
 	}
 	var t strings.Builder
-	t.WriteString("INSERT INTO " + b.table + " (tenant, volume, id, " + strings.Join(cols, ", ") + ") VALUES ")
+	t.WriteString("INSERT ")
+	if s.db.Engine() == store.SQLite {
+		t.WriteString("OR FAIL ")
+	}
+	t.WriteString("INTO " + b.table + " (tenant, volume, id, " + strings.Join(cols, ", ") + ") VALUES ")
 	for i := range n {
 		if i > 0 {
 			t.WriteString(", ")
 		}
-		t.WriteString("(" + params(1+i*(len(cols)+3), len(cols)+3) + ")")
+		t.WriteString("(" + s.params(1+i*(len(cols)+3), len(cols)+3) + ")")
 	}
-	if b.segmented {
+	switch {
+	case b.segmented:
 		t.WriteString(" ON CONFLICT (tenant, volume, day, id) DO NOTHING")
-		return t.String()
+	case way != insert:
+		t.WriteString(" ON CONFLICT (tenant, volume, id) DO UPDATE SET " + strings.Join(b.updates(cols, way), ", "))
 	}
-	t.WriteString(" ON CONFLICT (tenant, volume, id) DO UPDATE SET ")
-	var set []string
+	return t.String()
+}
+
+// updates returns what a row that is there gets anew. To write an indexed column is to write its index, even if it stays
+// the same; so the due time is written only where it has moved.
+func (b *tableBase) updates(cols []string, way how) (set []string) {
 	for _, c := range cols {
-		if !slices.Contains(b.fixed, c) && (c != "due" || moved) {
+		if !slices.Contains(b.fixed, c) && (c != "due" || !b.timed || way == move) {
 			set = append(set, c+" = excluded."+c)
 		}
 	}
-	t.WriteString(strings.Join(set, ", "))
-	return t.String()
+	return set
 }
 
 func params(from, n int) string {

@@ -58,7 +58,7 @@ type SaveSet struct {
 	At     clock.Micros
 	Newest clock.Micros
 	Fold   uint32
-	Whole  bool // due times that have not moved are written, too
+	Whole  bool // nobody knows which rows are in the tables, and how they stand there
 	Tables []TableSave
 }
 
@@ -68,7 +68,8 @@ type TableSave struct {
 	table *tableBase
 	Keys  []Key
 	Args  []any
-	Moved int // how many rows, the first ones, are in the tables with another due time
+	Fresh int // how many rows, the first ones, are not in the tables
+	Moved int // how many, the next ones, are there with another due time
 	room  []byte
 }
 
