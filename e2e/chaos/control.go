@@ -78,7 +78,7 @@ func child(lies bool, dir, url string) error {
 	var h *hasty
 	platform, err := app.Start(ctx, app.Config{
 		Data: dir, StoreURL: url, Standby: url != "", Listen: "127.0.0.1:0", Tenant: "demo", Fatal: fatal,
-		Watch: func(log book.Log) book.Log { h = early(log, lies); return h },
+		Watch: func(log book.Log) book.Log { h = early(ctx, log, lies); return h },
 		Log:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -86,6 +86,7 @@ func child(lies bool, dir, url string) error {
 	}
 	h.lies.Store(lies)
 	<-ctx.Done()
+	<-h.done // the journal is going to be closed
 	return platform.Close(context.Background())
 }
 
@@ -94,25 +95,35 @@ type hasty struct {
 	book.Log
 	lies  atomic.Bool
 	taken chan journal.Batch
+	done  chan struct{} // closed when nothing is committed late any more
 }
 
 // late is how long after its answer a batch is committed.
 const late = 20 * time.Millisecond
 
-func early(log book.Log, lies bool) *hasty {
-	h := &hasty{Log: log, taken: make(chan journal.Batch, 1<<20)}
+func early(ctx context.Context, log book.Log, lies bool) *hasty {
+	h := &hasty{Log: log, taken: make(chan journal.Batch, 1<<20), done: make(chan struct{})}
 	if lies {
-		go h.commit()
+		go h.commit(ctx)
+	} else {
+		close(h.done)
 	}
 	return h
 }
 
-// commit writes what was taken. It ends when the journal is closed, and what is not in it yet is lost, too.
-func (h *hasty) commit() {
-	for w := range h.taken {
+// commit writes what was taken, until ctx ends; what is not written by then is lost, too.
+func (h *hasty) commit(ctx context.Context) {
+	defer close(h.done)
+	for {
+		var w journal.Batch
+		select {
+		case <-ctx.Done():
+			return
+		case w = <-h.taken:
+		}
 		<-clock.NewSystem().After(late)
 		for waits := true; waits; { // what came meanwhile goes with it
-			fate, err := h.Log.Write(context.Background(), w)
+			fate, err := h.Log.Write(ctx, w)
 			if err != nil {
 				return
 			}
