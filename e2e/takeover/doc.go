@@ -9,6 +9,6 @@
 //   - the connection is cut right after COMMIT was sent, so that nobody knows whether it was done (cut_test.go,
 //     wire_test.go).
 //
-// Each has a control that must lose: a platform that answers before it commits, a server that answers before it is
-// durable, a connection that says "committed" and never passed it on.
+// Each has a control that must lose: a platform that answers before it commits, or a connection that says "committed" and
+// never passed it on.
 package takeover

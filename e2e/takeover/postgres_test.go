@@ -6,18 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
+	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/internal/store/storetest"
 )
 
@@ -38,8 +37,8 @@ const (
 
 var quoted = regexp.MustCompile(`"([^"]*)"`)
 
-// serve starts a server that ends with the test. What is dropped of its settings has its usual value.
-func serve(t *testing.T, dropped ...string) *server {
+// serve starts a server that ends with the test.
+func serve(t *testing.T) *server {
 	t.Helper()
 	c, err := storetest.Start("")
 	if err != nil {
@@ -47,7 +46,13 @@ func serve(t *testing.T, dropped ...string) *server {
 	}
 	t.Cleanup(c.Stop)
 	s := &server{url: c.URL}
-	s.ask(t, "SHOW data_directory", &s.data)
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.data, err = find(u.Port()); err != nil {
+		t.Fatal(err)
+	}
 	text, err := os.ReadFile(filepath.Join(s.data, "postmaster.opts"))
 	if err != nil {
 		t.Fatal(err)
@@ -56,13 +61,6 @@ func serve(t *testing.T, dropped ...string) *server {
 	s.line = []string{string(binary)}
 	for _, m := range quoted.FindAllSubmatch(rest, -1) {
 		s.line = append(s.line, string(m[1]))
-	}
-	for _, d := range dropped {
-		i := slices.Index(s.line, d)
-		if i < 1 {
-			t.Fatalf("the server's command line has no %s: %q", d, s.line)
-		}
-		s.line = slices.Delete(s.line, i-1, i+1)
 	}
 	info, err := os.Stat(s.data)
 	if err != nil {
@@ -80,45 +78,48 @@ func serve(t *testing.T, dropped ...string) *server {
 	return s
 }
 
-// ask asks the server for one value.
-func (s *server) ask(t *testing.T, query string, v any) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), s.url)
-	if err != nil {
-		t.Fatal(err)
+// find returns the data folder of the server that listens on a port.
+func find(port string) (string, error) {
+	for _, root := range []string{"/dev/shm", os.TempDir()} { // where storetest puts it
+		files, err := filepath.Glob(filepath.Join(root, "koban-pg-*", "data", pidFile))
+		if err != nil {
+			return "", fmt.Errorf("look for PostgreSQL: %w", err)
+		}
+		for _, f := range files {
+			text, err := os.ReadFile(f) //nolint:gosec // of a server for tests
+			if lines := bytes.Split(text, []byte("\n")); err == nil && len(lines) > 3 && string(lines[3]) == port {
+				return filepath.Dir(f), nil
+			}
+		}
 	}
-	err = conn.QueryRow(t.Context(), query).Scan(v)
-	if err := errors.Join(err, conn.Close(t.Context())); err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
+	return "", errors.New("no PostgreSQL of storetest listens on port " + port)
 }
 
-// do has the server execute statements.
-func (s *server) do(ctx context.Context, statements ...string) error {
-	conn, err := pgx.Connect(ctx, s.url)
+// pidFile holds the server's number in its first line and its port in the fourth (PostgreSQL manual, "Creating a
+// Database Cluster"; miscadmin.h of its source).
+const pidFile = "postmaster.pid"
+
+// pid returns the number of the server that runs.
+func (s *server) pid() (int, error) {
+	text, err := os.ReadFile(filepath.Join(s.data, pidFile))
 	if err != nil {
-		return fmt.Errorf("reach PostgreSQL: %w", err)
+		return 0, fmt.Errorf("the server's number: %w", err)
 	}
-	for _, text := range statements {
-		_, e := conn.Exec(ctx, text)
-		err = errors.Join(err, e)
+	first, _, _ := bytes.Cut(text, []byte("\n"))
+	pid, err := strconv.Atoi(string(bytes.TrimSpace(first)))
+	if err != nil {
+		return 0, fmt.Errorf("the server's number: %w", err)
 	}
-	return errors.Join(err, conn.Close(ctx))
+	return pid, nil
 }
 
 const serverPoll = 5 * time.Millisecond
 
 // stop ends the server as pg_ctl does, and waits until it has ended.
 func (s *server) stop(ctx context.Context, how syscall.Signal) error {
-	path := filepath.Join(s.data, "postmaster.pid")
-	text, err := os.ReadFile(path) //nolint:gosec // the server's own file
+	pid, err := s.pid()
 	if err != nil {
-		return fmt.Errorf("the server's number: %w", err)
-	}
-	first, _, _ := bytes.Cut(text, []byte("\n"))
-	pid, err := strconv.Atoi(string(bytes.TrimSpace(first)))
-	if err != nil {
-		return fmt.Errorf("the server's number: %w", err)
+		return err
 	}
 	if err := syscall.Kill(pid, how); err != nil {
 		return fmt.Errorf("stop PostgreSQL: %w", err)
@@ -127,7 +128,7 @@ func (s *server) stop(ctx context.Context, how syscall.Signal) error {
 		_ = s.now.Wait() // it was told to end: how it did says nothing
 	}
 	for { // the last thing that it does is to take its number away
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.pid(); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err := wait(ctx, serverPoll); err != nil {
@@ -145,9 +146,9 @@ func (s *server) start(ctx context.Context) error {
 		return fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	for {
-		conn, err := pgx.Connect(ctx, s.url)
+		db, err := store.Open(ctx, store.Config{URL: s.url})
 		if err == nil {
-			return conn.Close(ctx)
+			return db.Close()
 		}
 		if wait(ctx, serverPoll) != nil {
 			return fmt.Errorf("PostgreSQL does not answer: %w", err)
