@@ -209,7 +209,7 @@ func (l *Ledger) believe(k book.Key, a *Account) {
 
 // rows returns the table of a ledger's accounts.
 func (l *Ledger) rows(columns []string, want func(*Account) []string) *Table {
-	return &Table{Name: l.table, Columns: columns,
+	return &Table{Name: l.table, Columns: columns, Stands: true,
 		Want: func(k book.Key) []string {
 			if a := l.accounts[k]; a != nil {
 				return want(a)

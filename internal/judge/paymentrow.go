@@ -1,8 +1,8 @@
 package judge
 
 import (
-	"fmt"
-	"strings"
+	base16 "encoding/hex"
+	"strconv"
 
 	journalv1 "github.com/koban-pay/koban/gen/koban/payment/journal/v1"
 	"github.com/koban-pay/koban/internal/book"
@@ -23,15 +23,25 @@ func (p *pay) facts() []string {
 }
 
 func (p *pay) stateText() string {
-	var s strings.Builder
-	fmt.Fprintf(&s, "%v/%v decided %q", p.Phase, p.Rollback, p.Decision)
-	for i, x := range p.sources {
-		fmt.Fprintf(&s, ", source %d of %d: %d captured, %d refunded, %d being refunded", i+1, x.amount, x.captured, x.refunded, x.refunding)
+	s := make([]byte, 0, 512)
+	say := func(word string, n int64) { s = strconv.AppendInt(append(s, word...), n, 10) }
+	s = append(s, p.Phase.String()+"/"+p.Rollback.String()+" decided "+p.Decision.String()...)
+	for i := range p.sources {
+		x := &p.sources[i]
+		say(", source ", int64(i+1))
+		say(" of ", x.amount)
+		say(", captured ", x.captured)
+		say(", refunded ", x.refunded)
+		say(", being refunded ", x.refunding)
 	}
-	for i, x := range p.parts {
-		fmt.Fprintf(&s, ", part %d: %v of %v on %x is %v", i+1, x.participant, x.amount, x.account, x.state)
+	for i := range p.parts {
+		x := &p.parts[i]
+		say(", part ", int64(i+1))
+		say(" at "+x.participant.String()+" "+x.state.String()+", of ", x.amount.Minor)
+		say(" in ", int64(x.amount.Currency))
+		s = base16.AppendEncode(append(s, " on "...), x.account[:])
 	}
-	return s.String()
+	return string(s)
 }
 
 func optional(x id.ID) string {

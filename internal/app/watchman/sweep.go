@@ -103,7 +103,10 @@ func (w *Watchman) sweep(ctx context.Context) error {
 	if err := w.look(ctx, 0); err != nil {
 		return err
 	}
-	whole := true
+	whole, err := w.stand(ctx, 0)
+	if err != nil || at != w.beat {
+		return err
+	}
 	for _, service := range w.names() {
 		for v := range w.Volumes {
 			ok, err := w.sweepVolume(ctx, service, v, began)
@@ -133,36 +136,77 @@ func (w *Watchman) names() (out []string) {
 	return out
 }
 
-// sweepVolume shows the judge every row of one volume. ok is false if the tables do not follow the journal, so that there was
-// nothing to compare with.
+// sweepVolume shows the judge every row of one volume on which no value stands; those were shown by stand. ok is false if the
+// tables do not follow the journal, so that there was nothing to compare with.
 func (w *Watchman) sweepVolume(ctx context.Context, service string, volume int, began clock.Micros) (ok bool, err error) {
 	at := w.beat
 	for _, t := range at.judge.Tables(service) {
-		for place := (reader.Place{}); ; {
-			if err := w.look(ctx, lookAt); err != nil || at != w.beat {
-				return true, err
-			}
-			var rows []reader.Row
-			var end reader.Place
-			ok, err := w.meet(ctx, service, volume, func(db *store.DB, name string) (h journal.Head, err error) {
-				rows, end, h, err = reader.Page(ctx, db, name, volume, t, place, pageRows)
-				return h, err
-			})
-			if err != nil || !ok {
-				return ok, err
-			}
-			if len(rows) == 0 {
-				break
-			}
-			w.show(service, volume, t, rows)
-			place = end
-			if err := w.pace(ctx); err != nil {
-				return true, err
-			}
+		if t.Stands {
+			continue
+		}
+		if ok, err := w.sweepTable(ctx, service, volume, t, true); err != nil || !ok || at != w.beat {
+			return ok, err
 		}
 	}
 	at.judge.Swept(service, volume, began-young)
 	return true, nil
+}
+
+// standAgain is how often the rows on which value stands are shown while a sweep is long: whatever else there is, a changed
+// account is to be found within a minute.
+const standAgain = 20 * clock.Second
+
+// stand shows the judge the rows on which value stands, unless that was done a moment ago.
+func (w *Watchman) stand(ctx context.Context, every clock.Micros) (ok bool, err error) {
+	if now := w.real.Now(); now-w.stood < every && now >= w.stood {
+		return true, nil
+	}
+	at, ok := w.beat, true
+	for _, service := range w.names() {
+		for v := range w.Volumes {
+			for _, t := range at.judge.Tables(service) {
+				if !t.Stands {
+					continue
+				}
+				right, err := w.sweepTable(ctx, service, v, t, false)
+				if err != nil || at != w.beat {
+					return true, err
+				}
+				ok = ok && right
+			}
+		}
+	}
+	w.stood = w.real.Now()
+	return ok, nil
+}
+
+// sweepTable shows the judge one volume of a table, and between its pages, if it may be long, what must not wait.
+func (w *Watchman) sweepTable(ctx context.Context, service string, volume int, t *judge.Table, long bool) (ok bool, err error) {
+	at := w.beat
+	for place := (reader.Place{}); ; {
+		if err := w.look(ctx, lookAt); err != nil || at != w.beat {
+			return true, err
+		}
+		if long {
+			if ok, err := w.stand(ctx, standAgain); err != nil || !ok || at != w.beat {
+				return ok, err
+			}
+		}
+		var rows []reader.Row
+		var end reader.Place
+		ok, err := w.meet(ctx, service, volume, func(db *store.DB, name string) (h journal.Head, err error) {
+			rows, end, h, err = reader.Page(ctx, db, name, volume, t, place, pageRows)
+			return h, err
+		})
+		if err != nil || !ok || len(rows) == 0 {
+			return ok, err
+		}
+		w.show(service, volume, t, rows)
+		place = end
+		if err := w.pace(ctx); err != nil {
+			return true, err
+		}
+	}
 }
 
 // young is a row that may have been written while its page was read.

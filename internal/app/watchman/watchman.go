@@ -75,7 +75,8 @@ type Watchman struct {
 	beat    *beat
 	full    *beat // judges from the beginning beside beat, until it has caught up; nil: beat does
 	resumed clock.Micros
-	looked  clock.Micros
+	looked  clock.Micros // when the journal was looked at last
+	stood   clock.Micros // when the rows on which value stands were shown last
 	trouble error
 }
 
