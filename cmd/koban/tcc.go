@@ -202,8 +202,9 @@ func (x *tccSampleCmd) serve(ctx context.Context, c *console, service *sample.Se
 	}
 	url := "http://" + listener.Addr().String()
 	fmt.Fprintf(c.out, "%s\n  %s --setup %s/setup --add\n", url, c.out.Mark("koban tcc test "+url), url)
-	a, _ := service.Account("member-1")
-	fmt.Fprintf(c.out, "  %s --account member-1 --account member-2 --amount %d\n", c.out.Mark("koban tcc test "+url), a.Available)
+	if a, _ := service.Account("member-1"); a.Available >= conform.MinAmount {
+		fmt.Fprintf(c.out, "  %s --account member-1 --account member-2 --amount %d\n", c.out.Mark("koban tcc test "+url), a.Available)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {

@@ -175,5 +175,5 @@ func lost(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return fault.Timeout.New("no answer came in time").Because(err)
 	}
-	return unclear("no answer came: %s", err.Error()).Because(err)
+	return unclear("no answer came").Because(err)
 }

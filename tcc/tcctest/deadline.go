@@ -42,3 +42,37 @@ var deadlineChecks = []check{
 		return expect(step{"try with ten seconds left", early.try(ctx), ""}, step{"try ten seconds late", late.try(ctx), fault.TryTooLate})
 	}},
 }
+
+// brief is how long a Try is welcome where its deadline is waited for, and slack how long before or after that is safe.
+const (
+	brief = 4 * clock.Second
+	slack = clock.Second
+)
+
+// expiring returns a payment whose deadline can be let pass.
+func (e *exam) expiring(ctx context.Context, funded, amount int64) (*part, error) {
+	p, err := e.part(ctx, funded, amount)
+	if err == nil && e.Advance == nil {
+		p.made = e.Now()
+		p.until = p.made + brief
+	}
+	return p, err
+}
+
+// nearly lets time pass until shortly before p's deadline.
+func (p *part) nearly(ctx context.Context) error {
+	if p.Advance == nil {
+		return p.Wait(ctx, p.until-2*slack)
+	}
+	p.Advance((p.until - p.Now() - slack).Sub(0))
+	return nil
+}
+
+// expire lets p's deadline pass, by far if that costs nothing.
+func (p *part) expire(ctx context.Context) error {
+	if p.Advance == nil {
+		return p.Wait(ctx, p.until+slack)
+	}
+	p.Advance(margin)
+	return nil
+}

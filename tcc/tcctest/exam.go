@@ -227,9 +227,9 @@ func expect(steps ...step) error {
 	for _, s := range steps {
 		switch {
 		case s.want == "" && s.err != nil:
-			errs = append(errs, fmt.Errorf("%s: %w", s.what, s.err))
+			errs = append(errs, fmt.Errorf("%s: %w, should be done", s.what, s.err))
 		case s.want != "" && s.err == nil:
-			errs = append(errs, fmt.Errorf("%s: succeeded, should be %s", s.what, s.want))
+			errs = append(errs, fmt.Errorf("%s: was done, should be %s", s.what, s.want))
 		case s.want != "" && !fault.HasCode(s.err, s.want):
 			errs = append(errs, fmt.Errorf("%s: %w, should be %s", s.what, s.err, s.want))
 		}
@@ -285,60 +285,3 @@ const copies = 50
 
 // margin is long after any deadline.
 const margin = 48 * time.Hour
-
-// brief is how long a Try is welcome where its deadline is waited for, and slack how long before or after that is safe.
-const (
-	brief = 4 * clock.Second
-	slack = clock.Second
-)
-
-// expiring returns a payment whose deadline can be let pass.
-func (e *exam) expiring(ctx context.Context, funded, amount int64) (*part, error) {
-	p, err := e.part(ctx, funded, amount)
-	if err == nil && e.Advance == nil {
-		p.made = e.Now()
-		p.until = p.made + brief
-	}
-	return p, err
-}
-
-// nearly lets time pass until shortly before p's deadline.
-func (p *part) nearly(ctx context.Context) error {
-	if p.Advance == nil {
-		return p.Wait(ctx, p.until-2*slack)
-	}
-	p.Advance((p.until - p.Now() - slack).Sub(0))
-	return nil
-}
-
-// expire lets p's deadline pass, by far if that costs nothing.
-func (p *part) expire(ctx context.Context) error {
-	if p.Advance == nil {
-		return p.Wait(ctx, p.until+slack)
-	}
-	p.Advance(margin)
-	return nil
-}
-
-// through returns p as it is with another participant in front.
-func (p *part) through(other tcc.Participant) *part {
-	e, q := *p.exam, *p
-	e.Participant = other
-	q.exam = &e
-	return &q
-}
-
-// settled calls until the outcome is known, as a coordinator does, and returns it.
-func settled(ctx context.Context, call func(context.Context) error) (err error) {
-	for range 40 {
-		if err = call(ctx); tcc.OutcomeOf(err) != tcc.Unknown {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-clock.Pause(50 * time.Millisecond):
-		}
-	}
-	return err
-}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -104,4 +106,27 @@ func (d dropping) Cancel(ctx context.Context, r tcc.CancelRequest) (tcc.Receipt,
 
 func dropped(tcc.Receipt, error) (tcc.Receipt, error) {
 	return tcc.Receipt{}, fault.Unavailable.New("the answer got lost")
+}
+
+// through returns p as it is with another participant in front.
+func (p *part) through(other tcc.Participant) *part {
+	e, q := *p.exam, *p
+	e.Participant = other
+	q.exam = &e
+	return &q
+}
+
+// settled calls until the outcome is known, as a coordinator does, and returns it.
+func settled(ctx context.Context, call func(context.Context) error) (err error) {
+	for range 40 {
+		if err = call(ctx); tcc.OutcomeOf(err) != tcc.Unknown {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-clock.Pause(50 * time.Millisecond):
+		}
+	}
+	return err
 }

@@ -89,7 +89,7 @@ func Run(ctx context.Context, o Options, told func(Check)) (*Report, error) {
 		}
 		r.begin(ctx)
 	}
-	r.purse.leave(ctx)
+	r.purse.leave(context.WithoutCancel(ctx)) // also if it was stopped: what the kit set aside is the service's
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("it was stopped: %w", err)
 	}
