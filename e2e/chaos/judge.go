@@ -164,8 +164,8 @@ func (a *Ack) String() string {
 // refusals are the codes that each kind of request may be refused with in a run: for want of funds, because another
 // client was first, or because the platform was away for so long that the payment was given up.
 var refusals = map[Op][]string{
-	Charge:  {"insufficient_funds", "gave_up", "session_expired"},
-	Refund:  {"exceeds_captured", "already_refunded", "merchant_funds_short", "gave_up"},
+	Charge:  {"insufficient_funds", "gave_up", "try_too_late", "session_expired"},
+	Refund:  {"exceeds_captured", "already_refunded", "merchant_funds_short", "gave_up", "try_too_late"},
 	Capture: {"not_capturable"},
 	Void:    {"not_voidable"},
 }
