@@ -130,6 +130,7 @@ func (s sums) compare(first sums) (err error) {
 // TestBankKeepsItsSum lets clients move value while the platform is killed: what all accounts come to never changes,
 // and no account ever shows less than nothing.
 func TestBankKeepsItsSum(t *testing.T) {
+	t.Parallel()
 	var moved, looks, reads, kills, wrong int
 	for _, store := range []string{"sqlite", "postgres"} {
 		t.Run(store, func(t *testing.T) {
@@ -155,6 +156,7 @@ func TestBankKeepsItsSum(t *testing.T) {
 
 // TestControlBankMissesAYen lets one yen come from outside that the bank was not told of, and one stand in clearing.
 func TestControlBankMissesAYen(t *testing.T) {
+	t.Parallel()
 	v := openVault(t, genuine(t, "sqlite"))
 	if err := v.sum().compare(v.first); err != nil {
 		t.Fatal(err)

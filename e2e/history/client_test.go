@@ -163,7 +163,7 @@ func (c *client) pay(ctx context.Context, manual bool) {
 	}
 	c.ask(ctx, chaos.CustomerApp, "/v1/payments", body, func(a chaos.Answer, f chaos.Facts) steps {
 		if h.id = f.ID; a.Status != 201 {
-			c.refused("a charge", a, f, "insufficient_funds", "gave_up")
+			c.refused("a charge", a, f, "insufficient_funds", "gave_up", "try_too_late")
 			return c.explained(ctx, f.ID, h)
 		}
 		h.balance, h.points = f.Balance, f.Points
@@ -228,7 +228,7 @@ func (c *client) refund(ctx context.Context, h *charge) {
 	n := c.holds.Add(1)
 	c.ask(ctx, chaos.Operator, "/v1/payments/"+h.id+"/refunds", body, func(a chaos.Answer, f chaos.Facts) steps {
 		if a.Status != 201 {
-			c.refused("a refund", a, f, "exceeds_captured", "already_refunded", "merchant_funds_short", "gave_up")
+			c.refused("a refund", a, f, "exceeds_captured", "already_refunded", "merchant_funds_short", "gave_up", "try_too_late")
 			back := &charge{id: f.ID, from: h.from, to: h.to, holds: [2]uint32{n, n}}
 			return c.explained(ctx, f.ID, back)
 		}

@@ -157,6 +157,7 @@ func (c *card) play() []porcupine.Operation {
 // TestControlPlantedBugsAreNotLinearizable plants one mistake into a long history of many users. Each must be found, and
 // a history without must pass.
 func TestControlPlantedBugsAreNotLinearizable(t *testing.T) {
+	t.Parallel()
 	if err := linearizable((&card{}).play()); err != nil {
 		t.Errorf("nothing is wrong with the card: %v", err)
 	}
@@ -175,6 +176,7 @@ func TestControlPlantedBugsAreNotLinearizable(t *testing.T) {
 // TestControlAnswersBeforeCommitIsNotLinearizable runs the same clients and kills against a platform that answers before
 // it has committed, and against the same one that does not.
 func TestControlAnswersBeforeCommitIsNotLinearizable(t *testing.T) {
+	t.Parallel()
 	for _, lies := range []bool{true, false} {
 		t.Run(fmt.Sprintf("lies=%t", lies), func(t *testing.T) {
 			program, err := chaos.Control(lies, t.TempDir(), "")

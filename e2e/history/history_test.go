@@ -13,6 +13,7 @@ const clients = 24
 // TestAccountsAreLinearizable records what clients do and see while the platform is killed, and requires that each
 // account's history is one of an account that does one thing after the other.
 func TestAccountsAreLinearizable(t *testing.T) {
+	t.Parallel()
 	for _, store := range []string{"sqlite", "postgres"} {
 		t.Run(store, func(t *testing.T) {
 			n := operations(t)
