@@ -19,6 +19,7 @@ const cutsPerBlow = 12
 // it was done and the answer was under way. The platform cannot tell these apart. It must find out what stands, and
 // answer accordingly.
 func TestCutCommitsAreFoundOut(t *testing.T) {
+	t.Parallel()
 	w := stretch(t, storetest.Postgres(t)("").URL)
 	w.marked = "/" // the name of any book
 	c := genuine(t, w.url)
@@ -47,6 +48,7 @@ func (w *wire) until(ctx context.Context, n int) error {
 // caller, and ends when it finds at the next block that its own is not there. The loss must not stay hidden: either the
 // platform refuses to start on such books, or the judge finds it.
 func TestControlLyingWireLoses(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	w := stretch(t, storetest.Postgres(t)("").URL)
 	w.lies, w.marked = true, "\x00\x00\x00\x0abalance/" // a parameter of ten bytes, such as balance/03

@@ -33,6 +33,7 @@ func paused(t *testing.T, c chaos.Config, woken *int) chaos.Config {
 // TestPausedPlatformKeepsItsWord stops the only process of a platform on SQLite. Calls time out meanwhile, so nobody
 // knows what became of them; asked again, they must have the answers that they would have had.
 func TestPausedPlatformKeepsItsWord(t *testing.T) {
+	t.Parallel()
 	woken := 0
 	c := paused(t, genuine(t, ""), &woken)
 	c.Kills = rounds(t) + 1
@@ -46,6 +47,7 @@ func TestPausedPlatformKeepsItsWord(t *testing.T) {
 
 // TestControlPausedLiarLoses does the same to a platform that answers before it commits.
 func TestControlPausedLiarLoses(t *testing.T) {
+	t.Parallel()
 	woken := 0
 	c := paused(t, liar(t, ""), &woken)
 	c.Kills = 2

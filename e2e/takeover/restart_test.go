@@ -29,6 +29,7 @@ func (s *server) restart(ctx context.Context, how func(context.Context) error) e
 // the last saves of the state tables, which do not wait for the disk: a platform that notices drops its books and ends
 // with exit code 3 (rule B10), and recovers from the journal when it is started again.
 func TestPlatformOutlivesItsStore(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	c := genuine(t, s.url)
 	c.Kills = 3 * rounds(t)
@@ -108,6 +109,7 @@ func harass(ctx context.Context, url string) (ended int, err error) {
 
 // TestControlLiarLosesBesideItsStore ends the server, and then a platform that goes on answering without it.
 func TestControlLiarLosesBesideItsStore(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	c := liar(t, s.url)
 	c.Kills = 1

@@ -28,6 +28,7 @@ const patience = 250 * time.Millisecond
 // When the old leader goes on it believes that the books are its own. What it appends must be refused, it must end with
 // exit code 3, and nothing that either has acknowledged may be lost or doubled.
 func TestStoppedLeaderIsReplaced(t *testing.T) {
+	t.Parallel()
 	c := rivals(t, storetest.Postgres(t)("").URL, genuine)
 	c.Kills, c.Stopped = rounds(t), pause(t)
 	s := play(t, c)
@@ -41,6 +42,7 @@ func TestStoppedLeaderIsReplaced(t *testing.T) {
 // TestControlStoppedLiarLoses stops a leader that answers before it commits: what it had answered and not written is
 // refused when it goes on.
 func TestControlStoppedLiarLoses(t *testing.T) {
+	t.Parallel()
 	c := rivals(t, storetest.Postgres(t)("").URL, liar)
 	c.Kills, c.Stopped = 1, patience
 	if s := play(t, c); s.Count[chaos.Lost] == 0 {
