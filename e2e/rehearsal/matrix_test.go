@@ -101,13 +101,20 @@ func (f *flow) read() object { f.t.Helper(); return f.get("/v1/payments/" + f.id
 
 func underWay(p object) bool { return p["resource_status"] == "WORK_IN_PROGRESS" }
 
-// settle waits for the end. The clock goes on meanwhile, in case something waits for it: what is decided stays so.
+// settle waits for the end. Once it is decided, the clock goes on meanwhile, in case something waits for it; before, it must
+// not: a payment gives up after 30 s, and a busy machine may need long for the first step.
 func (f *flow) settle(id string) (p object) {
 	f.t.Helper()
 	f.id = id
-	f.await("the end of "+id, func() bool { p = f.read(); return !underWay(p) }, func() { f.advance(10 * time.Second) })
+	f.await("the end of "+id, func() bool { p = f.read(); return !underWay(p) }, func() {
+		if f.explain().text("decision") != "" {
+			f.advance(10 * time.Second)
+		}
+	})
 	return p
 }
+
+func (f *flow) explain() object { f.t.Helper(); return f.get("/v1/payments/" + f.id + "/explain") }
 
 // ends requires the end of a payment, and that the customer has what that leaves them, also after everything that was late
 // has arrived.
@@ -182,12 +189,14 @@ func (f *flow) meet(verb, action string) {
 	switch {
 	case action == "duplicate":
 	case action == "slow":
-		for passed := int64(0); underWay(f.read()); {
+		passed := int64(0)
+		f.await("the slow calls are over", func() bool {
 			if n := f.hits(f.fault); n > passed { // one second for each call that waits
 				f.advance(time.Second)
 				passed = n
 			}
-		}
+			return !underWay(f.read())
+		})
 	case verb == "try" && action == "refuse":
 		status, code = "FAILED", "account_suspended"
 	case verb == "try":
@@ -207,7 +216,7 @@ func (f *flow) persists(verb string) {
 	f.t.Helper()
 	f.advance(time.Minute)
 	f.await("the participant is asked again", func() bool { return f.hits(f.fault) >= 3 }, func() { f.advance(time.Minute) })
-	e := f.get("/v1/payments/" + f.id + "/explain")
+	e := f.explain()
 	decided := "confirm"
 	if verb == "cancel" {
 		decided = "cancel"

@@ -56,6 +56,9 @@ func openMoves(ctx context.Context, j *journal.Journal, c *clock.Virtual) (*move
 	}
 }
 
+// ahead returns how far the clock is ahead of the machine's.
+func (m *moves) ahead() clock.Micros { return clock.Micros(0).Add(m.clock.Ahead()) }
+
 // take makes a move that is durable.
 func (m *moves) take(text []byte) (one move, err error) {
 	if err := json.Unmarshal(text, &one); err != nil {
@@ -63,7 +66,7 @@ func (m *moves) take(text []byte) (one move, err error) {
 	}
 	m.last++
 	m.by[one.Key] = one
-	m.clock.Advance((one.Ahead - clock.Micros(m.clock.Ahead()/time.Microsecond)).Sub(0))
+	m.clock.Advance(one.Ahead.Sub(m.ahead()))
 	return one, nil
 }
 
@@ -89,7 +92,7 @@ func (m *moves) advance(ctx context.Context, c *rpc.Call, target func(now clock.
 		if err != nil {
 			return move{}, err
 		}
-		ahead := clock.Micros(m.clock.Ahead()/time.Microsecond) + to - now
+		ahead := m.ahead() + to - now
 		text, err := json.Marshal(move{Ahead: ahead, At: to, Key: c.Key, Print: c.Fingerprint})
 		if err != nil {
 			return move{}, fault.Bug.New("a move of the clock cannot be written").Because(err)

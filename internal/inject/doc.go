@@ -8,6 +8,6 @@
 //	    many payments run at the same time.
 //	J2  Faults that fit the same call lie around it like skins, the oldest outermost: what does not get through the
 //	    outer one is not seen by the inner one.
-//	J3  Nothing is invented: a call that reaches the participant is the call that was made, and an answer that the
+//	J3  No call is altered: one that reaches the participant is the call that was made, and an answer that the
 //	    participant gave is never changed into another answer, only held back.
 package inject
