@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/store"
@@ -239,6 +240,8 @@ func TestB10_LastSaveOfTheOvertaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		old.state.breakWith(errors.New("the network is slow"))
+		alarm := r.id()
+		old.must(toyAlert{alarm, start + clock.Hour})
 		old.must(toyMove{ID: r.id(), From: a, To: b, Amount: 1})
 
 		young := r.process()
@@ -247,6 +250,7 @@ func TestB10_LastSaveOfTheOvertaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		young.must(toyMove{ID: r.id(), From: a, To: b, Amount: 10})
+		young.must(toyAlert{alarm, start + 2*clock.Hour})
 		before, _ := r.state.Saved(background, "toy/00")
 		old.state.breakWith(nil)
 		eventually(t, "the overtaken one saves", func() bool {
