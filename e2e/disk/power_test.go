@@ -5,7 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,18 +82,47 @@ func (g *grid) strike(_ context.Context, p *chaos.Platform) error {
 	return lose(g.disk, next)
 }
 
-// lose takes the power away, and gives it back. The process dies with it, or has ended by itself because it could not
-// write any more.
+// lose takes the power away, and gives it back. The process is stopped first: a system call that is under way when a file
+// system is shut down may still return, even with success, and with the power gone nobody could be told of that.
 func lose(i *Image, p *chaos.Platform) error {
+	if err := stop(p.PID()); err != nil {
+		return err
+	}
 	if err := i.Cut(); err != nil {
 		return err
 	}
 	if err := p.Kill(); err != nil {
-		if code, said := p.Exit(); code != cannotGoOn {
-			return fmt.Errorf("%w: exit code %d: %s", err, code, said)
-		}
+		return err
 	}
 	return i.Back()
+}
+
+// stop returns once no thread of a process can come back from the kernel any more.
+func stop(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("stop the platform: %w", err)
+	}
+	for {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(threads) == 0 {
+			return fmt.Errorf("stop the platform: it has no threads: %w", err)
+		}
+		if !slices.ContainsFunc(threads, runs) {
+			return nil
+		}
+		<-clock.Pause(time.Millisecond)
+	}
+}
+
+// runs reports whether a thread, named by its file in /proc, may be running: it is neither stopped nor waiting for the
+// disk, after which it will stop (proc_pid_stat(5)).
+func runs(stat string) bool {
+	text, err := os.ReadFile(stat)
+	if err != nil {
+		return false // it is gone
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return rest == "" || !strings.ContainsRune("TtDZX", rune(rest[0]))
 }
 
 // cannotGoOn is the exit code of a process that ends because it cannot go on.
