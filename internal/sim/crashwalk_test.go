@@ -11,7 +11,7 @@ import (
 )
 
 // sampled is of how many pairs the default test walks one.
-const sampled = 200
+const sampled = 400
 
 // TestCrashWalk walks every single point and a sample of the pairs; every pair if KOBAN_SIM_WALK is set.
 func TestCrashWalk(t *testing.T) {
