@@ -63,7 +63,7 @@ func (e *Event) enter(x *Branch) *branch {
 			e.Wrong("I12", j.Payment(k.ID), "part %d changes, and the payment ended long before", k.ID.Part())
 			return nil
 		}
-		if j.old(k.ID) {
+		if p := j.payments[root]; j.old(k.ID) && (p == nil || p.old) {
 			return nil // its row will say
 		}
 		b = &branch{service: e.at.service, account: x.Account}

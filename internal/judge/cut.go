@@ -33,10 +33,11 @@ func (j *Judge) Cut() {
 		j.meet(k)
 	}
 	clear(j.touched)
-	if j.since == 0 {
+	if !j.based {
 		j.totals()
 	}
 	j.shed()
+	j.rebase()
 }
 
 // totals holds the platform's own accounts, over all volumes, to what the payments say (X1, X2).
@@ -287,6 +288,7 @@ func (j *Judge) Tidy() {
 	}
 	j.aging = append(j.aging[:0], j.aging[n:]...)
 	j.Found = found
+	j.rebase()
 }
 
 // age notes that a payment ended.
@@ -304,6 +306,19 @@ func (j *Judge) shed() {
 		j.give(j.aging[n].k)
 	}
 	j.aging = append(j.aging[:0], j.aging[n:]...)
+}
+
+// rebase forgets what ended, once there is too much of it: what is unknown from then on, and older, is believed as its row has it.
+// koban verify forgets nothing.
+func (j *Judge) rebase() {
+	if j.Forget == 0 || len(j.ended)+len(j.charges) < 2*j.Forget && len(j.keys) < 4*j.Forget {
+		return
+	}
+	j.since = max(j.since, j.now-j.Keep) // whatever was given up ended before that
+	clear(j.ended)
+	clear(j.charges)
+	clear(j.keys)
+	clear(j.rows)
 }
 
 // give gives up a payment that ended and all that belongs to it, but for what a later event could contradict.

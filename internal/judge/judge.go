@@ -45,6 +45,7 @@ type Config struct {
 	Found    func(Violation) // is told of every violation
 	Keep     clock.Micros    // how long what has ended is kept in full, by the time of blocks; 0: for ever
 	Remember int             // of how many rows that ended a digest is kept, for Row to compare with
+	Forget   int             // of how many payments that ended something is kept, before all that ended is forgotten; 0: never
 }
 
 // Judge is the judge of one platform's books. It is for one goroutine.
@@ -70,6 +71,7 @@ type Judge struct {
 	feeds   map[string]*following
 	now     clock.Micros // the latest time of any block
 	since   clock.Micros // ids made until then may be older than what is judged; 0: everything is judged
+	based   bool         // some book was not judged from its beginning
 	sweep   uint32
 	changed map[string]map[RowKey]struct{} // by book: rows that the last blocks changed
 	seed    maphash.Seed
@@ -121,7 +123,7 @@ func (j *Judge) open(name string) *ledgerBook {
 func (j *Judge) Start(h journal.Head, at clock.Micros) {
 	b := j.open(h.Book)
 	b.Head, b.base, b.at = h, h.Seq, at
-	j.since = max(j.since, at+apart)
+	j.since, j.based = max(j.since, at+apart), true
 }
 
 // apart is how far the clocks of two books may lie apart.

@@ -85,7 +85,8 @@ func (b *bench) right(t *testing.T) {
 }
 
 func TestStoredDayIsRight(t *testing.T) {
-	for name, c := range map[string]judge.Config{"all is kept": {}, "nothing that ended is kept": {Keep: 1, Remember: 1 << 20}} {
+	for name, c := range map[string]judge.Config{"all is kept": {}, "little of what ended is kept": {Keep: 1, Remember: 1 << 20},
+		"nothing that ended is kept": {Keep: 1, Remember: 1 << 20, Forget: 1}} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(c)
 			blocks := day(t)

@@ -95,7 +95,7 @@ func (w *payments) paymentTables() []*Table {
 		}
 		w.j.amounts(p, w.j.Payment(k.ID))
 		if p.done() {
-			if p.kind == payment.Charge && refundable(p.sources) && w.j.charges[k] == nil {
+			if p.kind == payment.Charge && refundable(p.sources) && w.j.charges[k] == nil && (w.j.Forget == 0 || len(w.j.charges) < w.j.Forget) {
 				w.j.charges[k] = p.sources
 			}
 			return false

@@ -16,7 +16,8 @@ import (
 
 const (
 	keep     = 10 * clock.Minute // how long what has ended is kept in full
-	remember = 2_000_000         // of how many rows that ended a digest is kept, about 40 bytes each
+	remember = 1_000_000         // of how many rows that ended a digest is kept, about 40 bytes each
+	forget   = 250_000           // of how many payments that ended something is kept, about 200 bytes each
 	pageRows = 256               // that are read at once
 	lookAt   = clock.Second / 2  // how often the journal is looked at
 )
@@ -28,7 +29,7 @@ type beat struct {
 }
 
 func (w *Watchman) newBeat() *beat {
-	b := &beat{judge: judge.New(judge.Config{Volumes: w.Volumes, IDs: w.IDs, Keep: keep, Remember: remember, Found: w.found})}
+	b := &beat{judge: judge.New(judge.Config{Volumes: w.Volumes, IDs: w.IDs, Keep: keep, Remember: remember, Forget: forget, Found: w.found})}
 	b.follower = &reader.Follower{Journal: w.Journal, Judge: b.judge, Pace: w.pace}
 	return b
 }
