@@ -54,6 +54,9 @@ func TestMain(m *testing.M) {
 	if dir != "" {
 		_ = os.RemoveAll(dir) // a temporary folder
 	}
+	for _, r := range made.by {
+		_ = r.clear()
+	}
 	os.Exit(code)
 }
 

@@ -82,8 +82,9 @@ func (g *grid) strike(_ context.Context, p *chaos.Platform) error {
 	return lose(g.disk, next)
 }
 
-// lose takes the power away, and gives it back. The process is stopped first: a system call that is under way when a file
-// system is shut down may still return, even with success, and with the power gone nobody could be told of that.
+// lose takes the power away, and gives it back. The process is stopped first: a sync that is under way when the file system
+// is shut down may return with success although nothing was synced (one of four did, on ext4 of Linux 6.18), and with the
+// power gone nobody could be told of that.
 func lose(i *Image, p *chaos.Platform) error {
 	if err := stop(p.PID()); err != nil {
 		return err

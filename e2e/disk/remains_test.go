@@ -35,12 +35,41 @@ type remains struct {
 // trade is how many payments stand in the remains.
 const trade = 120
 
-// remain runs a platform, has it make some of everything, and ends it: with SIGKILL, so that much stands in the logs of
-// the databases only, or in order.
+// made are the remains that tests share. They are only ever copied.
+var made struct {
+	sync.Mutex
+	by map[bool]*remains
+}
+
+// remain returns what a platform left that was killed, so that much stands in the logs of the databases only, or that
+// stopped in order.
 func remain(t *testing.T, killed bool) *remains {
 	t.Helper()
-	r := &remains{binary: koban(t), scratch: memory(t)}
-	r.dir, r.checkpoint = filepath.Join(r.scratch, "data"), filepath.Join(t.TempDir(), "checkpoint.json")
+	made.Lock()
+	defer made.Unlock()
+	if made.by == nil {
+		made.by = map[bool]*remains{}
+	}
+	if made.by[killed] == nil {
+		made.by[killed] = newRemains(t, killed)
+	}
+	return made.by[killed]
+}
+
+// clear removes what tests shared.
+func (r *remains) clear() error { return os.RemoveAll(r.scratch) }
+
+// newRemains runs a platform, has it make some of everything, and ends it.
+func newRemains(t *testing.T, killed bool) *remains {
+	t.Helper()
+	scratch, err := os.MkdirTemp("/dev/shm", "koban-disk-")
+	if err != nil {
+		if scratch, err = os.MkdirTemp("", "koban-disk-"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &remains{binary: koban(t), scratch: scratch}
+	r.dir, r.checkpoint = filepath.Join(scratch, "data"), filepath.Join(scratch, "checkpoint.json")
 	program := chaos.Program{Path: r.binary, Data: r.dir}
 	p, err := program.Start(t.Context())
 	if err != nil {
@@ -48,7 +77,7 @@ func remain(t *testing.T, killed bool) *remains {
 	}
 	defer func() { _ = p.Kill() }() // of a test that has failed
 	r.card = p.Card
-	ids, err := r.deal(t.Context(), p, filepath.Join(t.TempDir(), "acknowledged.jsonl"))
+	ids, err := r.deal(t.Context(), p, filepath.Join(scratch, "acknowledged.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func TestTornLog(t *testing.T) {
 			t.Parallel()
 			r := remain(t, true)
 			if moved {
-				r.move(t)
+				r = r.move(t)
 			}
 			seed := luck(t)
 			all := tally{}
@@ -125,9 +125,10 @@ func (r *remains) tear(t *testing.T, rnd *rand.Rand, n int) tally {
 
 // move has what stands in the journal's log moved into the database, but leaves the log as it is: so a platform looks that
 // was killed between a checkpoint and the next commit.
-func (r *remains) move(t *testing.T) {
+func (r *remains) move(t *testing.T) *remains {
 	t.Helper()
-	dir := r.copied(t)
+	out, dir := *r, r.copied(t)
+	out.dir = r.copied(t)
 	name := filepath.Join(dir, "journal.db")
 	before, err := os.ReadFile(name + "-wal")
 	if err != nil {
@@ -144,8 +145,9 @@ func (r *remains) move(t *testing.T) {
 		t.Fatalf("the database was not filled: %v", err)
 	}
 	moved, err := os.ReadFile(name)
-	if err = errors.Join(err, os.WriteFile(filepath.Join(r.dir, "journal.db"), moved, 0o600),
-		os.WriteFile(filepath.Join(r.dir, "journal.db-wal"), before, 0o600), os.RemoveAll(filepath.Dir(dir))); err != nil {
+	if err = errors.Join(err, os.WriteFile(filepath.Join(out.dir, "journal.db"), moved, 0o600),
+		os.WriteFile(filepath.Join(out.dir, "journal.db-wal"), before, 0o600), os.RemoveAll(filepath.Dir(dir))); err != nil {
 		t.Fatal(err)
 	}
+	return &out
 }
