@@ -196,7 +196,7 @@ func (x *tccSampleCmd) serve(ctx context.Context, c *console, service *sample.Se
 		Protocols: new(http.Protocols)}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", x.Listen)
+	listener, err := listen(ctx, x.Listen)
 	if err != nil {
 		return err
 	}
@@ -212,5 +212,16 @@ func (x *tccSampleCmd) serve(ctx context.Context, c *console, service *sample.Se
 		return err
 	case <-ctx.Done():
 		return server.Close()
+	}
+}
+
+// listen takes an address, and waits a little for one who was killed to leave it.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	for try := 0; ; try++ {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if !errors.Is(err, syscall.EADDRINUSE) || try == 50 {
+			return l, err
+		}
+		<-clock.Pause(100 * time.Millisecond)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -24,7 +25,8 @@ type Service struct {
 	dead  error    // the journal failed: nothing is known any more, and nothing is answered
 }
 
-// Open returns the service with what its journal holds. Without a path it forgets when it ends.
+// Open returns the service with what its journal holds. Without a path it forgets when it ends. It waits until no other
+// process has the journal open: one that was killed may still be writing.
 //
 // Errors: of the file system, and a journal that is damaged before its end.
 func Open(path string, now func() time.Time) (*Service, error) {
@@ -37,7 +39,11 @@ func Open(path string, now func() time.Time) (*Service, error) {
 		return nil, err
 	}
 	s.file = file
-	if err := errors.Join(s.replay(), syncDir(filepath.Dir(path))); err != nil {
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
+	if err == nil {
+		err = errors.Join(s.replay(), syncDir(filepath.Dir(path)))
+	}
+	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return s, nil

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // fact is what a loss looks at in a line of the sample's journal.
@@ -72,7 +74,7 @@ func triedOf(all []fact) map[string]bool {
 	return out
 }
 
-// Forget loses what the named mistake loses in a crash, out of the journal at path, which is not open. A name that is no
+// Forget loses what the named mistake loses in a crash, out of the journal at path, once nobody has it open. A name that is no
 // such mistake loses nothing.
 //
 // Errors: of the file system.
@@ -81,10 +83,18 @@ func Forget(name, path string) error {
 	if !ok {
 		return nil
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // the caller's own journal
+	file, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the caller's own journal
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // it was synced
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	text, err := io.ReadAll(file)
 	if err != nil {
 		return err
 	}
@@ -103,5 +113,11 @@ func Forget(name, path string) error {
 		}
 		n++
 	}
-	return os.WriteFile(path, kept, 0o600)
+	if err := file.Truncate(0); err != nil {
+		return err
+	}
+	if _, err := file.WriteAt(kept, 0); err != nil {
+		return err
+	}
+	return file.Sync()
 }
