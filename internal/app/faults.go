@@ -81,7 +81,7 @@ func specOf(q *rehearsalv1.InjectFaultRequest) inject.Spec {
 		When: inject.Moment(q.When), Nth: q.GetNth(),
 	}
 	if s.Seed = uint64(q.GetSeed()); q.Seed == nil {
-		s.Seed = rand.Uint64N(maxSeed + 1)
+		s.Seed = rand.Uint64N(maxSeed + 1) //nolint:gosec // it is shown, and no secret
 	}
 	return s
 }

@@ -50,7 +50,7 @@ func openMoves(ctx context.Context, j *journal.Journal, c *clock.Virtual) (*move
 		if !ok {
 			return m, nil
 		}
-		if _, err := m.take(text); err != nil {
+		if err := m.take(text); err != nil {
 			return nil, err
 		}
 	}
@@ -60,14 +60,15 @@ func openMoves(ctx context.Context, j *journal.Journal, c *clock.Virtual) (*move
 func (m *moves) ahead() clock.Micros { return clock.Micros(0).Add(m.clock.Ahead()) }
 
 // take makes a move that is durable.
-func (m *moves) take(text []byte) (one move, err error) {
+func (m *moves) take(text []byte) error {
+	var one move
 	if err := json.Unmarshal(text, &one); err != nil {
-		return one, fmt.Errorf("app: move %d of the clock cannot be read: %w", m.last+1, err)
+		return fmt.Errorf("app: move %d of the clock cannot be read: %w", m.last+1, err)
 	}
 	m.last++
 	m.by[one.Key] = one
 	m.clock.Advance(one.Ahead.Sub(m.ahead()))
-	return one, nil
+	return nil
 }
 
 // advance moves the clock to where target says, given where it stands, once for each key.
@@ -102,7 +103,7 @@ func (m *moves) advance(ctx context.Context, c *rpc.Call, target func(now clock.
 		if err != nil {
 			return move{}, fault.Unavailable.New("").Because(err)
 		}
-		if _, err := m.take(stands); err != nil {
+		if err := m.take(stands); err != nil {
 			return move{}, fault.DataDamaged.New("").Because(err)
 		}
 	}

@@ -131,6 +131,7 @@ func (i *Injector) die(ctx context.Context, when Moment, next deed) (tcc.Receipt
 		<-begun
 	case After:
 		_, _ = next(ctx)
+	case Before:
 	}
 	i.kill()
 	return silence()

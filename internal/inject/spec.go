@@ -151,6 +151,7 @@ func (s *Spec) fill() error {
 		}
 	case Kill:
 		s.When, s.Nth = max(s.When, Before), max(s.Nth, 1)
+	default: // the others are complete as they are
 	}
 	return nil
 }
