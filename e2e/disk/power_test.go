@@ -5,11 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -86,7 +82,7 @@ func (g *grid) strike(_ context.Context, p *chaos.Platform) error {
 // is shut down may return with success although nothing was synced (one of four did, on ext4 of Linux 6.18), and with the
 // power gone nobody could be told of that.
 func lose(i *Image, p *chaos.Platform) error {
-	if err := stop(p.PID()); err != nil {
+	if err := halt(p.PID()); err != nil {
 		return err
 	}
 	if err := i.Cut(); err != nil {
@@ -96,34 +92,6 @@ func lose(i *Image, p *chaos.Platform) error {
 		return err
 	}
 	return i.Back()
-}
-
-// stop returns once no thread of a process can come back from the kernel any more.
-func stop(pid int) error {
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		return fmt.Errorf("stop the platform: %w", err)
-	}
-	for {
-		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-		if err != nil || len(threads) == 0 {
-			return fmt.Errorf("stop the platform: it has no threads: %w", err)
-		}
-		if !slices.ContainsFunc(threads, runs) {
-			return nil
-		}
-		<-clock.Pause(time.Millisecond)
-	}
-}
-
-// runs reports whether a thread, named by its file in /proc, may be running: it is neither stopped nor waiting for the
-// disk, after which it will stop (proc_pid_stat(5)).
-func runs(stat string) bool {
-	text, err := os.ReadFile(stat)
-	if err != nil {
-		return false // it is gone
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	return rest == "" || !strings.ContainsRune("TtDZX", rune(rest[0]))
 }
 
 // cannotGoOn is the exit code of a process that ends because it cannot go on.
