@@ -1,7 +1,6 @@
 package payment
 
 import (
-	"context"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -48,11 +47,7 @@ func (h host) Call(p *Payment, st Step, done func(tcc.Receipt, error)) {
 	if h.start(p, st, heard) {
 		return
 	}
-	go func() { // it ends soon after the service is closed
-		ctx, cancel := context.WithTimeout(h.s.life, h.s.Timing.Attempt)
-		defer cancel()
-		heard(h.ask(ctx, p, st))
-	}()
+	go func() { heard(h.s.attempt(p, st)) }() // it ends soon after the service is closed
 }
 
 // start reports false if the participant has to be waited for.
@@ -77,20 +72,6 @@ func (h host) start(p *Payment, st Step, done func(tcc.Receipt, error)) bool {
 		who.StartCancel(p.CancelRequest(st.Part), done)
 	}
 	return true
-}
-
-func (h host) ask(ctx context.Context, p *Payment, st Step) (tcc.Receipt, error) {
-	who := h.s.Participants[st.Part.Participant]
-	switch st.Verb {
-	case VerbTry:
-		return who.Try(ctx, p.TryRequest(st.Part))
-	case VerbConfirm:
-		return who.Confirm(ctx, p.ConfirmRequest(st.Part))
-	case VerbCancel:
-		return who.Cancel(ctx, p.CancelRequest(st.Part))
-	default:
-		return h.s.Receivers[st.Part.Participant].Add(ctx, p.AddRequest(st.Part))
-	}
 }
 
 // Expired is told of payments whose time has come (book.Config.OnExpiry): what the machine decided on is driven.

@@ -290,3 +290,20 @@ func (s *Service) Settle(ctx context.Context, o Outcome) Outcome {
 	r.New = o.New
 	return Outcome{Reply: r}
 }
+
+// attempt makes one call to a participant that has to be waited for, at most Timing.Attempt long.
+func (s *Service) attempt(p *Payment, st Step) (tcc.Receipt, error) {
+	ctx, cancel := context.WithTimeout(s.life, s.Timing.Attempt)
+	defer cancel()
+	who := s.Participants[st.Part.Participant]
+	switch st.Verb {
+	case VerbTry:
+		return who.Try(ctx, p.TryRequest(st.Part))
+	case VerbConfirm:
+		return who.Confirm(ctx, p.ConfirmRequest(st.Part))
+	case VerbCancel:
+		return who.Cancel(ctx, p.CancelRequest(st.Part))
+	default:
+		return s.Receivers[st.Part.Participant].Add(ctx, p.AddRequest(st.Part))
+	}
+}
