@@ -82,7 +82,7 @@ func (x *simCmd) print(c *console, r sim.Result, took time.Duration) {
 		if r.Enough {
 			fmt.Fprintf(w, "%s was never met, so nothing is known about it\n", w.Bad(name))
 		} else {
-			fmt.Fprintf(w, "%s was not met; a run of 300 worlds and 7,200 payments has to\n", w.Warn(name))
+			fmt.Fprintf(w, "%s was not met; a run of %d worlds and %d payments has to\n", w.Warn(name), sim.EnoughWorlds, sim.EnoughPayments)
 		}
 	}
 	for _, v := range r.Violations {

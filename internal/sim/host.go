@@ -183,7 +183,7 @@ func (h *host) waits(commit func()) bool {
 	if h.p.astray <= h.w.now {
 		return false
 	}
-	h.w.after(h.p.astray-h.w.now, commit)
+	h.w.after(min(h.p.astray-h.w.now, clock.Second), commit)
 	return true
 }
 

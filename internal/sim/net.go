@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
@@ -61,8 +62,16 @@ func (w *World) arrive(name string, handle func(*host, reply), back reply) {
 			w.seen("unknown_answer")
 			r, err = nil, fault.Unavailable.New("the answer makes no sense")
 		}
-		w.after(w.delay(), func() { back(r, err) })
+		w.after(w.delay()+w.slowness(name), func() { back(r, err) })
 	})
+}
+
+// slowness is how much longer a book takes to answer that is slow: often too long for the coordinator, which asks again.
+func (w *World) slowness(name string) clock.Micros {
+	if w.slow[name] <= w.now {
+		return 0
+	}
+	return w.draw(2 * clock.Micros(payment.DefaultTiming.Attempt/time.Microsecond))
 }
 
 // reach returns the book as a caller finds it: the one in charge or, sometimes, one that does not know yet that it is not.

@@ -65,11 +65,11 @@ func spread(all []clock.Micros) (s Spread) {
 	return Spread{len(all), at(50), at(99), at(100)}
 }
 
-// enough is how many intents to pay, and enoughWorlds over how many worlds, a run needs before what it did not reach
-// counts against it: with fewer, chance may keep the rarest anomaly away.
+// A run of so many worlds, with so many intents to pay in all, has to reach every anomaly. With fewer, chance may keep the
+// rarest away, and what was not reached does not count against the run.
 const (
-	enough       = 7200
-	enoughWorlds = 300
+	EnoughWorlds   = 300
+	EnoughPayments = 7200
 )
 
 // life is what a world leaves behind.
@@ -102,7 +102,7 @@ func Run(o Options) (Result, error) {
 		o.Threads = 1
 	}
 	r := Result{Violations: []Violation{}, Anomalies: make(map[string]int), Unreached: []string{},
-		Enough: o.Seeds >= enoughWorlds && o.Seeds*o.Payments >= enough}
+		Enough: o.Seeds >= EnoughWorlds && o.Seeds*o.Payments >= EnoughPayments}
 	for _, a := range Anomalies {
 		r.Anomalies[a] = 0
 	}

@@ -28,7 +28,7 @@ func size(t *testing.T) (seeds, payments int) {
 		}
 		return n
 	}
-	return number("KOBAN_SIM_SEEDS", enoughWorlds), number("KOBAN_SIM_PAYMENTS", DefaultPayments)
+	return number("KOBAN_SIM_SEEDS", EnoughWorlds), number("KOBAN_SIM_PAYMENTS", DefaultPayments)
 }
 
 // The bar of the full form.
@@ -50,7 +50,7 @@ func TestSwarm(t *testing.T) {
 			t.Errorf("%s was never reached, so nothing is known about it", what)
 		}
 	}
-	full := seeds > enoughWorlds
+	full := seeds > EnoughWorlds
 	target, big := "0 violations", true
 	if full {
 		target = fmt.Sprintf(">= %d payments, >= %d schedules, 0 violations", barPayments, barSchedules)
@@ -70,7 +70,9 @@ func TestSwarm(t *testing.T) {
 		Figure: fmt.Sprintf("%d seeds twice, %d different", r.Replayed, different), Seeds: ran, OK: different == 0 && r.Replayed*ReplayEvery >= seeds})
 	score.Report(t, score.Line{ID: "sim-anomalies", Name: "anomalies reached in simulation", Target: "all", Value: int64(len(Anomalies) - len(r.Unreached)),
 		Figure: fmt.Sprintf("%d of %d", len(Anomalies)-len(r.Unreached), len(Anomalies)), Seeds: ran, OK: !r.Enough || len(r.Unreached) == 0})
-	ms := func(m clock.Micros) string { return fmt.Sprintf("%d.%03d s", m/clock.Second, m%clock.Second/clock.Millisecond) }
+	ms := func(m clock.Micros) string {
+		return fmt.Sprintf("%d.%03d s", m/clock.Second, m%clock.Second/clock.Millisecond)
+	}
 	score.Report(t, score.Line{ID: "time-to-terminal", Name: "from the end of faults to the end of each payment under way", Target: "p100 <= 60 s",
 		Figure: fmt.Sprintf("%d payments: p50 %s, p99 %s, p100 %s", r.Terminal.Count, ms(r.Terminal.P50), ms(r.Terminal.P99), ms(r.Terminal.P100)),
 		Value:  int64(r.Terminal.P100), Seeds: ran, OK: r.Terminal.Count > 0 && r.Terminal.P100 <= settleTime})

@@ -38,6 +38,7 @@ type World struct {
 	route   map[string]*host   // the book's last writer
 	stale   map[string][]*host
 	outages map[string]clock.Micros // books that do not answer, until when
+	slow    map[string]clock.Micros // books that answer slowly, until when
 	procs   []*process
 	sent    uint64                // requests so far
 	latest  map[string]uint64     // the last of them that has arrived, by where to
@@ -88,7 +89,7 @@ func newWorld(seed uint64, plant Plant, out io.Writer) *World {
 	rnd := rand.New(rand.NewPCG(seed, 0x6b6f62616e))
 	w := &World{agenda: agenda{now: morning}, ctx: context.Background(), rnd: rnd, mix: calm(), plant: plant,
 		ids: id.NewSource(noise{rnd.Uint64}), tracer: newTrace(out), volumes: volumes, limit: restless, route: make(map[string]*host),
-		stale: make(map[string][]*host), outages: make(map[string]clock.Micros), reached: make(map[string]int),
+		stale: make(map[string][]*host), outages: make(map[string]clock.Micros), slow: make(map[string]clock.Micros), reached: make(map[string]int),
 		drives: make(map[book.Key]*process), latest: make(map[string]uint64)}
 	w.judge = newJudge(w)
 	w.disk = newDisk(w.landed)
@@ -252,10 +253,16 @@ func (w *World) disturb() {
 	})
 	w.again(w.mix.usurpEvery, func() { n := any(); w.usurp(n, volumeOf(n)) })
 	w.again(w.mix.outageEvery, func() {
-		if n := any(); !isPayment(n) {
+		n, long := any(), w.draw(w.mix.outage)
+		switch {
+		case isPayment(n):
+		case w.chance(300):
+			w.seen("participant_slow")
+			w.trace("%s is slow", n)
+			w.slow[n] = w.now + long
+		default:
 			w.seen("participant_down")
 			w.trace("%s is down", n)
-			long := w.draw(w.mix.outage)
 			if w.outages[n] = w.now + long; long >= clock.Hour {
 				w.seen("down_for_hours")
 			}
@@ -271,6 +278,10 @@ func (w *World) finish() {
 	w.over, w.calmAt = true, w.now
 	w.mix.peace()
 	clear(w.outages)
+	clear(w.slow)
+	for _, p := range w.procs {
+		p.astray = 0
+	}
 	w.trace("the faults end")
 	w.judge.peace()
 	w.settle()
