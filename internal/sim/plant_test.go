@@ -6,8 +6,10 @@ import (
 	"testing"
 
 	"github.com/koban-pay/koban/balance"
+	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/feed"
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/tcc"
 )
@@ -23,6 +25,9 @@ func TestPlantedFaults(t *testing.T) {
 		{"answer before the commit", Plant{TellEarly: true}, 40, []string{"I16", "I20", "I21", "I23", "I15", "I24"}},
 		{"no fence against a Try after its Cancel", Plant{Machine: withoutFence}, 60, []string{"I14", "I5"}},
 		{"refund: check, then insert", Plant{Machine: checkThenInsert}, 40, []string{"I18"}},
+		{"nobody wakes what waits", Plant{Machine: withoutWakes}, 40, []string{"I19"}},
+		{"queries from a copy that lags", Plant{Machine: fromACopy}, 40, []string{"I20"}},
+		{"a feed that skips an event", Plant{Machine: skipping}, 40, []string{"I25"}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			for seed := range x.seeds {
@@ -38,6 +43,106 @@ func TestPlantedFaults(t *testing.T) {
 			t.Errorf("nobody noticed within %d worlds", x.seeds)
 		})
 	}
+}
+
+// TestReplayNotices lets a machine depend on something outside its world: a seed that lives twice has to tell.
+func TestReplayNotices(t *testing.T) {
+	tries := 0
+	r := simulate(t, Options{Seeds: 1, First: 1, Plant: Plant{Machine: func(_ string, m book.Machine) book.Machine {
+		if b, ok := m.(*balance.Machine); ok {
+			return fickle{b, &tries}
+		}
+		return m
+	}}})
+	if len(r.Violations) == 0 || r.Violations[0].Invariant != "replay" {
+		t.Errorf("a world that depends on another one was not noticed: %+v", r.Violations)
+	}
+}
+
+// fickle is a balance book that has no time for every 20th Try of the whole run.
+type fickle struct {
+	*balance.Machine
+	tries *int
+}
+
+// Decide implements book.Machine.
+func (f fickle) Decide(now clock.Micros, cmd any, out *book.Decision) {
+	if _, ok := cmd.(*balance.Try); ok {
+		if *f.tries++; *f.tries%20 == 0 {
+			out.Refuse(fault.Overloaded.New(""))
+			return
+		}
+	}
+	f.Machine.Decide(now, cmd, out)
+}
+
+// asleep is a coordinator that does not look at what it is told to look at: what a crash has left stays as it is.
+type asleep struct{ *payment.Machine }
+
+func withoutWakes(_ string, m book.Machine) book.Machine {
+	if p, ok := m.(*payment.Machine); ok {
+		return asleep{p}
+	}
+	return m
+}
+
+// Decide implements book.Machine.
+func (a asleep) Decide(now clock.Micros, cmd any, out *book.Decision) {
+	if _, ok := cmd.(payment.Wake); ok {
+		out.Refuse(fault.Overloaded.New(""))
+		return
+	}
+	a.Machine.Decide(now, cmd, out)
+}
+
+// lagging is a balance book that answers queries from a copy, which is as old as the query before.
+type lagging struct {
+	*balance.Machine
+	copies map[book.Key]any
+}
+
+func fromACopy(_ string, m book.Machine) book.Machine {
+	if b, ok := m.(*balance.Machine); ok {
+		return lagging{b, make(map[book.Key]any)}
+	}
+	return m
+}
+
+// Decide implements book.Machine.
+func (l lagging) Decide(now clock.Micros, cmd any, out *book.Decision) {
+	l.Machine.Decide(now, cmd, out)
+	if q, ok := cmd.(*balance.Get); ok {
+		k := book.Key{Tenant: q.Tenant, ID: q.Account}
+		before, asked := l.copies[k]
+		l.EachAccount(func(at book.Key, a *balance.Account) {
+			if at == k {
+				l.copies[k] = *a
+			}
+		})
+		if asked {
+			out.Reply(before)
+		}
+	}
+}
+
+// inattentive is a feed that gives no numbers to the events of the last block, where it follows several at a time.
+type inattentive struct{ *feed.Machine }
+
+func skipping(_ string, m book.Machine) book.Machine {
+	if f, ok := m.(*feed.Machine); ok {
+		return inattentive{f}
+	}
+	return m
+}
+
+// Decide implements book.Machine.
+func (f inattentive) Decide(now clock.Micros, cmd any, out *book.Decision) {
+	if a, ok := cmd.(feed.Advance); ok && len(a.Blocks) > 1 {
+		a.Blocks = slices.Clone(a.Blocks)
+		a.Blocks[len(a.Blocks)-1].Counts = nil
+		cmd = a
+	}
+	f.Machine.Decide(now, cmd, out)
 }
 
 func firstLine(s string) string { line, _, _ := strings.Cut(s, "\n"); return line }
