@@ -154,7 +154,15 @@ func (a *App) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.onStop(func(context.Context) error { return held.release() })
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		select {
+		case err := <-held.lost():
+			a.fatal(err)
+		case <-life.Done():
+		}
+	}()
+	a.onStop(func(context.Context) error { stop(); return held.release() })
 	return removeCard(a.Data) // of a process that died: it would name a platform that does not run
 }
 

@@ -84,6 +84,16 @@ func (p place) lock(ctx context.Context, wait bool) (locks, error) {
 	return locks{remote, dir}, nil
 }
 
+// lost receives once if another process has one of the locks.
+func (l locks) lost() <-chan error {
+	for _, one := range l {
+		if one.Lost() != nil {
+			return one.Lost()
+		}
+	}
+	return nil
+}
+
 func (l locks) release() error {
 	var errs []error
 	for _, one := range l {

@@ -117,7 +117,7 @@ func classifyNetwork(err error) Class {
 	var connect *pgconn.ConnectError
 	switch {
 	case errors.As(err, &dial), errors.As(err, &connect),
-		errors.Is(err, driver.ErrBadConn), errors.Is(err, net.ErrClosed),
+		errors.Is(err, driver.ErrBadConn), errors.Is(err, net.ErrClosed), errors.Is(err, pgconn.ErrConnClosed),
 		errors.Is(err, sql.ErrTxDone), // of a commit: the context ended before it
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),

@@ -4,23 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/koban-pay/koban/internal/clock"
 )
 
 // Lock is the right to be the only process on a data directory or a store. It ends with the process, however that ends.
-type Lock struct{ release func() error }
+type Lock struct {
+	release func() error
+	lost    chan error
+}
 
 // Release gives the lock up.
 func (l *Lock) Release() error { return l.release() }
+
+// Lost receives once if another process has the lock now: a *HeldError. A lock of a folder is never lost.
+func (l *Lock) Lost() <-chan error { return l.lost }
 
 // HeldError says that another process holds the lock.
 type HeldError struct {
@@ -68,7 +71,7 @@ func LockDir(ctx context.Context, dir string, wait bool, clk clock.Clock) (*Lock
 	if err := errors.Join(f.Truncate(0), writeAt(f, me)); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: lock %s: %w", path, err), f.Close())
 	}
-	return &Lock{f.Close}, nil // the file stays: removing it would let two processes lock two files of one name
+	return &Lock{release: f.Close}, nil // the file stays: removing it would let two processes lock two files of one name
 }
 
 func writeAt(f *os.File, s string) error {
@@ -90,66 +93,4 @@ func orUnknown(holder string) string {
 		return "another process"
 	}
 	return holder
-}
-
-// LockStore locks the PostgreSQL database at url, for the purpose name, for this process: by an advisory lock of a
-// session of its own, which the server ends when the process dies. While another holds it, it returns a HeldError, or
-// waits for ctx if wait is set. The lock keeps two processes from getting in each other's way; that only one of them
-// can write is the journal's fence (rule B3).
-func LockStore(ctx context.Context, url, name string, wait bool) (*Lock, error) {
-	conf, err := parseURL(url)
-	if err != nil {
-		return nil, err
-	}
-	conf.RuntimeParams["application_name"] = me()
-	// If the machine of the holder is gone without a word, the server finds out within seconds.
-	conf.RuntimeParams["tcp_keepalives_idle"] = "1"
-	conf.RuntimeParams["tcp_keepalives_interval"] = "1"
-	conf.RuntimeParams["tcp_keepalives_count"] = "2"
-	conn, err := pgx.ConnectConfig(ctx, conf)
-	if err != nil {
-		return nil, fmt.Errorf("store: reach PostgreSQL: %w", err)
-	}
-	quit := func() error { return conn.Close(context.WithoutCancel(ctx)) }
-	key := lockKey(name)
-	got := true
-	if wait {
-		_, err = conn.Exec(ctx, "SELECT pg_advisory_lock($1, $2)", lockClass, key)
-	} else {
-		err = conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, $2)", lockClass, key).Scan(&got)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("store: lock the store: %w", err), quit())
-	}
-	if !got {
-		return nil, errors.Join(&HeldError{"the store", holderOf(ctx, conn, key)}, quit())
-	}
-	return &Lock{func() error {
-		// The server would find out by itself that the session has ended, but only some time after we have.
-		_, err := conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1, $2)", lockClass, key)
-		return errors.Join(err, quit())
-	}}, nil
-}
-
-// lockClass keeps our advisory locks apart from other programs' in the same database: "kobn".
-const lockClass int32 = 0x6b6f626e
-
-func lockKey(name string) int32 {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(name)) // never fails
-	return int32(h.Sum32())
-}
-
-func holderOf(ctx context.Context, conn *pgx.Conn, key int32) string {
-	var holder string
-	err := conn.QueryRow(ctx, `
-		SELECT a.application_name || COALESCE(' at ' || host(a.client_addr), '')
-		FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-		WHERE l.locktype = 'advisory' AND l.granted AND l.classid::BIGINT = $1 AND l.objid::BIGINT = $2
-		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
-		int64(lockClass), int64(uint32(key))).Scan(&holder)
-	if err != nil {
-		return orUnknown("") // it let go in the meantime
-	}
-	return orUnknown(holder)
 }

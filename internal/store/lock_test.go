@@ -3,6 +3,7 @@ package store_test
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -122,5 +123,78 @@ func TestLocksForOtherPurposesAreApart(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		defer l.Release()
+	}
+}
+
+// sessions returns how many sessions have, or wait for, an advisory lock of the database; with end, it ends those that have.
+func sessions(t *testing.T, url string, granted, end bool) (n int) {
+	t.Helper()
+	db, err := store.Open(bg, store.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	what := "count(*)"
+	if end {
+		what = "count(pg_terminate_backend(pid))"
+	}
+	err = db.Read(bg, func(tx *sql.Tx) error {
+		return tx.QueryRow("SELECT "+what+` FROM pg_locks WHERE locktype = 'advisory' AND granted = $1 AND database =
+			(SELECT oid FROM pg_database WHERE datname = current_database())`, granted).Scan(&n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestLockOutlivesItsSession: a holder whose session was ended takes the lock again.
+func TestLockOutlivesItsSession(t *testing.T) {
+	url := storetest.Postgres(t)("x").URL
+	l, err := store.LockStore(bg, url, "koban", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := sessions(t, url, true, true); n != 1 {
+		t.Fatalf("%d sessions hold the lock", n)
+	}
+	for sessions(t, url, true, false) != 1 { // until it has it again
+	}
+	if err := l.Release(); err != nil {
+		t.Error(err)
+	}
+	if n := sessions(t, url, true, false); n != 0 {
+		t.Errorf("%d sessions hold the lock that was given up", n)
+	}
+}
+
+// TestLockThatWasLost: another process was faster. The holder is told.
+func TestLockThatWasLost(t *testing.T) {
+	url := storetest.Postgres(t)("x").URL
+	first, err := store.LockStore(bg, url, "koban", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := make(chan *store.Lock, 1)
+	go func() {
+		l, err := store.LockStore(bg, url, "koban", true)
+		if err != nil {
+			t.Error(err)
+		}
+		second <- l
+	}()
+	for sessions(t, url, false, false) != 1 { // until it waits
+	}
+	sessions(t, url, true, true)
+	l := <-second
+	if l == nil {
+		return
+	}
+	var held *store.HeldError
+	if err := <-first.Lost(); !errors.As(err, &held) {
+		t.Errorf("the first holder heard %v", err)
+	}
+	if err := errors.Join(first.Release(), l.Release()); err != nil {
+		t.Errorf("giving up the locks: %v", err)
 	}
 }
