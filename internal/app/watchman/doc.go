@@ -5,7 +5,7 @@
 // place are read in one snapshot, and the judge is fed exactly up to there, which is never before where it is, because it is fed
 // no further than a head that the tables have reached since.
 //
-// It takes a share of one core, a tenth unless told otherwise: after each piece of work it rests nine times as long. On a small
+// It takes a share of one core, a twentieth unless told otherwise: after each piece of work it rests nineteen times as long. On a small
 // platform a whole sweep takes milliseconds and one begins every five seconds.
 //
 // What it finds is counted, logged once and shown by /healthz; payments go on (docs/decisions/0008).

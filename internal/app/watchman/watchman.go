@@ -18,14 +18,14 @@ import (
 // Pace says how much of the machine the watchman may take. All may be left at zero.
 type Pace struct {
 	Off    bool          // nobody watches
-	Share  int           // percent of one core; 0: 10
+	Share  int           // percent of one core; 0: 5
 	Rest   time.Duration // between two sweeps; 0: 5 s
 	Replay uint64        // the most blocks that are judged from the beginning before anything is compared; 0: 50,000
 }
 
 func (p *Pace) fill() {
 	if p.Share <= 0 || p.Share > 100 {
-		p.Share = 10
+		p.Share = 5
 	}
 	if p.Rest <= 0 {
 		p.Rest = 5 * time.Second
