@@ -120,7 +120,7 @@ func (d desk) Call(pay *payment.Payment, st payment.Step, done func(tcc.Receipt,
 // idleProbes is after how many probes that found nobody to ask the process stops probing, until a payment waits again.
 const idleProbes = 30
 
-// probe asks each second whether those are back for whom payments wait.
+// probe asks each second (Timing.Probe) whether those are back for whom payments wait.
 func (p *process) probe() {
 	p.idle = 0
 	if p.probing {
@@ -139,7 +139,7 @@ func (p *process) probe() {
 			p.probing = false
 			return
 		}
-		p.later(clock.Micros(payment.DefaultTiming.Probe/time.Microsecond), next)
+		p.later(p.w.mix.probe, next)
 	}
-	p.later(clock.Micros(payment.DefaultTiming.Probe/time.Microsecond), next)
+	p.later(p.w.mix.probe, next)
 }

@@ -24,7 +24,7 @@ type mix struct {
 	skew                                                         clock.Micros // between the clocks of processes
 
 	noWorker, noQueue, noSweep bool // recovery layers that are off
-	sweep                      clock.Micros
+	sweep, probe               clock.Micros
 	patience                   clock.Micros // of the front door with one request
 	vanish, otherBody          int          // of callers
 	authorization              clock.Micros
@@ -35,7 +35,7 @@ type mix struct {
 // calm is a world without faults.
 func calm() mix {
 	return mix{usual: 2 * clock.Millisecond, sync: clock.Millisecond, save: 20 * clock.Millisecond, snapshot: 300, forget: 300,
-		sweep: clock.Hour, patience: 10 * clock.Second, authorization: 20 * clock.Minute, pace: 2 * clock.Second}
+		sweep: clock.Hour, probe: clock.Second, patience: 10 * clock.Second, authorization: 20 * clock.Minute, pace: 2 * clock.Second}
 }
 
 // The most that a brutal world draws, in thousandths; others draw from a tenth to a third of it.
@@ -118,7 +118,9 @@ func (m *mix) calamities(rnd *rand.Rand, tenths clock.Micros) {
 	every(&m.stepEvery, 30*clock.Second)
 	m.outage = slow * (clock.Second + upTo(rnd, 40*clock.Second))
 	if slow > 1 {
-		m.outageEvery, m.outage = clock.Hour, clock.Day
+		m.outageEvery, m.outage = 3*clock.Hour, clock.Day
+		// Days at the pace of the others would be endless: the sweep comes round as rarely as in production, probes too.
+		m.noWorker, m.noQueue, m.failRead, m.sweep, m.probe = false, false, 0, clock.Hour, 20*clock.Second
 	}
 }
 
