@@ -16,7 +16,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/score"
+	"github.com/koban-pay/koban/internal/store"
 )
 
 var flips = flag.Int("flips", 4, "how many bits TestFlippedBits flips, one at a time, in what a platform left that stopped, and in what a killed one left")
@@ -177,14 +179,15 @@ func aim(text []byte, start int, rnd *rand.Rand) int {
 	return start + content + rnd.IntN(page-content)
 }
 
-// TestFlippedBitsOfConstants flips bits of what stands in the journal's file beside the blocks: the names of what the
-// platform was created with.
-func TestFlippedBitsOfConstants(t *testing.T) {
+// TestFlippedBitsOfConstantsAndNotes flips bits of what stands in the journal's file beside the blocks: the secret that
+// the platform was created with, and what callers wrote to their payments.
+func TestFlippedBitsOfConstantsAndNotes(t *testing.T) {
 	t.Parallel()
 	r := remain(t, false)
+	secret := constant(t, r.dir, "platform.secret")
 	seed := luck(t)
 	all := tally{}
-	for n, what := range []string{"platform.secret", "platform.volumes", "journal.format"} {
+	for n, what := range []string{"order 5", "order 7", secret, "platform.secret", "platform.volumes", "journal.format"} {
 		dir := r.copied(t)
 		path := filepath.Join(dir, "journal.db")
 		text, err := os.ReadFile(path)
@@ -205,7 +208,7 @@ func TestFlippedBitsOfConstants(t *testing.T) {
 		one := r.judgeCopy(t, dir, fmt.Sprintf("a bit of %q", what))
 		all.add(&one)
 	}
-	score.Report(t, score.Line{ID: "bit-flips-constants", Name: "flipped bits of the platform's constants",
+	score.Report(t, score.Line{ID: "bit-flips-constants", Name: "flipped bits of the platform's constants and notes",
 		Figure: fmt.Sprintf("%d found by verify, %d by the platform, %d meant nothing, %d MISSED", all.verify, all.refused, all.harmless, all.missed),
 		Target: "0 missed", Value: int64(all.missed), Seeds: fmt.Sprint(seed), OK: all.missed == 0})
 }
@@ -220,6 +223,29 @@ func occurrences(text []byte, what string) (out []int) {
 		at += n
 		out = append(out, at)
 	}
+}
+
+// constant returns what a platform was created with.
+func constant(t *testing.T, dir, name string) string {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Config{Path: filepath.Join(dir, "journal.db"), ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	j, err := journal.Open(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, ok, err := j.Constant(t.Context(), name)
+	if err != nil || !ok {
+		t.Fatalf("the constant %s: %t %v", name, ok, err)
+	}
+	return string(value)
 }
 
 func lastLines(s string) string {

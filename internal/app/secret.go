@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/hkdf"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
 )
@@ -18,6 +20,7 @@ import (
 const (
 	volumesName = "platform.volumes"
 	secretName  = "platform.secret"
+	checkName   = "platform.check" // tells whether one of the others has changed
 )
 
 // secretBytes is the length of the platform's secret, and of every key derived from it unless it is used for AES-128.
@@ -49,7 +52,14 @@ func fix(ctx context.Context, j *journal.Journal, volumes int) (constants, error
 	if _, err := j.Fix(ctx, secretName, fresh); err != nil {
 		return constants{}, err
 	}
-	c, err := known(ctx, j)
+	c, err := chosen(ctx, j)
+	if err != nil {
+		return c, err
+	}
+	if _, err := j.Fix(ctx, checkName, c.check()); err != nil {
+		return constants{}, err
+	}
+	c, err = known(ctx, j)
 	if err == nil && asked != 0 && asked != c.volumes {
 		err = fmt.Errorf("app: the platform was created with %d volumes, which is for good; %d were asked for", c.volumes, asked)
 	}
@@ -59,8 +69,28 @@ func fix(ctx context.Context, j *journal.Journal, volumes int) (constants, error
 // errNoPlatform says that the store holds no platform.
 var errNoPlatform = errors.New("app: there is no platform here: start one with koban run")
 
-// known returns the constants of a platform that exists.
-func known(ctx context.Context, j *journal.Journal) (c constants, err error) {
+// known returns the constants of a platform that exists, if they are as they were chosen: with another secret, no id and
+// no caller's key would be known any more, and what was paid would be paid again.
+func known(ctx context.Context, j *journal.Journal) (constants, error) {
+	c, err := chosen(ctx, j)
+	if err != nil {
+		return c, err
+	}
+	sum, ok, err := j.Constant(ctx, checkName)
+	if err != nil {
+		return c, err
+	}
+	if ok && !bytes.Equal(sum, c.check()) {
+		return c, fault.DataDamaged.New("the platform's secret or its number of volumes is not what it was created with: restore the store from a backup")
+	}
+	return c, nil
+}
+
+// check returns what has to stand beside the constants.
+func (c constants) check() []byte { return c.derive("check/"+strconv.Itoa(c.volumes), sha256.Size) }
+
+// chosen returns the constants as they stand.
+func chosen(ctx context.Context, j *journal.Journal) (c constants, err error) {
 	text, ok, err := j.Constant(ctx, volumesName)
 	if err != nil {
 		return c, err

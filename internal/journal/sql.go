@@ -146,7 +146,7 @@ func (t *texts) putNotes(ctx context.Context, tx *sql.Tx, notes []Note) error {
 		notes = notes[len(part):]
 		args := make([]any, 0, 4*len(part))
 		for _, n := range part {
-			args = append(args, int64(n.Tenant), n.Service, n.ID, n.Body)
+			args = append(args, int64(n.Tenant), n.Service, n.ID, n.sealed())
 		}
 		if _, err := tx.ExecContext(ctx, t.noteText(len(part)), args...); err != nil {
 			return fmt.Errorf("journal: put notes: %w", err)
@@ -259,7 +259,31 @@ func note(ctx context.Context, tx *sql.Tx, tenant uint32, service string, id []b
 	if err != nil {
 		return nil, false, fmt.Errorf("journal: read a note: %w", err)
 	}
+	n := Note{Tenant: tenant, Service: service, ID: id}
+	if body, err = n.opened(body); err != nil {
+		return nil, false, err
+	}
 	return body, true, nil
+}
+
+// checkNotes reads every note, and returns how many there are and why some are not as they were written.
+func checkNotes(ctx context.Context, tx *sql.Tx) (count int64, damaged []error, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT tenant, service, id, body FROM notes ORDER BY tenant, service, id`)
+	if err != nil {
+		return 0, nil, fmt.Errorf("journal: read the notes: %w", err)
+	}
+	defer rows.Close()
+	for ; rows.Next(); count++ {
+		var n Note
+		var stored []byte
+		if err := rows.Scan(&n.Tenant, &n.Service, &n.ID, &stored); err != nil {
+			return count, damaged, fmt.Errorf("journal: read the notes: %w", err)
+		}
+		if _, err := n.opened(stored); err != nil {
+			damaged = append(damaged, err)
+		}
+	}
+	return count, damaged, rows.Err()
 }
 
 func eraseNote(ctx context.Context, tx *sql.Tx, tenant uint32, service string, id []byte) error {

@@ -165,7 +165,13 @@ func (s *shelf) compare(ctx context.Context, v *volume) error {
 		if err := s.copyAll(ctx, v, have); err != nil {
 			return err
 		}
-		return snapshot(ctx, s.db, func(want view) error { return s.compareAll(ctx, v, "", have, want) })
+		return snapshot(ctx, s.db, func(want view) error {
+			s.found.count("I24", 1)
+			if err := comparePosition(ctx, have, want, v.name, func(what string) { s.found.wrong("I24", "%s: %s", v.name, what) }); err != nil {
+				return err
+			}
+			return s.compareAll(ctx, v, "", have, want)
+		})
 	})
 }
 

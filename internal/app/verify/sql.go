@@ -216,23 +216,50 @@ func (w view) copyTable(ctx context.Context, db *store.DB, t book.Table, volume 
 	})
 }
 
-// copyPosition says of the tables in db what w says of its own.
-func (w view) copyPosition(ctx context.Context, db *store.DB, name string) error {
-	values := make([]any, 7)
+// positionColumns are the columns of the row that says what the tables of a book stand for.
+var positionColumns = []string{"book", "seq", "hash", "epoch", "at", "newest", "fold"}
+
+// position returns that row; nil if nothing was saved yet.
+func (w view) position(ctx context.Context, name string) ([]any, error) {
+	values := make([]any, len(positionColumns))
 	into := make([]any, len(values))
 	for i := range into {
 		into[i] = &values[i]
 	}
-	const columns = "book, seq, hash, epoch, at, newest, fold"
-	err := w.tx.QueryRowContext(ctx, "SELECT "+columns+" FROM book_saved WHERE book = $1", name).Scan(into...)
+	err := w.tx.QueryRowContext(ctx, "SELECT "+strings.Join(positionColumns, ", ")+" FROM book_saved WHERE book = $1", name).Scan(into...)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil // nothing was saved yet
+		return nil, nil
 	}
+	return values, err
+}
+
+// comparePosition compares what two sets of tables say of themselves, and tells each difference. The clock of the book and
+// the newest time in an id decide what is taken for new without a look.
+func comparePosition(ctx context.Context, have, want view, name string, differ func(string)) error {
+	a, err := have.position(ctx, name)
 	if err != nil {
 		return err
 	}
+	b, err := want.position(ctx, name)
+	if err != nil {
+		return err
+	}
+	for i := range min(len(a), len(b)) {
+		if x, y := text(a[i]), text(b[i]); x != y {
+			differ(fmt.Sprintf("book_saved: %s is %s, and the journal gives %s", positionColumns[i], x, y))
+		}
+	}
+	return nil
+}
+
+// copyPosition says of the tables in db what w says of its own.
+func (w view) copyPosition(ctx context.Context, db *store.DB, name string) error {
+	values, err := w.position(ctx, name)
+	if err != nil || values == nil {
+		return err
+	}
 	return db.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO book_saved ("+columns+") VALUES ("+params(len(values))+")", values...)
+		_, err := tx.ExecContext(ctx, "INSERT INTO book_saved ("+strings.Join(positionColumns, ", ")+") VALUES ("+params(len(values))+")", values...)
 		return err
 	})
 }

@@ -147,6 +147,14 @@ func (r *run) others(ctx context.Context) error {
 		}
 		r.found.count("I7", int64(head.Seq))
 	}
+	notes, changed, err := r.Journal.CheckNotes(ctx)
+	if err != nil {
+		return err
+	}
+	r.found.count("I7", notes)
+	for _, bad := range changed {
+		r.found.wrong("I7", "%v", bad)
+	}
 	strays, err := r.Journal.Strays(ctx)
 	for _, name := range strays {
 		r.found.wrong("I7", "%s has blocks and no head", name)
