@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,12 +14,15 @@ import (
 // sampled is of how many pairs the default test walks one.
 const sampled = 400
 
-// TestCrashWalk walks every single point and a sample of the pairs; every pair if KOBAN_SIM_WALK is set.
+// TestCrashWalk walks every single point and a sample of the pairs: one in so many as KOBAN_SIM_WALK says, 1 for all.
 func TestCrashWalk(t *testing.T) {
-	o, target := WalkOptions{Sample: sampled}, "every point, 0 violations"
-	full := os.Getenv("KOBAN_SIM_WALK") != ""
-	if full {
-		o.Sample, target = 1, "every point, >= 20,000 pairs, 0 violations"
+	o, target, full := WalkOptions{Sample: sampled}, "every point, 0 violations", false
+	if text := os.Getenv("KOBAN_SIM_WALK"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("KOBAN_SIM_WALK is %q: expected of how many pairs one is walked", text)
+		}
+		o.Sample, target, full = n, "every point, >= 20,000 pairs, 0 violations", true
 	}
 	r, err := Walk(o)
 	if err != nil {

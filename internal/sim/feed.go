@@ -164,8 +164,8 @@ func (f feedSide) settled(w *World) {
 		}
 	}
 	for t := id.Tenant(1); t <= tenants; t++ {
-		if got := w.judge.look(h.name, feed.Look{Tenant: t}); got != appearance(feed.Found{Last: uint64(counts[t])}, nil) {
-			w.judge.fail("I25", "tenant %d has %d public events, and the feed has %s", t, counts[t], got)
+		if got := w.judge.look(h.name, feed.Look{Tenant: t}); !got.same(lookOf(feed.Found{Last: uint64(counts[t])}, nil)) {
+			w.judge.fail("I25", "tenant %d has %d public events, and the feed has %v", t, counts[t], got)
 		}
 	}
 }

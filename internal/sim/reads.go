@@ -2,7 +2,9 @@ package sim
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/koban-pay/koban/balance"
 	"github.com/koban-pay/koban/fault"
@@ -64,38 +66,50 @@ func (w *World) query(service string, x id.ID, q any, what string) {
 type watch struct {
 	host  *host
 	query any
-	looks []string
+	looks []look
 	dense bool // a block changed several things: states between its events were seen by nobody else
 }
 
+// look is an answer to a query.
+type look struct {
+	reply any
+	code  fault.Code
+}
+
+func lookOf(r any, err error) look {
+	if err != nil {
+		return look{code: fault.Of(err).Code}
+	}
+	if p, ok := r.(payment.Reply); ok {
+		return look{reply: *p.Payment}
+	}
+	return look{reply: r}
+}
+
+func (l look) same(other look) bool {
+	return l.code == other.code && reflect.DeepEqual(l.reply, other.reply)
+}
+
+// String returns the answer for people.
+func (l look) String() string { return strings.TrimSpace(fmt.Sprintf("%s %+v", l.code, l.reply)) }
+
 func (j *judge) watch(h *host, query any) *watch {
-	s := &watch{host: h, query: query, looks: []string{j.look(h.name, query)}}
+	s := &watch{host: h, query: query, looks: []look{j.look(h.name, query)}}
 	j.watches = append(j.watches, s)
 	return s
 }
 
 // look asks the replay of a book.
-func (j *judge) look(name string, query any) (how string) {
+func (j *judge) look(name string, query any) (l look) {
 	s := j.books[name]
 	if s == nil {
-		return appearance(nil, fault.PaymentNotFound.New(""))
+		return look{code: fault.PaymentNotFound}
 	}
-	s.core.Submit(j.w.now, query, func(r any, err error) { how = appearance(r, err) })
+	s.core.Submit(j.w.now, query, func(r any, err error) { l = lookOf(r, err) })
 	for _, a := range s.core.Ready() {
 		a.Tell()
 	}
-	return how
-}
-
-// appearance is an answer as text.
-func appearance(r any, err error) string {
-	if err != nil {
-		return "error " + string(fault.Of(err).Code)
-	}
-	if p, ok := r.(payment.Reply); ok {
-		return fmt.Sprintf("%+v", *p.Payment)
-	}
-	return fmt.Sprintf("%+v", r)
+	return l
 }
 
 // looks keeps the watches of a book up to date after a block.
@@ -116,8 +130,8 @@ func (j *judge) shown(s *watch, r any, err error) {
 		return
 	}
 	j.reads++
-	if got := appearance(r, err); !s.dense && !slices.Contains(s.looks, got) {
-		j.fail("I20", "a query %+v was answered with %s, but it was never so since it was asked: %q", s.query, got, s.looks)
+	if got := lookOf(r, err); !s.dense && !slices.ContainsFunc(s.looks, got.same) {
+		j.fail("I20", "a query %+v was answered with %v, but it was never so since it was asked: %v", s.query, got, s.looks)
 	}
 }
 
