@@ -131,6 +131,14 @@ func classifyNetwork(err error) Class {
 	return Other
 }
 
+// Missing says whether err is for a table or a column that does not exist: the tables are of another version.
+func Missing(err error) bool {
+	var pg *pgconn.PgError
+	var lite *sqlite.Error
+	return isNoTable(err) || errors.As(err, &pg) && pg.Code == "42703" ||
+		errors.As(err, &lite) && strings.Contains(lite.Error(), "no such column")
+}
+
 // isNoTable says whether err is for a table that does not exist. SQLite has no code of its own for it.
 func isNoTable(err error) bool {
 	var pg *pgconn.PgError

@@ -24,8 +24,32 @@ func (db *DB) Migrate(ctx context.Context, files fs.FS) error {
 		}
 		defer func() { _ = unlock.Release() }() // it ends with its connection anyway
 	}
-	dialect := goose.DialectSQLite3
-	pool := db.write
+	p, err := db.provider(files)
+	if err != nil {
+		return err
+	}
+	sources := p.ListSources()
+	applied, err := appliedFiles(ctx, db.read)
+	if err != nil {
+		return err
+	}
+	standing, err := compareFiles(files, sources, applied)
+	switch {
+	case err != nil || standing == Same:
+		return err
+	case db.config.ReadOnly:
+		return fmt.Errorf("store: the schema is older than this version (%d of %d steps): start the platform once", len(applied),
+			sources[len(sources)-1].Version)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("store: migrate: %w", err)
+	}
+	return db.recordFiles(ctx, files, sources)
+}
+
+// provider returns what applies files.
+func (db *DB) provider(files fs.FS) (*goose.Provider, error) {
+	dialect, pool := goose.DialectSQLite3, db.write
 	if db.engine == Postgres {
 		dialect = goose.DialectPostgres
 	}
@@ -34,27 +58,45 @@ func (db *DB) Migrate(ctx context.Context, files fs.FS) error {
 	}
 	p, err := goose.NewProvider(dialect, pool, files)
 	if err != nil {
-		return fmt.Errorf("store: migrations: %w", err)
+		return nil, fmt.Errorf("store: migrations: %w", err)
 	}
-	sources := p.ListSources()
-	newest := sources[len(sources)-1].Version
-	applied, err := appliedFiles(ctx, pool)
+	return p, nil
+}
+
+// Standing says how the schema of a database compares with a program's migrations.
+type Standing uint8
+
+// The standings.
+const (
+	Empty   Standing = iota // no migration was ever begun
+	Same                    // all were applied, and no others
+	Older                   // some are missing
+	Changed                 // one is not what was applied under its number, or nobody noted what was
+	Newer                   // some were applied that the program does not know
+)
+
+// Standing compares the schema with files, and changes nothing.
+func (db *DB) Standing(ctx context.Context, files fs.FS) (Standing, error) {
+	p, err := db.provider(files)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if err := compareFiles(files, sources, applied); err != nil {
-		return err
+	applied, err := appliedFiles(ctx, db.read)
+	if err != nil {
+		return 0, err
 	}
-	switch {
-	case len(applied) == len(sources):
-		return nil
-	case db.config.ReadOnly:
-		return fmt.Errorf("store: the schema is older than this version (%d of %d steps): start the platform once", len(applied), newest)
+	if len(applied) == 0 { // a process that died in the middle of Migrate leaves tables, and no note of them
+		begun, err := hasTable(ctx, db.read, goose.DefaultTablename)
+		if begun {
+			return Changed, err
+		}
+		return Empty, err
 	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("store: migrate: %w", err)
+	standing, err := compareFiles(files, p.ListSources(), applied)
+	if standing == Changed || standing == Newer {
+		return standing, nil // what Migrate says of it is the error
 	}
-	return db.recordFiles(ctx, files, sources)
+	return standing, err
 }
 
 // A table beside goose's own holds what each applied file was.
@@ -96,26 +138,32 @@ func hasTable(ctx context.Context, pool *sql.DB, name string) (bool, error) {
 	return false, fmt.Errorf("store: read schema version: %w", err)
 }
 
-func compareFiles(files fs.FS, sources []*goose.Source, applied map[int64]string) error {
+// compareFiles compares what was applied with files. The error says why Migrate refuses.
+func compareFiles(files fs.FS, sources []*goose.Source, applied map[int64]string) (Standing, error) {
 	known := map[int64]bool{}
 	for _, s := range sources {
 		known[s.Version] = true
-		sum, err := fileSum(files, s.Path)
-		if err != nil {
-			return err
-		}
-		if was, ok := applied[s.Version]; ok && was != sum {
-			return fmt.Errorf("store: migration %s is not what was applied to this database: "+
-				"migrations are never changed, only added", s.Path)
-		}
 	}
 	for version := range applied {
 		if !known[version] {
-			return fmt.Errorf("store: the database has schema %d, from a newer version of koban; this one knows %d: "+
+			return Newer, fmt.Errorf("store: the database has schema %d, from a newer version of koban; this one knows %d: "+
 				"run the newer version", version, sources[len(sources)-1].Version)
 		}
 	}
-	return nil
+	for _, s := range sources {
+		sum, err := fileSum(files, s.Path)
+		if err != nil {
+			return 0, err
+		}
+		if was, ok := applied[s.Version]; ok && was != sum {
+			return Changed, fmt.Errorf("store: migration %s is not what was applied to this database: "+
+				"migrations are never changed, only added", s.Path)
+		}
+	}
+	if len(applied) < len(sources) {
+		return Older, nil
+	}
+	return Same, nil
 }
 
 // recordFiles notes the files after they were applied. If the process dies between the two, the next Migrate finds goose

@@ -60,6 +60,8 @@ type Config struct {
 	CheckpointEvery time.Duration
 	// Wrap, if set, stands between the pool and the driver: for tests that let statements fail.
 	Wrap func(driver.Connector) driver.Connector
+	// Step, if set, is asked before OpenNext, OpenCurrent and Swap remove, rename or sync a file: for tests that die there.
+	Step func(what string) error
 }
 
 // DB is an open database. It is safe for concurrent use.
