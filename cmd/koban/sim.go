@@ -103,8 +103,9 @@ func (x *simCmd) print(c *console, r sim.Result, took time.Duration) {
 
 // walk goes the crash walk.
 func (x *simCmd) walk(c *console, told *simProgress) error {
-	r, err := sim.Walk(sim.WalkOptions{Story: x.Story, Sample: x.Sample, Threads: x.Threads,
-		Progress: func(p sim.Progress) { told.show(p, 0, "worlds", "points") }})
+	o := sim.WalkOptions{Story: x.Story, Sample: x.Sample, Threads: x.Threads}
+	o.Progress = func(p sim.Progress) { told.show(p, 0, "worlds", "points") }
+	r, err := sim.Walk(o)
 	told.line.clear()
 	if err != nil {
 		return err

@@ -139,10 +139,10 @@ func (t *town) start(w *World, o order) func(payment.Caller) any {
 
 // follow is what callers do with a payment that stands.
 func (t *town) follow(w *World, p *payment.Payment) {
-	switch p.SettledStatus {
-	case payment.Authorized:
+	if p.SettledStatus == payment.Authorized {
 		t.operate(w, p)
-	case payment.Captured:
+	}
+	if p.SettledStatus == payment.Captured {
 		t.refunds(w, p)
 	}
 }

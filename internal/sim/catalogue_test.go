@@ -349,7 +349,7 @@ func TestD65CaptureThenTimer(t *testing.T) {
 	w := quietWorld()
 	w.mix.authorization = 20 * clock.Second
 	lapses := w.now + w.mix.authorization
-	w.town.pay(w, manual(1200, 200), func(w *World, p *payment.Payment) {
+	w.town.pay(w, manual, func(w *World, p *payment.Payment) {
 		w.after(lapses-w.now-10*clock.Millisecond, func() {
 			for _, name := range w.names {
 				if !isPayment(name) {

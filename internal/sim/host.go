@@ -139,6 +139,7 @@ func (h *host) append(b *journal.Block, offers int) {
 		luck = diesBefore + misfortune(w.rnd.IntN(2))
 	}
 	switch luck {
+	case fine:
 	case diesBefore, diesAfter:
 		if w.judge.decides(b) {
 			w.seen([...]string{diesBefore: "crash_before_a_decision", diesAfter: "crash_after_a_decision"}[luck])
@@ -308,9 +309,10 @@ func (h *host) save(set *book.SaveSet) {
 func (h *host) put(set *book.SaveSet) {
 	for offers := 0; ; offers++ {
 		switch luck := h.w.luck(stepSave, offers); luck {
+		case fine:
 		case diesBefore, diesAfter:
 			if luck == diesAfter {
-				h.w.disk.tables.Save(h.w.ctx, []*book.SaveSet{set})
+				_, _ = h.w.disk.tables.Save(h.w.ctx, []*book.SaveSet{set})
 			}
 			h.w.trace("p%d %s: a save, and %v", h.p.n, h.name, luck)
 			if !h.dead {
@@ -322,7 +324,7 @@ func (h *host) put(set *book.SaveSet) {
 			continue
 		case lost: // it is tried again, and finds itself
 			h.w.seen("lost_save")
-			h.w.disk.tables.Save(h.w.ctx, []*book.SaveSet{set})
+			_, _ = h.w.disk.tables.Save(h.w.ctx, []*book.SaveSet{set})
 			continue
 		}
 		h.keep(set)

@@ -173,6 +173,9 @@ func (j *judge) audited(audit func()) {
 	}
 }
 
+// causes are the anomalies that decisions stand for.
+var causes = map[payment.Cause]string{payment.ByGiveUp: "gave_up", payment.ByExpiry: "authorization_expired", payment.ByVoid: "voided"}
+
 // event follows one event of a payment.
 func (j *judge) event(ev any) {
 	switch e := ev.(type) {
@@ -189,13 +192,8 @@ func (j *judge) event(ev any) {
 		if !e.Operation.IsNil() {
 			j.keys[e.Key] = true
 		}
-		switch e.Cause {
-		case payment.ByGiveUp:
-			j.w.seen("gave_up")
-		case payment.ByExpiry:
-			j.w.seen("authorization_expired")
-		case payment.ByVoid:
-			j.w.seen("voided")
+		if what, ok := causes[e.Cause]; ok {
+			j.w.seen(what)
 		}
 		j.moves(book.Key{Tenant: e.Tenant, ID: e.ID}, e.Standing)
 	case payment.Deferred:
@@ -257,6 +255,7 @@ func (j *judge) calling(p *payment.Payment, st payment.Step) {
 	}
 	ok := true
 	switch st.Verb {
+	case payment.VerbTry:
 	case payment.VerbConfirm:
 		ok = s.Decision == payment.Confirm || s.Decision == payment.Authorize && st.Part.Role == payment.Claim
 	case payment.VerbAdd:
@@ -265,7 +264,8 @@ func (j *judge) calling(p *payment.Payment, st payment.Step) {
 		ok = s.Decision == payment.Cancel
 	}
 	// An authorized claim may still be on its way out when the payment is voided; the session stays used.
-	if !ok && !(st.Part.Role == payment.Claim && st.Verb == payment.VerbConfirm && s.Phase >= payment.Tried) {
+	late := st.Part.Role == payment.Claim && st.Verb == payment.VerbConfirm && s.Phase >= payment.Tried
+	if !ok && !late {
 		j.fail("I16", "a %v for payment %v, about which %q is decided", st.Verb, k, s.Decision)
 	}
 }

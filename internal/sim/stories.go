@@ -22,14 +22,14 @@ var stories = []story{
 	{"charge without a code", func(w *World) { w.town.pay(w, plain(1200, 200), nil) }, "CAPTURED"},
 	{"charge from the balance alone", func(w *World) { w.town.pay(w, scanned(1200, 0), nil) }, "CAPTURED"},
 	{"charge from points alone", func(w *World) { w.town.pay(w, scanned(700, 700), nil) }, "CAPTURED"},
-	{"authorize and capture", func(w *World) { w.town.pay(w, manual(1200, 200), w.town.then(payment.ByCapture)) }, "CAPTURED"},
-	{"authorize and void", func(w *World) { w.town.pay(w, manual(1200, 200), w.town.then(payment.ByVoid)) }, "VOIDED"},
+	{"authorize and capture", func(w *World) { w.town.pay(w, manual, w.town.then(payment.ByCapture)) }, "CAPTURED"},
+	{"authorize and void", func(w *World) { w.town.pay(w, manual, w.town.then(payment.ByVoid)) }, "VOIDED"},
 	{"authorize and let lapse", func(w *World) {
 		w.mix.authorization = 25 * clock.Second
-		w.town.pay(w, manual(1200, 200), nil)
+		w.town.pay(w, manual, nil)
 	}, "EXPIRED"},
 	{"capture, then void", func(w *World) {
-		w.town.pay(w, manual(1200, 200), func(w *World, p *payment.Payment) {
+		w.town.pay(w, manual, func(w *World, p *payment.Payment) {
 			w.town.operation(w, p, payment.ByCapture, func(payment.Reply) { w.town.operation(w, p, payment.ByVoid, func(payment.Reply) {}) })
 		})
 	}, "CAPTURED"},
@@ -70,7 +70,9 @@ type bill struct {
 
 func scanned(amount, points int64) bill { return bill{amount, points, true, payment.Automatic} }
 func plain(amount, points int64) bill   { return bill{amount, points, false, payment.Automatic} }
-func manual(amount, points int64) bill  { return bill{amount, points, true, payment.Manual} }
+
+// manual is authorized first.
+var manual = bill{1200, 200, true, payment.Manual}
 
 // pay lets the first customer pay the first merchant.
 func (t *town) pay(w *World, b bill, then func(*World, *payment.Payment)) {

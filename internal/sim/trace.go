@@ -22,7 +22,7 @@ func (t *trace) log(at int64, format string, args ...any) {
 	t.line = append(t.line, '\n')
 	t.hash.Write(t.line)
 	if t.out != nil {
-		t.out.Write(t.line)
+		_, _ = t.out.Write(t.line) // who listens has to see to it
 	}
 }
 
