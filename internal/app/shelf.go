@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/feed"
@@ -13,12 +12,13 @@ import (
 // shelf is what one service stands on: its tables, its books, and the feed that follows them.
 type shelf struct {
 	kind  kind
+	own   *tables
+	news  *tables // the feed's
 	db    *store.DB
 	saver *book.Saver
 	books []*book.Book
 	feed  *feed.Feed
 	feeds *book.Saver // of the feed's tables
-	dbs   []*store.DB // all that were opened
 }
 
 // open opens the record, and on it the shelves of all services at the same time.
@@ -51,12 +51,18 @@ func (a *App) open(ctx context.Context) error {
 	})
 	a.onStop(func(ctx context.Context) error { a.Writer.Close(ctx); return nil })
 	var steps []func() error
+	var state []*tables
 	for _, k := range catalog() {
 		s := &shelf{kind: k}
+		s.own, s.news = k.tables(a.constants.volumes)
+		state = append(state, s.own, s.news)
 		a.shelves[k.name] = s
 		steps = append(steps, func() error { return a.fill(ctx, s) })
 	}
 	a.onStop(a.closeFeeds)
+	if err := a.openTables(ctx, state); err != nil {
+		return err
+	}
 	if err := all(steps...); err != nil {
 		return err
 	}
@@ -69,20 +75,10 @@ func (a *App) open(ctx context.Context) error {
 	return nil
 }
 
-// fill opens one service's tables, then its feed, then its books, which the feed follows.
-func (a *App) fill(ctx context.Context, s *shelf) (err error) {
-	if s.db, err = a.place.state(ctx, s.kind.name); err != nil {
-		return err
-	}
-	s.dbs = append(s.dbs, s.db)
-	if err := s.db.Migrate(ctx, s.kind.migrations()); err != nil {
-		return fmt.Errorf("the tables of %s: %w", s.kind.name, err)
-	}
-	state, err := book.NewSQLState(ctx, s.db)
-	if err != nil {
-		return err
-	}
-	s.saver = book.NewSaver(state)
+// fill opens one service's feed, then its books, which the feed follows. Their tables are open.
+func (a *App) fill(ctx context.Context, s *shelf) error {
+	s.db = s.own.db
+	s.saver = book.NewSaver(s.own.state)
 	if err := a.openFeed(ctx, s); err != nil {
 		return err
 	}
@@ -92,7 +88,7 @@ func (a *App) fill(ctx context.Context, s *shelf) (err error) {
 	for v := range n {
 		steps[v] = func() (err error) {
 			s.books[v], err = book.Open(ctx, book.Config{Service: s.kind.name, Volume: v, Machine: s.kind.machine(v, n), Log: a.log,
-				State: state, Clock: a.Clock, Writer: a.Writer, Saver: s.saver, OnPublic: s.feed.Follow(v), OnExpiry: a.onExpiry(s)})
+				State: s.own.state, Clock: a.Clock, Writer: a.Writer, Saver: s.saver, OnPublic: s.feed.Follow(v), OnExpiry: a.onExpiry(s)})
 			return err
 		}
 	}
@@ -100,18 +96,9 @@ func (a *App) fill(ctx context.Context, s *shelf) (err error) {
 }
 
 // openFeed opens the feed of a service. Its tables are a database of their own: they belong to its book alone.
-func (a *App) openFeed(ctx context.Context, s *shelf) error {
-	db, err := a.place.state(ctx, s.kind.name+feedSuffix)
-	if err != nil {
-		return err
-	}
-	s.dbs = append(s.dbs, db)
-	state, err := feed.OpenState(ctx, db)
-	if err != nil {
-		return err
-	}
-	s.feeds = book.NewSaver(state)
-	s.feed, err = feed.Open(ctx, feed.Config{Service: s.kind.name, Volumes: a.constants.volumes, Log: a.log, State: state,
+func (a *App) openFeed(ctx context.Context, s *shelf) (err error) {
+	s.feeds = book.NewSaver(s.news.state)
+	s.feed, err = feed.Open(ctx, feed.Config{Service: s.kind.name, Volumes: a.constants.volumes, Log: a.log, State: s.news.state,
 		Writer: a.Writer, Saver: s.feeds, Clock: a.Clock, Source: feed.MachineSource(s.kind.machine(0, a.constants.volumes)),
 		Alarm: func(err error) { a.Log.Error("a feed has stopped", "service", s.kind.name, "error", err) }})
 	return err
@@ -148,8 +135,8 @@ func (a *App) closeShelves(context.Context) error {
 		if s.feeds != nil {
 			s.feeds.Close()
 		}
-		for _, db := range s.dbs {
-			errs = append(errs, db.Close())
+		for _, t := range []*tables{s.own, s.news} {
+			errs = append(errs, t.close())
 		}
 	}
 	return errors.Join(errs...)

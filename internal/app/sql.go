@@ -31,3 +31,26 @@ func checkStoreClock(ctx context.Context, db *store.DB, clk clock.Clock) error {
 	}
 	return nil
 }
+
+// savedTable says what the tables of each book stand for. Whoever reads them reads it first.
+const savedTable = "book_saved"
+
+// folds returns the fold versions that tables were made by, in order.
+func folds(ctx context.Context, db *store.DB) (out []int64, err error) {
+	err = db.Read(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `SELECT DISTINCT fold FROM `+savedTable+` ORDER BY fold`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var v int64
+			if err := rows.Scan(&v); err != nil {
+				return err
+			}
+			out = append(out, v)
+		}
+		return rows.Err()
+	})
+	return out, err
+}

@@ -26,6 +26,7 @@ type place struct {
 	url      string // of PostgreSQL; "" keeps everything in the data folder
 	readOnly bool
 	clock    clock.Clock
+	edit     func(name string, c *store.Config) // of tables; for tests that let the store fail
 }
 
 // journal opens the database of the record.
@@ -37,13 +38,21 @@ func (p place) journal(ctx context.Context) (*store.DB, error) {
 	return store.Open(ctx, c)
 }
 
-// state opens the database of one service's tables, or of one feed's.
-func (p place) state(ctx context.Context, name string) (*store.DB, error) {
+// tables says where one service's tables are kept, or one feed's.
+func (p place) tables(name string) store.Config {
 	c := store.Config{URL: p.url, Schema: strings.ReplaceAll(name, ".", "_"), Durability: store.Relaxed, ReadOnly: p.readOnly, Clock: p.clock}
 	if p.url == "" {
 		c.Path, c.Schema = filepath.Join(p.data, "state", name+".db"), ""
 	}
-	return store.Open(ctx, c)
+	if p.edit != nil {
+		p.edit(name, &c)
+	}
+	return c
+}
+
+// state opens the database of one service's tables, or of one feed's.
+func (p place) state(ctx context.Context, name string) (*store.DB, error) {
+	return store.OpenCurrent(ctx, p.tables(name))
 }
 
 // engine returns the word of platform.json for the kind of store.

@@ -10,9 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/koban-pay/koban/internal/app/verify"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/feed"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/store"
 )
@@ -102,38 +100,20 @@ func (o *observer) Close() error {
 	return errors.Join(errs...)
 }
 
-// tables opens the tables of a service, or of a feed, as the platform keeps them.
-func (o *observer) tables(ctx context.Context, name string) (*store.DB, error) {
-	db, err := o.state(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("the tables of %s: %w", name, err)
-	}
-	o.dbs = append(o.dbs, db)
-	return db, nil
-}
-
-// services returns every service and feed as the judge needs it.
+// services returns every service and feed as the judge needs it, with the tables that the platform keeps.
 func (o *observer) services(ctx context.Context) (out []verify.Service, err error) {
-	n := o.constants.volumes
 	for _, k := range catalog() {
-		s := verify.Service{Name: k.name, Volumes: n, Machine: func(v int) book.Machine { return k.machine(v, n) }}
-		s.Prepare = func(ctx context.Context, db *store.DB) (*book.SQLState, error) {
-			if err := db.Migrate(ctx, k.migrations()); err != nil {
+		own, news := k.tables(o.constants.volumes)
+		for _, t := range []*tables{own, news} {
+			if t.Tables, err = o.state(ctx, t.Name); err != nil {
+				return nil, fmt.Errorf("the tables of %s: %w", t.Name, err)
+			}
+			o.dbs = append(o.dbs, t.Tables)
+			if err := t.readable(ctx, t.Tables); err != nil {
 				return nil, err
 			}
-			return book.NewSQLState(ctx, db)
+			out = append(out, t.Service)
 		}
-		if s.Tables, err = o.tables(ctx, k.name); err != nil {
-			return nil, err
-		}
-		if err := s.Tables.Migrate(ctx, k.migrations()); err != nil { // for reading: it only looks
-			return nil, fmt.Errorf("the tables of %s: %w", k.name, err)
-		}
-		f := verify.Service{Name: k.name + feedSuffix, Volumes: 1, Machine: func(int) book.Machine { return feed.NewMachine() }, Prepare: feed.OpenState}
-		if f.Tables, err = o.tables(ctx, f.Name); err != nil {
-			return nil, err
-		}
-		out = append(out, s, f)
 	}
 	return out, nil
 }

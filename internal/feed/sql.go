@@ -12,16 +12,21 @@ import (
 //go:embed schema/*.sql
 var schemaFiles embed.FS
 
+// Migrations returns what makes the tables of a sequencing book.
+func Migrations() fs.FS {
+	files, err := fs.Sub(schemaFiles, "schema")
+	if err != nil {
+		panic("feed: " + err.Error()) // the folder is embedded
+	}
+	return files
+}
+
 // OpenState brings the tables of one sequencing book in db up to date and returns them. The database belongs to this
 // book alone.
 //
 // Errors: those of store.DB.Migrate and book.NewSQLState.
 func OpenState(ctx context.Context, db *store.DB) (*book.SQLState, error) {
-	files, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Migrate(ctx, files); err != nil {
+	if err := db.Migrate(ctx, Migrations()); err != nil {
 		return nil, err
 	}
 	return book.NewSQLState(ctx, db)

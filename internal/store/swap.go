@@ -57,37 +57,50 @@ func OpenCurrent(ctx context.Context, c Config) (*DB, error) {
 // OpenNext opens an empty database beside the current one of c, to build what will take its place. What an earlier attempt
 // left there is dropped.
 //
-// Errors: those of Open; the store's, if the leftovers cannot be dropped.
+// Errors: those of Open and DropNext.
 func OpenNext(ctx context.Context, c Config) (*DB, error) {
-	at := c
+	if err := DropNext(ctx, c); err != nil {
+		return nil, err
+	}
+	if c.URL != "" {
+		c.Schema += "_" + nextWord
+		db, err := Open(ctx, c)
+		if err != nil {
+			err = fmt.Errorf("%w (this role has to be allowed to create schemas: GRANT CREATE ON DATABASE)", err)
+		}
+		return db, err
+	}
+	f, err := familyOf(c)
+	if err != nil {
+		return nil, err
+	}
+	c.Path = f.path(nextWord)
+	return Open(ctx, c)
+}
+
+// DropNext drops what was built beside the current database of c. Nobody may have it open.
+//
+// Errors: the store's.
+func DropNext(ctx context.Context, c Config) error {
 	if c.URL == "" {
 		f, err := familyOf(c)
-		if err == nil {
-			err = f.drop()
-		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		at.Path = f.path(nextWord)
-		return Open(ctx, at)
+		return f.drop()
 	}
-	at.Schema += "_" + nextWord
-	db, err := Open(ctx, at)
+	db, err := Open(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("%w (this role has to be allowed to create schemas: GRANT CREATE ON DATABASE)", err)
+		return err
 	}
 	err = db.Write(ctx, func(tx *sql.Tx) error {
-		name := pgx.Identifier{at.Schema}.Sanitize()
-		_, err := tx.ExecContext(ctx, "DROP SCHEMA "+name+" CASCADE")
-		if err == nil {
-			_, err = tx.ExecContext(ctx, "CREATE SCHEMA "+name)
-		}
+		_, err := tx.ExecContext(ctx, "DROP SCHEMA IF EXISTS "+pgx.Identifier{c.Schema + "_" + nextWord}.Sanitize()+" CASCADE")
 		return err
 	})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("store: empty schema %s: %w", at.Schema, err), db.Close())
+	if err = errors.Join(err, db.Close()); err != nil {
+		return fmt.Errorf("store: drop what is beside schema %s: %w", c.Schema, err)
 	}
-	return db, nil
+	return nil
 }
 
 // Swap puts the database that was built with OpenNext into the place of the current one, and drops that. Both have to be
