@@ -37,6 +37,8 @@ type Book struct {
 	fetches  *fetch // collects rows to be fetched next; nil if none are
 	fetching bool
 	loads    int64
+	tending  bool  // the filters of the key indexes are being looked after
+	tended   int64 // the day up to which they were, or are being
 }
 
 // Log is where blocks are written and read: *journal.Journal, or the simulator's.

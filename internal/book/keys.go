@@ -1,13 +1,10 @@
 package book
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/store"
 )
 
 // KeyEntry is what a caller's idempotency key stands for.
@@ -18,7 +15,8 @@ type KeyEntry struct {
 }
 
 // Keys is the index of callers' keys. They are random, so the table is cut into segments by day, and a filter per
-// segment in memory tells without a read that a key is new (rule B12; docs/decisions/0001).
+// segment in memory tells without a read that a key is new (rule B12; docs/decisions/0001). Days that are over are joined
+// into months, which have one filter each (warm.go), so that a question stays cheap as years go by.
 //
 // The SQL table has the columns tenant, volume, day, id (its primary key, in this order), target, fingerprint and at.
 // Entries are written once and never change.
@@ -28,20 +26,9 @@ type Keys struct {
 	dirty    []*keyRow
 	saving   []*keyRow
 	order    queue[*keyRow]
-	segments map[id.Tenant][]*segment // the latest day first
-	cold     bool                     // the segments of the store have not been listed yet
-}
-
-// Segment is one tenant's day.
-type Segment struct {
-	Tenant id.Tenant
-	Day    int64
-}
-
-type segment struct {
-	day    int64
-	filter *store.Filter
-	cold   bool // keys that the store has are still missing from the filter
+	segments map[id.Tenant]*segments
+	over     int64 // the last day that was joined into a month: no key is filed under it or before any more
+	cold     bool  // the segments of the store have not been listed yet
 }
 
 type keyRow struct {
@@ -54,7 +41,7 @@ type keyRow struct {
 
 // NewKeys returns an empty index kept in the named table.
 func NewKeys(table string) *Keys {
-	k := &Keys{m: make(map[Key]*keyRow), segments: make(map[id.Tenant][]*segment)}
+	k := &Keys{m: make(map[Key]*keyRow), segments: make(map[id.Tenant]*segments)}
 	k.table, k.columns, k.segmented = table, []string{"day", "target", "fingerprint", "at"}, true
 	return k
 }
@@ -76,16 +63,6 @@ func (k *Keys) resident(key Key) bool {
 		return true
 	}
 	return !k.cold && len(k.candidates(key)) == 0
-}
-
-// candidates returns the days that may hold the key.
-func (k *Keys) candidates(key Key) (days []int64) {
-	for _, seg := range k.segments[key.Tenant] {
-		if seg.cold || seg.filter.Has(key.ID) {
-			days = append(days, seg.day)
-		}
-	}
-	return days
 }
 
 // Touch declares that the key is going to be read or written.
@@ -123,7 +100,7 @@ func (k *Keys) Peek(key Key) *KeyEntry {
 	return nil
 }
 
-// Put says what a new key stands for. Only Apply may call it.
+// Put says what a new key stands for; e.At is the time of the block. Only Apply may call it.
 func (k *Keys) Put(key Key, e KeyEntry) {
 	w := &keyRow{key: key, e: e, hot: true, pinned: true}
 	if old, ok := k.m[key]; ok { // known not to exist
@@ -133,45 +110,13 @@ func (k *Keys) Put(key Key, e KeyEntry) {
 		k.add(w)
 	}
 	k.dirty = append(k.dirty, w)
-	k.segment(Segment{key.Tenant, Day(e.At)}).filter.Add(key.ID)
+	k.file(key, Day(e.At))
 }
 
 func (k *Keys) add(w *keyRow) {
 	k.m[w.key] = w
 	k.order.push(w)
 	k.added++
-}
-
-// Day returns the number of the UTC day that a time falls into, from 1970-01-01.
-func Day(at clock.Micros) int64 { return int64(at / clock.Day) }
-
-func (k *Keys) segment(s Segment) *segment {
-	list := k.segments[s.Tenant]
-	at, ok := slices.BinarySearchFunc(list, s.Day, func(seg *segment, day int64) int { return cmp.Compare(day, seg.day) })
-	if !ok {
-		list = slices.Insert(list, at, &segment{day: s.Day, filter: store.NewFilter(0)})
-		k.segments[s.Tenant] = list
-	}
-	return list[at]
-}
-
-// list says which segments the store has; their filters are still to be filled.
-func (k *Keys) list(found []Segment) {
-	for _, s := range found {
-		k.segment(s).cold = true
-	}
-	k.cold = false
-}
-
-// fill adds keys of the store to a segment's filter; last says that these were all.
-func (k *Keys) fill(s Segment, ids []id.ID, last bool) {
-	seg := k.segment(s)
-	for _, x := range ids {
-		seg.filter.Add(x)
-	}
-	if last {
-		seg.cold = false
-	}
 }
 
 func (k *Keys) scan(scan func(dest ...any) error) (any, error) {
@@ -252,5 +197,5 @@ func (k *Keys) drop(w *keyRow) {
 func (k *Keys) restore(stored bool) {
 	clear(k.m)
 	clear(k.segments)
-	k.dirty, k.saving, k.order, k.cold = nil, nil, queue[*keyRow]{}, stored
+	k.dirty, k.saving, k.order, k.over, k.cold = nil, nil, queue[*keyRow]{}, 0, stored
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"sort"
@@ -20,6 +21,15 @@ type MemState struct {
 	mu     sync.Mutex
 	at     map[string]Position
 	tables map[string]map[memKey][]any
+	kept   map[memFilter]KeptFilter
+}
+
+// memFilter names the filter of a tenant's month.
+type memFilter struct {
+	table  string
+	volume int
+	tenant id.Tenant
+	month  int64
 }
 
 type memKey struct {
@@ -29,7 +39,8 @@ type memKey struct {
 
 // NewMemState returns empty tables.
 func NewMemState() *MemState {
-	return &MemState{at: make(map[string]Position), tables: make(map[string]map[memKey][]any)}
+	return &MemState{at: make(map[string]Position), tables: make(map[string]map[memKey][]any),
+		kept: make(map[memFilter]KeptFilter)}
 }
 
 // Saved implements State.
@@ -98,33 +109,69 @@ func (m *MemState) DueBefore(_ context.Context, volume int, t Table, after DueRo
 }
 
 // Segments implements State.
-func (m *MemState) Segments(_ context.Context, volume int, k *Keys) ([]Segment, error) {
+func (m *MemState) Segments(_ context.Context, volume int, k *Keys) (out []Segment, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	seen := make(map[Segment]bool)
-	for key, args := range m.tables[k.table] {
-		if key.volume == volume {
-			seen[Segment{key.key.Tenant, args[0].(int64)}] = true
+	for f := range m.kept {
+		if f.table == k.table && f.volume == volume {
+			first, last := monthOf(f.month)
+			seen[Segment{f.tenant, first, last, true}] = true
 		}
 	}
-	out := make([]Segment, 0, len(seen))
-	for s := range seen {
-		out = append(out, s)
+	for key, args := range m.tables[k.table] {
+		day := args[0].(int64)
+		first, last := monthOf(day)
+		if key.volume == volume && !seen[Segment{key.key.Tenant, first, last, true}] {
+			seen[Segment{key.key.Tenant, day, day, false}] = true
+		}
 	}
-	return out, nil
+	return slices.AppendSeq(out, maps.Keys(seen)), nil
 }
 
 // SegmentKeys implements State.
-func (m *MemState) SegmentKeys(_ context.Context, volume int, k *Keys, g Segment, after id.ID, limit int) (out []id.ID, err error) {
+func (m *MemState) SegmentKeys(_ context.Context, book string, volume int, k *Keys, day Segment, after id.ID, limit int) (out []id.ID, at Position, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, x := range m.keys(volume, k, day) {
+		if x.Compare(after) > 0 {
+			out = append(out, x)
+		}
+	}
+	slices.SortFunc(out, id.ID.Compare)
+	return out[:min(len(out), limit)], m.position(book), nil
+}
+
+// CountKeys implements State.
+func (m *MemState) CountKeys(_ context.Context, volume int, k *Keys, s Segment) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.keys(volume, k, s)), nil
+}
+
+func (m *MemState) keys(volume int, k *Keys, s Segment) (out []id.ID) {
 	for key, args := range m.tables[k.table] {
-		if key.volume == volume && key.key.Tenant == g.Tenant && args[0].(int64) == g.Day && key.key.ID.Compare(after) > 0 {
+		day := args[0].(int64)
+		if key.volume == volume && key.key.Tenant == s.Tenant && s.First <= day && day <= s.Last {
 			out = append(out, key.key.ID)
 		}
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Compare(out[j]) < 0 })
-	return out[:min(len(out), limit)], nil
+	return out
+}
+
+// Filter implements State.
+func (m *MemState) Filter(_ context.Context, volume int, k *Keys, month Segment) (KeptFilter, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.kept[memFilter{k.table, volume, month.Tenant, month.First}], nil
+}
+
+// KeepFilter implements State.
+func (m *MemState) KeepFilter(_ context.Context, volume int, k *Keys, month Segment, f KeptFilter) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kept[memFilter{k.table, volume, month.Tenant, month.First}] = f
+	return nil
 }
 
 // Save implements State.
@@ -173,11 +220,9 @@ func (m *MemState) Wipe(_ context.Context, book string, volume int, tables []Tab
 	defer m.mu.Unlock()
 	delete(m.at, book)
 	for _, t := range tables {
-		for k := range m.tables[TableName(t)] {
-			if k.volume == volume {
-				delete(m.tables[TableName(t)], k)
-			}
-		}
+		name := TableName(t)
+		maps.DeleteFunc(m.tables[name], func(k memKey, _ []any) bool { return k.volume == volume })
+		maps.DeleteFunc(m.kept, func(f memFilter, _ KeptFilter) bool { return f.table == name && f.volume == volume })
 	}
 	return nil
 }

@@ -257,6 +257,8 @@ type tapState struct {
 	mu       sync.Mutex
 	onSave   func([]*SaveSet)
 	onLoad   func([]Want)
+	onKeys   func(Segment) // a day whose keys are about to be read
+	onFilter func(Segment) // a month whose kept filter is about to be read
 	holdFill chan struct{} // until it is closed, filters stay cold
 	failSave error
 	dead     atomic.Bool
@@ -286,15 +288,45 @@ func (s *tapState) Load(ctx context.Context, book string, volume int, wants []Wa
 	return s.State.Load(ctx, book, volume, wants)
 }
 
-func (s *tapState) SegmentKeys(ctx context.Context, volume int, k *Keys, g Segment, after id.ID, limit int) ([]id.ID, error) {
+// tapKeys sets what is called before keys and filters of the key index are read.
+func (s *tapState) tapKeys(onKeys, onFilter func(Segment)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onKeys, s.onFilter = onKeys, onFilter
+}
+
+func (s *tapState) SegmentKeys(ctx context.Context, book string, volume int, k *Keys, g Segment, after id.ID, limit int) ([]id.ID, Position, error) {
 	if s.holdFill != nil {
 		select {
 		case <-s.holdFill:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, Position{}, ctx.Err()
 		}
 	}
-	return s.State.SegmentKeys(ctx, volume, k, g, after, limit)
+	s.mu.Lock()
+	onKeys := s.onKeys
+	s.mu.Unlock()
+	if onKeys != nil {
+		onKeys(g)
+	}
+	return s.State.SegmentKeys(ctx, book, volume, k, g, after, limit)
+}
+
+func (s *tapState) Filter(ctx context.Context, volume int, k *Keys, g Segment) (KeptFilter, error) {
+	s.mu.Lock()
+	onFilter := s.onFilter
+	s.mu.Unlock()
+	if onFilter != nil {
+		onFilter(g)
+	}
+	return s.State.Filter(ctx, volume, k, g)
+}
+
+func (s *tapState) KeepFilter(ctx context.Context, volume int, k *Keys, g Segment, f KeptFilter) error {
+	if s.dead.Load() {
+		return errors.New("the process is dead")
+	}
+	return s.State.KeepFilter(ctx, volume, k, g, f)
 }
 
 func (s *tapState) Save(ctx context.Context, sets []*SaveSet) ([]string, error) {

@@ -220,6 +220,7 @@ func (b *Book) saved(set *SaveSet) {
 	if b.core.Ended() == nil {
 		b.core.Saved(set)
 		b.core.Evict(b.limits.Rows, b.clk.Now()-b.limits.Keep)
+		b.tendOn(Day(set.At))
 	}
 	b.release()
 }

@@ -33,11 +33,27 @@ const savedTable = `CREATE TABLE IF NOT EXISTS book_saved (
 	fold BIGINT NOT NULL
 )`
 
+// Filters of the months of key indexes that are over: month is the day that it begins with.
+const filterTable = `CREATE TABLE IF NOT EXISTS book_filters (
+	tenant BIGINT NOT NULL,
+	volume BIGINT NOT NULL,
+	name TEXT NOT NULL,
+	month BIGINT NOT NULL,
+	keys BIGINT NOT NULL,
+	sum BYTEA NOT NULL,
+	bits BYTEA NOT NULL,
+	PRIMARY KEY (tenant, volume, name, month)
+)`
+
 // NewSQLState returns the state of the service whose tables stand, migrated, in db.
 func NewSQLState(ctx context.Context, db *store.DB) (*SQLState, error) {
 	err := db.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, savedTable)
-		return err
+		for _, t := range []string{savedTable, filterTable} {
+			if _, err := tx.ExecContext(ctx, t); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("book: prepare the state tables: %w", err)
@@ -161,21 +177,27 @@ func segmentsOf(wants []Want, at []int) (days []int64) {
 			}
 		}
 	}
+	for n := len(days); n&(n-1) != 0; n++ { // few numbers of days, few texts: a day may be named twice
+		days = append(days, days[0])
+	}
 	return days
 }
 
-// Segments implements State. It hops along the primary key, one seek per tenant and day.
+// Segments implements State. It hops along the primary keys, one seek per tenant, month that is kept, and other day.
 func (s *SQLState) Segments(ctx context.Context, volume int, k *Keys) (out []Segment, err error) {
 	err = s.db.Read(ctx, func(tx *sql.Tx) error {
 		for tenant := int64(-1); ; {
 			var next sql.NullInt64
-			if err := tx.QueryRowContext(ctx, "SELECT MIN(tenant) FROM "+k.table+" WHERE tenant > $1", tenant).Scan(&next); err != nil {
+			err := tx.QueryRowContext(ctx, "SELECT MIN(tenant) FROM "+k.table+" WHERE tenant > $1", tenant).Scan(&next)
+			if err != nil || !next.Valid {
 				return err
 			}
-			if !next.Valid {
-				return nil
-			}
 			tenant = next.Int64
+			kept, err := keptMonths(ctx, tx, id.Tenant(tenant), volume, k)
+			if err != nil {
+				return err
+			}
+			out = append(out, kept...)
 			for day := int64(-1); ; {
 				var d sql.NullInt64
 				err := tx.QueryRowContext(ctx, "SELECT MIN(day) FROM "+k.table+" WHERE tenant = $1 AND volume = $2 AND day > $3",
@@ -187,18 +209,44 @@ func (s *SQLState) Segments(ctx context.Context, volume int, k *Keys) (out []Seg
 					break
 				}
 				day = d.Int64
-				out = append(out, Segment{id.Tenant(tenant), day})
+				if n := slices.IndexFunc(kept, func(s Segment) bool { return s.First <= day && day <= s.Last }); n >= 0 {
+					day = kept[n].Last
+					continue
+				}
+				out = append(out, Segment{Tenant: id.Tenant(tenant), First: day, Last: day})
 			}
 		}
 	})
 	return out, err
 }
 
+// keptMonths returns a tenant's months whose filters are kept.
+func keptMonths(ctx context.Context, tx *sql.Tx, tenant id.Tenant, volume int, k *Keys) (out []Segment, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT month FROM book_filters WHERE tenant = $1 AND volume = $2 AND name = $3 ORDER BY month",
+		int64(tenant), int64(volume), k.table)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var month int64
+		if err := rows.Scan(&month); err != nil {
+			return nil, err
+		}
+		first, last := monthOf(month)
+		out = append(out, Segment{tenant, first, last, true})
+	}
+	return out, rows.Err()
+}
+
 // SegmentKeys implements State.
-func (s *SQLState) SegmentKeys(ctx context.Context, volume int, k *Keys, g Segment, after id.ID, limit int) (out []id.ID, err error) {
+func (s *SQLState) SegmentKeys(ctx context.Context, book string, volume int, k *Keys, day Segment, after id.ID, limit int) (out []id.ID, at Position, err error) {
 	err = s.db.Read(ctx, func(tx *sql.Tx) error {
+		if at, err = position(ctx, tx, book); err != nil {
+			return err
+		}
 		rows, err := tx.QueryContext(ctx, "SELECT id FROM "+k.table+" WHERE tenant = $1 AND volume = $2 AND day = $3 AND id > $4"+
-			" ORDER BY id LIMIT $5", int64(g.Tenant), int64(volume), g.Day, after[:], int64(limit))
+			" ORDER BY id LIMIT $5", int64(day.Tenant), int64(volume), day.First, after[:], int64(limit))
 		if err != nil {
 			return err
 		}
@@ -212,7 +260,39 @@ func (s *SQLState) SegmentKeys(ctx context.Context, volume int, k *Keys, g Segme
 		}
 		return rows.Err()
 	})
-	return out, err
+	return out, at, err
+}
+
+// CountKeys implements State.
+func (s *SQLState) CountKeys(ctx context.Context, volume int, k *Keys, g Segment) (n int, err error) {
+	err = s.db.Read(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+k.table+" WHERE tenant = $1 AND volume = $2 AND day >= $3 AND day <= $4",
+			int64(g.Tenant), int64(volume), g.First, g.Last).Scan(&n)
+	})
+	return n, err
+}
+
+// Filter implements State.
+func (s *SQLState) Filter(ctx context.Context, volume int, k *Keys, month Segment) (f KeptFilter, err error) {
+	err = s.db.Read(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, "SELECT keys, sum, bits FROM book_filters WHERE tenant = $1 AND volume = $2 AND name = $3 AND month = $4",
+			int64(month.Tenant), int64(volume), k.table, month.First).Scan(&f.Keys, &f.Sum, &f.Bits)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return KeptFilter{}, nil
+	}
+	return f, err
+}
+
+// KeepFilter implements State.
+func (s *SQLState) KeepFilter(ctx context.Context, volume int, k *Keys, month Segment, f KeptFilter) error {
+	return s.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO book_filters (tenant, volume, name, month, keys, sum, bits)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (tenant, volume, name, month) DO UPDATE SET keys = excluded.keys, sum = excluded.sum, bits = excluded.bits`,
+			int64(month.Tenant), int64(volume), k.table, month.First, f.Keys, f.Sum, f.Bits)
+		return err
+	})
 }
 
 // DueBefore implements State.
@@ -476,6 +556,9 @@ func (s *SQLState) Wipe(ctx context.Context, book string, volume int, tables []T
 	return s.db.Write(ctx, func(tx *sql.Tx) error {
 		for _, t := range tables {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM "+t.base().table+" WHERE volume = $1", int64(volume)); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `DELETE FROM book_filters WHERE volume = $1 AND name = $2`, int64(volume), t.base().table); err != nil {
 				return err
 			}
 		}

@@ -20,13 +20,20 @@ type State interface {
 	// DueBefore returns up to limit rows of a table that come after the given one in the order of due time, tenant and
 	// id, and are due before the given time.
 	DueBefore(ctx context.Context, volume int, t Table, after DueRow, before clock.Micros, limit int) ([]DueRow, error)
-	// Segments lists the days that an index of keys has, and SegmentKeys reads one of them in the order of its keys.
+	// Segments lists what an index of keys has: the months whose filters are kept, and the days that are in none of them.
 	Segments(ctx context.Context, volume int, k *Keys) ([]Segment, error)
-	SegmentKeys(ctx context.Context, volume int, k *Keys, s Segment, after id.ID, limit int) ([]id.ID, error)
+	// SegmentKeys reads up to limit keys of a day, after the given one and in order, and CountKeys counts those of a
+	// segment. The position is what the tables stood for when the keys were read.
+	SegmentKeys(ctx context.Context, book string, volume int, k *Keys, day Segment, after id.ID, limit int) ([]id.ID, Position, error)
+	CountKeys(ctx context.Context, volume int, k *Keys, s Segment) (int, error)
+	// Filter returns the filter that is kept for a month, the zero value if there is none. KeepFilter keeps one, in the
+	// place of the one before.
+	Filter(ctx context.Context, volume int, k *Keys, month Segment) (KeptFilter, error)
+	KeepFilter(ctx context.Context, volume int, k *Keys, month Segment, f KeptFilter) error
 	// Save writes the snapshots of several books in one transaction. It returns the books whose tables no longer
 	// stand where the snapshot started from: another writer has saved them.
 	Save(ctx context.Context, sets []*SaveSet) (lost []string, err error)
-	// Wipe empties the tables of a book, to rebuild them.
+	// Wipe empties the tables of a book, to rebuild them, and drops the filters kept beside them.
 	Wipe(ctx context.Context, book string, volume int, tables []Table) error
 }
 

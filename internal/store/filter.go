@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -54,6 +55,20 @@ func NewFilter(expect int) *Filter {
 	return &Filter{chunks: []chunk{newChunk(max(expect, firstKeys))}}
 }
 
+// NewFullFilter returns an empty filter of the size that so many keys need, to be filled with them. More are taken too.
+func NewFullFilter(keys int) *Filter {
+	return &Filter{chunks: []chunk{newChunk(max(keys, 1))}}
+}
+
+// Clone returns a filter that holds the same, and shares nothing.
+func (f *Filter) Clone() *Filter {
+	out := &Filter{count: f.count, chunks: slices.Clone(f.chunks)}
+	for i := range out.chunks {
+		out.chunks[i].words = slices.Clone(f.chunks[i].words)
+	}
+	return out
+}
+
 // Add puts key in.
 func (f *Filter) Add(key [16]byte) {
 	last := &f.chunks[len(f.chunks)-1]
@@ -91,6 +106,12 @@ func (c *chunk) has(h uint64) bool {
 		v >>= 6
 	}
 	return true
+}
+
+// Spare returns how many more keys there is room for before the filter grows.
+func (f *Filter) Spare() int {
+	last := &f.chunks[len(f.chunks)-1]
+	return last.capacity() - last.added
 }
 
 func (f *Filter) room() int {
