@@ -127,7 +127,7 @@ func (w *World) call(p *payment.Payment, st payment.Step, hear func(tcc.Receipt,
 			if verb == payment.VerbConfirm && err == nil && h.p.clock() > p.GiveUpAt {
 				w.seen("confirm_after_deadline")
 			}
-			w.judge.answered(branch, x.Account, verb, rc, err)
+			w.judge.answered(branch, verb, rc, err)
 			switch luck {
 			case diesAfter:
 				w.crashAll()
