@@ -167,7 +167,8 @@ func (s *shelf) compare(ctx context.Context, v *volume) error {
 		}
 		return snapshot(ctx, s.db, func(want view) error {
 			s.found.count("I24", 1)
-			if err := comparePosition(ctx, have, want, v.name, func(what string) { s.found.wrong("I24", "%s: %s", v.name, what) }); err != nil {
+			err := comparePosition(ctx, have, want, v.name, s.Machine(v.n).Version(), func(what string) { s.found.wrong("I24", "%s: %s", v.name, what) })
+			if err != nil {
 				return err
 			}
 			return s.compareAll(ctx, v, "", have, want)
