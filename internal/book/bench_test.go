@@ -2,10 +2,14 @@ package book
 
 import (
 	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/internal/store/storetest"
 )
 
@@ -117,4 +121,53 @@ func benchCallers(b *testing.B, r *rig, volumes int) {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(b.N)/float64(p.saver.Stats().Rows), "commands/row")
+}
+
+// BenchmarkNewKey is what it costs to know that a caller's key is new, after 400 days of 20,000 keys each: with a filter for
+// each day, and with the days joined into months (docs/decisions/0009).
+func BenchmarkNewKey(b *testing.B) {
+	const days, perDay = 400, 20_000
+	last := Day(start)
+	for _, layout := range []string{"days", "months"} {
+		k, r := NewKeys("toy_keys"), rand.New(rand.NewPCG(1, 2))
+		fresh := func() (x id.ID) {
+			binary.BigEndian.PutUint64(x[:], r.Uint64())
+			binary.BigEndian.PutUint64(x[8:], r.Uint64())
+			return x
+		}
+		s, bytes := k.of(toyTenant), 0
+		for day := last - days + 1; day <= last; day++ {
+			f, n := s.day(day).filter, perDay
+			if first, end := monthOf(day); layout == "months" && day <= last-openDays {
+				m := s.month(first)
+				if m.filter.Len() == 0 {
+					m.filter = store.NewFullFilter(perDay * int(min(end, last-openDays)-max(first, last-days+1)+1))
+				}
+				f, m.last = m.filter, day
+				s.days = s.days[1:]
+			}
+			for range n {
+				f.Add(fresh())
+			}
+		}
+		for _, seg := range append(slices.Clone(s.days), s.months...) {
+			bytes += len(seg.filter.Bytes())
+		}
+		b.Run(layout, func(b *testing.B) {
+			through, asked := 0, 0
+			for b.Loop() {
+				for range 100 {
+					if n := len(k.candidates(toyKey(fresh()))); n > 0 {
+						through, asked = through+1, asked+n
+					}
+				}
+			}
+			total := 100 * float64(b.N)
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/total, "ns/key")
+			b.ReportMetric(float64(through)/total, "reads/key")
+			b.ReportMetric(float64(asked)/total, "days-asked/key")
+			b.ReportMetric(float64(len(s.days)+len(s.months)), "filters")
+			b.ReportMetric(float64(bytes)/(days*perDay), "bytes/stored-key")
+		})
+	}
 }

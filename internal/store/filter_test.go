@@ -105,3 +105,48 @@ func FuzzLoadFilter(f *testing.F) {
 		}
 	})
 }
+
+// A filter that is made for so many keys takes no more memory than they need, few or many, and lets no more through.
+func TestFullFilterIsAsLargeAsItMustBe(t *testing.T) {
+	for _, n := range []int{0, 1, 33, 1000, 300_000} {
+		f, next := store.NewFullFilter(n), keys(4, false)
+		spare := f.Spare()
+		for range n {
+			f.Add(next())
+		}
+		if got := f.Spare(); got != spare-n || got > 32 {
+			t.Errorf("%d keys: there was room for %d, and is for %d more", n, spare, got)
+		}
+		if size := len(f.Bytes()); size > 2*n+100 {
+			t.Errorf("%d keys take %d bytes", n, size)
+		}
+		const asked = 100_000
+		through, other := 0, keys(5, false)
+		for range asked {
+			if f.Has(other()) {
+				through++
+			}
+		}
+		if through > asked/200 {
+			t.Errorf("%d keys: %d of %d others are let through, want at most 0.5 %%", n, through, asked)
+		}
+	}
+}
+
+func TestClonedFilterSharesNothing(t *testing.T) {
+	f, next := store.NewFilter(0), keys(6, false)
+	for range 6000 { // two chunks
+		f.Add(next())
+	}
+	before, spare := f.Bytes(), f.Spare()
+	c := f.Clone()
+	if !bytes.Equal(c.Bytes(), before) {
+		t.Fatal("a clone holds something else")
+	}
+	for range 20_000 {
+		c.Add(next())
+	}
+	if !bytes.Equal(f.Bytes(), before) || f.Len() != 6000 || f.Spare() != spare || c.Len() != 26_000 {
+		t.Error("what was added to a clone is in the filter")
+	}
+}
