@@ -106,7 +106,7 @@ func DropNext(ctx context.Context, c Config) error {
 // Swap puts the database that was built with OpenNext into the place of the current one, and drops that. Both have to be
 // closed in this process. Others may be reading the current one: on SQLite they go on with the old content, as long as they
 // have it open; on PostgreSQL the swap waits for the end of their transactions, and they then see the new content. guard is
-// the table that every such transaction reads first.
+// the table, if it is there, that every such transaction reads first.
 //
 // If it fails, or the process dies, either database stands in its place, whole; after Lost, nobody knows which.
 func Swap(ctx context.Context, c Config, guard string) error {
@@ -123,12 +123,16 @@ func Swap(ctx context.Context, c Config, guard string) error {
 	}
 	old, next := pgx.Identifier{c.Schema}.Sanitize(), pgx.Identifier{c.Schema + "_" + nextWord}.Sanitize()
 	err = db.Write(ctx, func(tx *sql.Tx) error {
-		for _, text := range []string{
-			// Readers hold the guard before any other table, so that they and we never wait for each other.
-			"LOCK TABLE " + old + "." + pgx.Identifier{guard}.Sanitize() + " IN ACCESS EXCLUSIVE MODE",
-			"DROP SCHEMA " + old + " CASCADE",
-			"ALTER SCHEMA " + next + " RENAME TO " + old,
-		} {
+		steps := []string{"DROP SCHEMA " + old + " CASCADE", "ALTER SCHEMA " + next + " RENAME TO " + old}
+		lock := old + "." + pgx.Identifier{guard}.Sanitize()
+		var there bool
+		if err := tx.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", lock).Scan(&there); err != nil {
+			return err
+		}
+		if there { // readers hold the guard before any other table, so that they and we never wait for each other
+			steps = append([]string{"LOCK TABLE " + lock + " IN ACCESS EXCLUSIVE MODE"}, steps...)
+		}
+		for _, text := range steps {
 			if _, err := tx.ExecContext(ctx, text); err != nil {
 				return err
 			}
