@@ -181,7 +181,7 @@ func (m *Machine) report(c Report, out *book.Decision) {
 		m.answer(out, c.Tenant, c.ID, false)
 		return
 	}
-	after := p.clone()
+	after := m.after.copy(p)
 	for _, a := range c.Answers {
 		if x := after.part(a.Number); x != nil {
 			x.merge(a)

@@ -17,6 +17,7 @@ type Machine struct {
 	payments   *book.Rows[Payment]
 	operations *book.Rows[Operation]
 	keys       *book.Keys
+	after      room // where a report works out what a payment would become
 }
 
 // NewMachine returns the machine of a volume.

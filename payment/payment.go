@@ -280,13 +280,16 @@ type room struct {
 	Payment
 	sources [2]Source
 	parts   [4]Part
-	answers [8]Answer
+	answers [10]Answer
 	blocks  [6]uint64
 }
 
 // clone returns a copy that shares nothing that can change.
-func (p *Payment) clone() *Payment {
-	r := &room{Payment: *p}
+func (p *Payment) clone() *Payment { return new(room).copy(p) }
+
+// copy makes r a copy of p. Each part has room for one more answer.
+func (r *room) copy(p *Payment) *Payment {
+	r.Payment = *p
 	c := &r.Payment
 	c.Sources = append(r.sources[:0:len(r.sources)], p.Sources...)
 	c.Parts = append(r.parts[:0:len(r.parts)], p.Parts...)
@@ -295,11 +298,11 @@ func (p *Payment) clone() *Payment {
 	for i := range c.Parts {
 		x := &c.Parts[i]
 		n := len(x.Answers)
-		if n > len(left) {
-			left = make([]Answer, n)
+		if n >= len(left) {
+			left = make([]Answer, n+1)
 		}
 		copy(left, x.Answers)
-		x.Answers, left = left[:n:n], left[n:]
+		x.Answers, left = left[:n:n+1], left[n+1:]
 	}
 	return c
 }

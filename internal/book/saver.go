@@ -2,6 +2,7 @@ package book
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,10 @@ const (
 	saveBusy = 50 * time.Millisecond
 	saveMany = 64 // commands since the last snapshots that make a service busy
 )
+
+// saving bounds how many saves go on at a time in this process: those who decide and write must not wait for a core because
+// all savers are at work.
+var saving = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 
 // NewSaver starts the saver of one service's state.
 func NewSaver(state State) *Saver {
@@ -183,7 +188,9 @@ func (s *Saver) save(ctx context.Context, sets []*SaveSet) (again []*SaveSet) {
 	if len(sets) == 0 {
 		return nil
 	}
+	saving <- struct{}{}
 	lost, err := s.state.Save(ctx, sets)
+	<-saving
 	if err != nil {
 		s.failed.Add(1)
 		return sets

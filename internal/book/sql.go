@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -471,6 +472,7 @@ func (s *SQLState) upsert(ctx context.Context, tx *sql.Tx, m *merged) error {
 		text := s.text(verbs[m.how], m.base, size, func() string { return s.saveText(m.base, size, m.how) })
 		_, err := s.db.Exec(ctx, tx, text, args) // the store keeps the statement parsed, also between saves
 		left, size, args = left-size, 0, args[:0]
+		runtime.Gosched() // callers wait for answers, nobody for a save
 		return err
 	})
 }

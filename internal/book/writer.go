@@ -182,9 +182,7 @@ func (w *Writer) salt() (s [16]byte) {
 func (w *Writer) run(ctx context.Context) {
 	defer w.finish()
 	for {
-		// Who can decide now does so first: what they decide shares this commit instead of waiting for the next. That is
-		// no delay (rule B5): where nobody is ready to run, the writer goes on at once.
-		runtime.Gosched()
+		w.gather()
 		w.mu.Lock()
 		books, notes, closing := w.queue, w.notes, w.closing
 		w.queue, w.notes = nil, nil
@@ -210,6 +208,18 @@ func (w *Writer) run(ctx context.Context) {
 			}
 			return
 		}
+	}
+}
+
+// gather lets those go first who can decide now, if there is little to write yet: what they decide shares the commit,
+// instead of waiting for the next. That is no delay (rule B5): where nobody is ready to run, the writer goes on at once.
+// If there is much to write already, they decide while it is being written.
+func (w *Writer) gather() {
+	w.mu.Lock()
+	few := len(w.queue) > 0 && 2*len(w.queue) < len(w.books)
+	w.mu.Unlock()
+	if few {
+		runtime.Gosched()
 	}
 }
 
