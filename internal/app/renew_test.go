@@ -287,7 +287,7 @@ func TestTablesOfAnOlderVersionAreBuiltAnew(t *testing.T) {
 }
 
 // open opens some tables as a start does, and closes them.
-func (r *rig) open(edit func(string, *store.Config), watch func(book.Log) book.Log, names ...string) error {
+func (r *rig) open(edit func(string, *store.Config), watch func(book.Log) book.Log, list ...*tables) error {
 	r.t.Helper()
 	p := r.place()
 	j, db, err := openJournal(r.t.Context(), p)
@@ -298,10 +298,6 @@ func (r *rig) open(edit func(string, *store.Config), watch func(book.Log) book.L
 	a := &App{Config: Config{Log: slog.New(slog.DiscardHandler)}, place: p, log: j}
 	if watch != nil {
 		a.log = watch(j)
-	}
-	var list []*tables
-	for _, name := range names {
-		list = append(list, r.tables(name))
 	}
 	err = a.openTables(r.t.Context(), list)
 	for _, t := range list {
@@ -323,7 +319,7 @@ func TestBuildingTablesSurvivesDeath(t *testing.T) {
 		die := func(what string, edit func(string, *store.Config), died func() bool) bool {
 			r.age("balance", older["balance"]...)
 			old := r.dump("balance", true)
-			err := r.open(edit, nil, "balance")
+			err := r.open(edit, nil, r.tables("balance"))
 			if !died() {
 				if now := r.dump("balance", true); err != nil || now != good {
 					t.Fatalf("%s: nobody died: %v (-want +got):\n%s", what, err, cmp.Diff(good, now))
@@ -338,7 +334,7 @@ func TestBuildingTablesSurvivesDeath(t *testing.T) {
 			default:
 				t.Errorf("died before %s: the tables are neither the old nor the new (-old +now):\n%s", what, cmp.Diff(old, now))
 			}
-			if err := r.open(nil, nil, "balance"); err != nil {
+			if err := r.open(nil, nil, r.tables("balance")); err != nil {
 				t.Fatalf("died before %s: the next start: %v", what, err)
 			}
 			if now, left := r.dump("balance", true), r.beside(); now != good || len(left) > 0 {
@@ -434,20 +430,58 @@ func TestOldTablesStandUntilTheNewOnesAreBuilt(t *testing.T) {
 			}
 		}
 		// Only one of four books fails: what the others came to is thrown away.
-		if err := r.open(nil, watch("points/01"), names...); err == nil || !strings.Contains(err.Error(), "build the tables of points anew") {
+		if err := r.open(nil, watch("points/01"), r.tables("balance"), r.tables("points")); err == nil || !strings.Contains(err.Error(), "build the tables of points anew") {
 			t.Errorf("a book that cannot be read: %v", err)
 		}
 		stand()
 		if left := r.beside(); len(left) > 0 {
 			t.Errorf("there is still %v", left)
 		}
-		if err := r.open(nil, watch(""), names...); err != nil || looked < 8 {
+		if err := r.open(nil, watch(""), r.tables("balance"), r.tables("points")); err != nil || looked < 8 {
 			t.Errorf("after %d looks: %v", looked, err)
 		}
 		for _, name := range names {
 			if now := r.dump(name, true); now != good[name] {
 				t.Errorf("the new tables of %s (-want +got):\n%s", name, cmp.Diff(good[name], now))
 			}
+		}
+	})
+}
+
+// later is a machine whose fold has another meaning.
+type later struct{ book.Machine }
+
+func (l later) Version() uint32 { return l.Machine.Version() + 1 }
+
+// What a higher fold version has built names that version, although no block does: it is not built twice, and the
+// version before is refused.
+func TestTablesNameTheFoldThatBuiltThem(t *testing.T) {
+	eachStore(t, func(t *testing.T, r *rig) {
+		r.pay("one", 1200, 200)
+		r.stop()
+		good := r.dump("balance", false)
+		for start, want := range []bool{true, false} {
+			next, read := r.tables("balance"), false
+			machine := next.Machine
+			next.Machine = func(v int) book.Machine { return later{machine(v)} }
+			var one sync.Mutex
+			err := r.open(nil, func(log book.Log) book.Log {
+				return watching{log, func(string) error {
+					one.Lock()
+					defer one.Unlock()
+					read = true
+					return nil
+				}}
+			}, next)
+			if err != nil || read != want {
+				t.Errorf("start %d of the higher version: %v; built is %v, want %v", start, err, read, want)
+			}
+			if now := r.dump("balance", false); now != good {
+				t.Errorf("the tables (-want +got):\n%s", cmp.Diff(good, now))
+			}
+		}
+		if err := r.open(nil, nil, r.tables("balance")); err == nil || !strings.Contains(err.Error(), "run the newer version") {
+			t.Errorf("the lower version after that: %v", err)
 		}
 	})
 }
