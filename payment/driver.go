@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
@@ -127,9 +128,19 @@ func (d *Driver) running(k book.Key) bool {
 	return d.runs[k] != nil
 }
 
-// Wake looks at a payment again and drives it. then, which may be nil, is called when it has been driven once.
-func (d *Driver) Wake(k book.Key, then func()) {
+// Wake looks at a payment again and drives it. then, which may be nil, is called when it has been driven once. While nobody
+// knows how it stands it is looked at again: what a start or a sweep comes upon must not be left to the next sweep.
+func (d *Driver) Wake(k book.Key, then func()) { d.wake(k, 0, then) }
+
+// wakeTries bounds that to about a minute: who waits for a pass must not wait for one book for ever.
+const wakeTries = 64
+
+func (d *Driver) wake(k book.Key, n int, then func()) {
 	d.host.Submit(k.ID, Wake{k.Tenant, k.ID}, func(r Reply, err error) {
+		if uncertain(err) && n < wakeTries && !d.over() {
+			d.host.After(d.pause(n), func() { d.wake(k, n+1, then) })
+			return
+		}
 		var run *Run
 		if err == nil {
 			run = d.Drive(r)
@@ -142,6 +153,16 @@ func (d *Driver) Wake(k book.Key, then func()) {
 			run.Then(func(*Payment) { then() })
 		}
 	})
+}
+
+// uncertain reports whether a command may have been done, or can be in a moment, and its book is still ours.
+func uncertain(err error) bool {
+	return err != nil && tcc.OutcomeOf(err) == tcc.Unknown && !fault.HasCode(err, fault.Fenced) && !fault.HasCode(err, fault.ShuttingDown)
+}
+
+// pause is how long to wait before something is submitted again whose answer was lost n+1 times.
+func (d *Driver) pause(n int) time.Duration {
+	return d.jitter(min(d.timing.Backoff<<min(n, 6), d.timing.BackoffMax))
 }
 
 // Probe tries one waiting payment of each participant, unless its breaker rests. Called each Timing.Probe it lets a breaker

@@ -301,7 +301,7 @@ func (r *Run) report(answers []Answer, n int, then func()) {
 		case d.over() || fault.HasCode(err, fault.Fenced):
 			r.end(nil)
 		default:
-			d.host.After(d.jitter(min(d.timing.Backoff<<min(n, 6), d.timing.BackoffMax)), func() {
+			d.host.After(d.pause(n), func() {
 				if d.over() {
 					r.end(nil)
 					return

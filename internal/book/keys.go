@@ -145,6 +145,7 @@ func (k *Keys) install(key Key, raw any) {
 
 func (k *Keys) snapshot(dst *TableSave) {
 	dst.table = &k.tableBase
+	dst.Keys, dst.Args = make([]Key, 0, len(k.dirty)), make([]any, 0, 4*len(k.dirty))
 	for _, w := range k.dirty {
 		dst.Keys = append(dst.Keys, w.key)
 		dst.Args = append(dst.Args, Day(w.e.At), w.e.Target[:], w.e.Fingerprint[:], int64(w.e.At))

@@ -108,13 +108,18 @@ func (d *desk) restart(crash bool, prepare func(*tapState)) {
 func (d *desk) claim(n int) {
 	d.t.Helper()
 	for tenant := range id.Tenant(deskTenants) {
-		for range n {
-			k := Key{tenant + 1, d.key()}
-			d.want[k] = d.id()
-			d.all = append(d.all, k)
-			if got := d.p.must(claim{k, d.want[k]}); got != d.want[k] {
-				d.t.Fatalf("a new key stands for %v", got)
-			}
+		d.claimOf(tenant+1, n)
+	}
+}
+
+func (d *desk) claimOf(tenant id.Tenant, n int) {
+	d.t.Helper()
+	for range n {
+		k := Key{tenant, d.key()}
+		d.want[k] = d.id()
+		d.all = append(d.all, k)
+		if got := d.p.must(claim{k, d.want[k]}); got != d.want[k] {
+			d.t.Fatalf("a new key stands for %v", got)
 		}
 	}
 }
@@ -312,6 +317,15 @@ func startReadsMonths(t *testing.T, r *rig) {
 	today := Day(d.clk.Now())
 	month, _ := monthOf(today - openDays)
 	want := d.kept()
+	found, err := r.state.Segments(background, 0, newRegister().keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range found {
+		if !g.Kept && g.First < month {
+			t.Errorf("%v is listed, and the filter of its month is kept", g)
+		}
+	}
 	var mu sync.Mutex
 	var days, months []Segment
 	d.open(func(s *tapState) {
@@ -338,6 +352,40 @@ func startReadsMonths(t *testing.T, r *rig) {
 		t.Errorf("%d new keys took %d reads", 20*deskTenants, n)
 	}
 	d.askAround(7)
+}
+
+// The month of a tenant who is seldom seen is kept once it is over, although nothing is left to be joined to it by then.
+func TestB12_QuietMonthsAreKept(t *testing.T) {
+	d := newDesk(newRig(t), 8)
+	d.open(nil)
+	d.claimOf(1, 2)
+	for range 30 {
+		d.claimOf(2, 1)
+		d.settle()
+		d.clk.Advance(24 * time.Hour)
+	}
+	for _, s := range []Segment{{1, 20697, 20726, true}, {2, 20697, 20726, true}} { // September 2026
+		f, err := d.state.Filter(background, 0, d.keys, s)
+		if err != nil || f.Bits == nil {
+			t.Errorf("tenant %d: %v", s.Tenant, err)
+		}
+	}
+	d.restart(false, nil)
+	d.askAround(1)
+}
+
+func TestMonthOf(t *testing.T) {
+	for _, month := range []struct{ from, to string }{{"1970-01-01", "1970-01-31"}, {"2026-09-01", "2026-09-30"}, {"2026-12-01", "2026-12-31"},
+		{"2027-02-01", "2027-02-28"}, {"2028-02-01", "2028-02-29"}, {"2100-02-01", "2100-02-28"}} {
+		from, _ := time.Parse(time.DateOnly, month.from)
+		to, _ := time.Parse(time.DateOnly, month.to)
+		first, last := Day(clock.FromTime(from)), Day(clock.FromTime(to))
+		for day := first; day <= last; day++ {
+			if f, l := monthOf(day); f != first || l != last {
+				t.Fatalf("day %d is in %d-%d, not %d-%d", day, f, l, first, last)
+			}
+		}
+	}
 }
 
 // A kept filter that does not fit is made again from the keys, and so are those of tables that are made again.

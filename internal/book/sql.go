@@ -457,9 +457,18 @@ func (m *merged) each(f func(args []any) error) error {
 // chunks are the numbers of rows per statement: few texts to prepare, few calls.
 var chunks = []int{64, 8, 1}
 
+// rooms are for the arguments of statements.
+var rooms = sync.Pool{New: func() any { return new([]any) }}
+
 func (s *SQLState) upsert(ctx context.Context, tx *sql.Tx, m *merged) error {
 	left, size := m.rows, 0 // of the statement that is being filled
-	var args []any
+	room := rooms.Get().(*[]any)
+	args := (*room)[:0]
+	defer func() {
+		clear(args[:cap(args)])
+		*room = args[:0]
+		rooms.Put(room)
+	}()
 	return m.each(func(row []any) error {
 		for i := 0; size == 0; i++ {
 			if chunks[i] <= left {
