@@ -120,13 +120,12 @@ func (m *mix) calamities(rnd *rand.Rand, tenths clock.Micros) {
 	if slow > 1 {
 		m.outageEvery, m.outage = 3*clock.Hour, clock.Day
 		// Days at the pace of the others would be endless: the sweep comes round as rarely as in production, probes too.
-		m.noWorker, m.noQueue, m.failRead, m.sweep, m.probe = false, false, 0, clock.Hour, 20*clock.Second
+		m.noWorker, m.noQueue, m.sweep, m.probe = false, false, clock.Hour, 20*clock.Second
 	}
 }
 
 // layers switches two of the three layers of recovery off in some worlds: each must heal alone. The sweep comes round every
-// hour in production; here it comes too late to help in half of the worlds, and soon in the others. Where reads fail it comes
-// soon: a payment that could not be looked at is left to it.
+// hour in production; here it comes too late to help in half of the worlds, and soon in the others.
 func (m *mix) layers(n int) {
 	m.sweep = 15*clock.Second + 5*clock.Second*clock.Micros(n)
 	switch n {
@@ -137,7 +136,7 @@ func (m *mix) layers(n int) {
 	case 2:
 		m.noWorker = true
 	case 4, 5, 6, 7:
-		m.sweep, m.failRead = clock.Hour, 0
+		m.sweep = clock.Hour
 	}
 }
 
