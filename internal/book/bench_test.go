@@ -124,7 +124,7 @@ func benchCallers(b *testing.B, r *rig, volumes int) {
 }
 
 // BenchmarkNewKey is what it costs to know that a caller's key is new, after 400 days of 20,000 keys each: with a filter for
-// each day, and with the days joined into months (docs/decisions/0009).
+// each day, and with the days joined into months (docs/decisions/0012).
 func BenchmarkNewKey(b *testing.B) {
 	const days, perDay = 400, 20_000
 	last := Day(start)

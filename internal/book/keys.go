@@ -16,7 +16,7 @@ type KeyEntry struct {
 
 // Keys is the index of callers' keys. They are random, so the table is cut into segments by day, and a filter per
 // segment in memory tells without a read that a key is new (rule B12; docs/decisions/0001). Days that are over are joined
-// into months, which have one filter each (warm.go), so that a question stays cheap as years go by.
+// into months, which have one filter each (warm.go; docs/decisions/0012), so that a question stays cheap as years go by.
 //
 // The SQL table has the columns tenant, volume, day, id (its primary key, in this order), target, fingerprint and at.
 // Entries are written once and never change.

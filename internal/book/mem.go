@@ -109,7 +109,7 @@ func (m *MemState) DueBefore(_ context.Context, volume int, t Table, after DueRo
 }
 
 // Segments implements State.
-func (m *MemState) Segments(_ context.Context, volume int, k *Keys) (out []Segment, err error) {
+func (m *MemState) Segments(_ context.Context, book string, volume int, k *Keys) (out []Segment, at Position, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	seen := make(map[Segment]bool)
@@ -126,7 +126,7 @@ func (m *MemState) Segments(_ context.Context, volume int, k *Keys) (out []Segme
 			seen[Segment{key.key.Tenant, day, day, false}] = true
 		}
 	}
-	return slices.AppendSeq(out, maps.Keys(seen)), nil
+	return slices.AppendSeq(out, maps.Keys(seen)), m.position(book), nil
 }
 
 // SegmentKeys implements State.

@@ -185,8 +185,11 @@ func segmentsOf(wants []Want, at []int) (days []int64) {
 }
 
 // Segments implements State. It hops along the primary keys, one seek per tenant, month that is kept, and other day.
-func (s *SQLState) Segments(ctx context.Context, volume int, k *Keys) (out []Segment, err error) {
+func (s *SQLState) Segments(ctx context.Context, book string, volume int, k *Keys) (out []Segment, at Position, err error) {
 	err = s.db.Read(ctx, func(tx *sql.Tx) error {
+		if at, err = position(ctx, tx, book); err != nil {
+			return err
+		}
 		for tenant := int64(-1); ; {
 			var next sql.NullInt64
 			err := tx.QueryRowContext(ctx, "SELECT MIN(tenant) FROM "+k.table+" WHERE tenant > $1", tenant).Scan(&next)
@@ -218,7 +221,7 @@ func (s *SQLState) Segments(ctx context.Context, volume int, k *Keys) (out []Seg
 			}
 		}
 	})
-	return out, err
+	return out, at, err
 }
 
 // keptMonths returns a tenant's months whose filters are kept.

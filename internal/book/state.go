@@ -21,9 +21,9 @@ type State interface {
 	// id, and are due before the given time.
 	DueBefore(ctx context.Context, volume int, t Table, after DueRow, before clock.Micros, limit int) ([]DueRow, error)
 	// Segments lists what an index of keys has: the months whose filters are kept, and the days that are in none of them.
-	Segments(ctx context.Context, volume int, k *Keys) ([]Segment, error)
-	// SegmentKeys reads up to limit keys of a day, after the given one and in order, and CountKeys counts those of a
-	// segment. The position is what the tables stood for when the keys were read.
+	// SegmentKeys reads up to limit keys of a day, after the given one and in order. Both return what the tables stood for
+	// in the same snapshot. CountKeys counts the keys of a segment.
+	Segments(ctx context.Context, book string, volume int, k *Keys) ([]Segment, Position, error)
 	SegmentKeys(ctx context.Context, book string, volume int, k *Keys, day Segment, after id.ID, limit int) ([]id.ID, Position, error)
 	CountKeys(ctx context.Context, volume int, k *Keys, s Segment) (int, error)
 	// Filter returns the filter that is kept for a month, the zero value if there is none. KeepFilter keeps one, in the

@@ -20,26 +20,20 @@ import (
 
 // warm lists the segments of the key indexes, and starts to look after their filters.
 func (b *Book) warm(ctx context.Context) error {
-	indexes := b.indexes()
-	if len(indexes) == 0 {
-		return nil
-	}
-	p, err := b.state.Saved(ctx, b.name)
-	if err != nil {
-		return unreadable(b.name, err)
-	}
-	for _, k := range indexes {
-		found, err := b.state.Segments(ctx, b.volume, k)
+	day := int64(0)
+	for _, k := range b.indexes() {
+		found, p, err := b.state.Segments(ctx, b.name, b.volume, k)
 		if err != nil {
 			return fault.Unavailable.New("the key index of book %s cannot be read", b.name).Because(err)
 		}
 		b.mu.Lock()
 		k.list(found, Day(p.At)-openDays)
 		b.mu.Unlock()
+		day = max(day, Day(p.At))
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tendOn(Day(p.At))
+	b.tendOn(day)
 	return nil
 }
 
