@@ -166,8 +166,21 @@ func (a *App) prepare(ctx context.Context) error {
 	return removeCard(a.Data) // of a process that died: it would name a platform that does not run
 }
 
+// advise says what to do about an error that ends the process.
+func advise(err error) error {
+	switch store.Classify(err) {
+	case store.Broken:
+		return fmt.Errorf("%w: the disk or the database has failed. Look at the kernel's log or the server's, then start again: what was "+
+			"acknowledged is kept", err)
+	case store.ReadOnly:
+		return fmt.Errorf("%w: the store does not take writes any more. Make it writable, then start again: what was acknowledged is kept", err)
+	}
+	return err
+}
+
 // fatal ends the process, as far as that is up to us.
 func (a *App) fatal(err error) {
+	err = advise(err)
 	if !a.failed.CompareAndSwap(nil, &err) {
 		return
 	}
