@@ -123,6 +123,7 @@ func TestB2_WhatWasToldIsThere(t *testing.T) {
 	p.log.tap(g.pass, nil)
 	p.books[0].Go(background, toyMove{ID: p.id(), From: a, To: b, Amount: 50}, func(_ any, err error) { lost <- err })
 	receive(t, "the block is being written", g.came)
+	p.log.dead.Store(true) // before the write goes on
 	go func() { g.let <- struct{}{} }()
 	p.crash()
 	if err := receive(t, "the caller hears", lost); fault.KindOf(err) != fault.Unknown {
