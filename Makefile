@@ -4,27 +4,41 @@ GO       ?= go
 PKG      ?= ./...
 RUN      ?=
 ARGS     ?=
+FUZZTIME ?= 15s
+
+# The sizes of the proofs. An empty one (make histories OPS=) is the size of make test.
 KILLS    ?= 20
 KEYS     ?= 10000
 PAYMENTS ?= 1000
-FUZZTIME ?= 15s
+SEEDS    ?= 5000
+PAIRS    ?= 3
+OPS      ?= 300000
+ROUNDS   ?= 20
+PAUSE    ?= 5s
+DISK     ?= -losses=100 -fills=20 -points=64 -readonly=20 -flips=500 -tears=100
+FAULTS   ?= -full
 
 # The version control stamp needs a clone that belongs to the user; nothing but a release needs the stamp.
 export GOFLAGS ?= -buildvcs=false
 
+# Where Debian keeps what makes file systems.
+export PATH := $(PATH):/usr/sbin:/sbin
+
 # One PostgreSQL for all packages: started in a temporary folder, named to the tests, gone afterwards. Unless
 # KOBAN_TEST_PG names a server that runs already.
+IS_ROOT       = $(filter 0,$(shell id -u))
 WITH_POSTGRES = $(if $(KOBAN_TEST_PG),,$(GO) run ./internal/store/storetest/pgcluster --)
 GOLANGCI      = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test test-race postgres lint fmt fuzz bench chaos storm gen verify-gen cover clean
+.PHONY: help demo run build test test-race lint fmt fuzz bench gen verify-gen cover clean postgres disk-tools \
+	scoreboard scoreboard-ci sim planted walk chaos storm disk takeover histories conformance watchman faults
 
 ## help: list what make can do
 help:
 	@echo "make demo and make test are all a newcomer needs."
 	@echo
-	@sed -n 's/^## \([a-z-]*\): /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^## \([a-z-]*\): /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 ## demo: make a payment, kill the platform in the middle of another, watch it heal, prove the books
 demo:
@@ -39,24 +53,15 @@ build:
 	$(GO) build -trimpath -o bin/koban ./cmd/koban
 
 ## test: run every test, on SQLite and on PostgreSQL (PKG=./ledger/... RUN=TestName for a part)
-test: postgres
-	$(WITH_POSTGRES) $(GO) test -timeout 30m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG)
+test: postgres disk-tools
+	@score=$$(mktemp) && trap 'rm -f "$$score"' EXIT && code=0; \
+	KOBAN_SCORE=$$score $(WITH_POSTGRES) $(GO) test -timeout 30m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG) || code=$$?; \
+	$(GO) run ./e2e/scoreboard --from "$$score" || code=$$?; \
+	exit $$code
 
 ## test-race: the same under the race detector (needs a C compiler)
-test-race: postgres
+test-race: postgres disk-tools
 	CGO_ENABLED=1 $(WITH_POSTGRES) $(GO) test -race -timeout 60m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG)
-
-## postgres: install PostgreSQL from Debian's packages, unless it is there or KOBAN_TEST_PG names a server
-postgres:
-	@if [ -z "$$KOBAN_TEST_PG" ] && ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
-		echo "PostgreSQL is missing: installing the package postgresql"; \
-		sudo=; if [ "$$(id -u)" != 0 ]; then \
-			command -v sudo >/dev/null || { echo "Install the package postgresql, as root, and run this again."; exit 1; }; \
-			sudo="sudo"; \
-		fi; \
-		$$sudo apt-get update -qq && \
-		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql; \
-	fi
 
 ## lint: run go vet and the linters of .golangci.yaml (builds them the first time)
 lint:
@@ -80,13 +85,60 @@ fuzz:
 bench:
 	@$(GO) run ./cmd/koban bench $(ARGS)
 
+## scoreboard: run every proof at full size (90 minutes at most) and keep the score in docs/scoreboard
+scoreboard: postgres disk-tools
+	@$(GO) run ./e2e/scoreboard $(ARGS)
+
+## scoreboard-ci: the same at the sizes of make test
+scoreboard-ci: postgres disk-tools
+	@$(GO) run ./e2e/scoreboard --ci $(ARGS)
+
+## sim: simulate SEEDS (5000) worlds of PAYMENTS (100) each, and the simulator's own controls
+sim: PAYMENTS = 100
+sim:
+	KOBAN_SIM_SEEDS=$(SEEDS) KOBAN_SIM_PAYMENTS=$(PAYMENTS) $(GO) test -count=1 -timeout 60m -v ./internal/sim \
+		-run '^Test(Swarm|PastSeeds|Replay|PlantedFaults|ReplayNotices)$$'
+
+## planted: plant one bug after another, and require that the simulator finds each
+planted:
+	$(GO) test -tags planted -count=1 -timeout 60m -v ./internal/sim -run '^Test(PlantedBugs|NothingPlanted)$$' $(if $(ARGS),-args $(ARGS))
+
+## walk: die at every crash point of every flow, and at one pair of points in PAIRS (3)
+walk:
+	KOBAN_SIM_WALK=$(PAIRS) $(GO) test -count=1 -timeout 60m -v ./internal/sim -run '^TestCrashWalk'
+
 ## chaos: kill -9 the platform KILLS (20) times under load, on both stores, and compare with what was acknowledged
 chaos: postgres
-	$(WITH_POSTGRES) $(GO) test -count=1 -timeout 120m -v ./e2e/chaos -args -kills=$(KILLS) $(ARGS)
+	$(WITH_POSTGRES) $(GO) test -count=1 -timeout 120m -v ./e2e/chaos -args $(if $(KILLS),-kills=$(KILLS)) $(ARGS)
 
 ## storm: send KEYS (10000) requests in 20 copies each, and 8 refunds for each of PAYMENTS (1000), with kills in between
 storm: postgres
 	$(WITH_POSTGRES) $(GO) test -count=1 -timeout 60m -v ./e2e/storm -args -keys=$(KEYS) -payments=$(PAYMENTS) $(ARGS)
+
+## disk: take the power away, fill the disk, fail its calls, flip bits, as often as DISK says (as root)
+disk: disk-tools
+	$(GO) test -count=1 -timeout 60m -v ./e2e/disk -args $(DISK) $(ARGS)
+
+## takeover: stop leaders, restart PostgreSQL and cut connections, ROUNDS (20) times each, PAUSE (5s) long
+takeover: postgres
+	KOBAN_TAKEOVER_ROUNDS=$(ROUNDS) KOBAN_TAKEOVER_PAUSE=$(PAUSE) $(WITH_POSTGRES) $(GO) test -count=1 -timeout 60m -v ./e2e/takeover
+
+## histories: record OPS (300000) operations under kill -9 and check that they are linearizable; the bank test
+histories: postgres
+	KOBAN_HISTORY_OPS=$(OPS) $(WITH_POSTGRES) $(GO) test -count=1 -timeout 60m -v ./e2e/history
+
+## conformance: put Koban's participants to the test over the wire, and broken ones to the kit
+conformance:
+	$(GO) test -count=1 -timeout 20m -v ./tcc/... ./cmd/koban/conform ./e2e/conformance
+
+## watchman: change one yen in a row behind the platform's back, after PAYMENTS (10000), on both stores
+watchman: PAYMENTS = 10000
+watchman: postgres
+	KOBAN_WATCHMAN_PAYMENTS=$(PAYMENTS) $(WITH_POSTGRES) $(GO) test -count=1 -timeout 20m -v ./internal/app -run '^TestWatchmanFindsOneYen$$'
+
+## faults: every fault of koban fault at every verb of every participant; the platform killed at each
+faults:
+	$(GO) test -count=1 -timeout 20m -v ./e2e/rehearsal -args $(FAULTS) $(ARGS)
 
 ## gen: generate gen/ and the OpenAPI page from proto/ (the first run installs its tools)
 gen:
@@ -105,3 +157,26 @@ cover: postgres
 ## clean: remove what was built here; data in koban-data stays
 clean:
 	rm -rf bin cover.out cover.html
+
+# What the tests need beside Go and git comes from Debian's packages: $(call need,program,package), unless it is there.
+define need
+	@PATH="$$PATH:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; if ! command -v $(1) >/dev/null; then \
+		echo "$(1) is missing: installing the package $(2)"; \
+		sudo=; if [ "$$(id -u)" != 0 ]; then \
+			command -v sudo >/dev/null || { echo "Install the package $(2), as root, and run this again."; exit 1; }; \
+			sudo="sudo"; \
+		fi; \
+		$$sudo apt-get update -qq && \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2); \
+	fi
+endef
+
+## postgres: install PostgreSQL from Debian's packages, unless it is there or KOBAN_TEST_PG names a server
+postgres:
+	$(if $(KOBAN_TEST_PG),,$(call need,initdb,postgresql))
+
+## disk-tools: install strace, xfsprogs and e2fsprogs from Debian's packages, where the tests can use them (as root)
+disk-tools:
+	$(if $(IS_ROOT),$(call need,strace,strace))
+	$(if $(IS_ROOT),$(call need,mkfs.xfs,xfsprogs))
+	$(if $(IS_ROOT),$(call need,mkfs.ext4,e2fsprogs))
