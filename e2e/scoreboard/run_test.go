@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -118,5 +119,33 @@ func TestOnlyNamesPartsOrLines(t *testing.T) {
 	}
 	if _, unknown := chosen(small, "planted"); len(unknown) != 1 {
 		t.Error("a small run knows a part that only a full one has")
+	}
+}
+
+// What docs/internals/testing.md says of parts and targets is what there is.
+func TestPageNamesEveryPartAndTarget(t *testing.T) {
+	page, err := os.ReadFile("../../docs/internals/testing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for _, p := range parts {
+		ci := "none"
+		if p.ci != nil {
+			ci = "`make " + strings.Join(quoted(p.ci), " ") + "`"
+		}
+		rows = append(rows, "| "+p.name+" | `make "+strings.Join(quoted(p.full), " ")+"` | "+ci+" | "+short(p.limit)+" |")
+	}
+	for _, m := range regexp.MustCompile(`(?m)^## ([a-z-]+): (.*)$`).FindAllSubmatch(makefile, -1) {
+		rows = append(rows, "| `make "+string(m[1])+"` | "+string(m[2])+" |")
+	}
+	for _, row := range rows {
+		if !strings.Contains(string(page), "\n"+row+"\n") {
+			t.Errorf("the page lacks the row\n%s", row)
+		}
 	}
 }
