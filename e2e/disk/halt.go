@@ -12,8 +12,27 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 )
 
-// halt stops a process, and returns once no thread of a process can come back from the kernel any more.
-func halt(pid int) error {
+// The states of threads that do not run (proc_pid_stat(5)): stopped or gone; or waiting for the disk, after which they stop.
+const (
+	stopped = "TtZX"
+	waiting = stopped + "D"
+)
+
+// halt stops a process, and returns once no thread of it can come back from the kernel any more.
+func halt(pid int) error { return stop(pid, waiting) }
+
+// rest stops a process, and returns once all of its calls to the kernel have been answered. resume lets it go on.
+func rest(pid int) error { return stop(pid, stopped) }
+
+func resume(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		return fmt.Errorf("let the platform go on: %w", err)
+	}
+	return nil
+}
+
+// stop stops a process, and returns once all of its threads are in one of the states.
+func stop(pid int, states string) error {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		return fmt.Errorf("stop the platform: %w", err)
 	}
@@ -22,20 +41,19 @@ func halt(pid int) error {
 		if err != nil || len(threads) == 0 {
 			return fmt.Errorf("stop the platform: it has no threads: %w", err)
 		}
-		if !slices.ContainsFunc(threads, runs) {
+		if !slices.ContainsFunc(threads, func(stat string) bool { return !in(stat, states) }) {
 			return nil
 		}
 		<-clock.Pause(time.Millisecond)
 	}
 }
 
-// runs reports whether a thread, named by its file in /proc, may be running: it is neither stopped nor waiting for the
-// disk, after which it will stop (proc_pid_stat(5)).
-func runs(stat string) bool {
+// in reports whether a thread, named by its file in /proc, is in one of the states, or gone.
+func in(stat, states string) bool {
 	text, err := os.ReadFile(stat)
 	if err != nil {
-		return false // it is gone
+		return true
 	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	return rest == "" || !strings.ContainsRune("TtDZX", rune(rest[0]))
+	_, after, _ := strings.Cut(string(text), ") ")
+	return after != "" && strings.ContainsRune(states, rune(after[0]))
 }

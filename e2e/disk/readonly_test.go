@@ -72,9 +72,10 @@ func newReadOnly(t *testing.T, p chaos.Program) *readOnly {
 }
 
 // strike turns the file system read-only, sees that the platform does not go on, and that none starts there, and has the
-// file system repaired.
+// file system repaired. The platform stands still meanwhile: as with a file system that is shut down, a sync that is under
+// way when the kernel gives up may return with success although nothing was synced, and no program could know.
 func (r *readOnly) strike(ctx context.Context, p *chaos.Platform) error {
-	if err := r.disk.Fail(ctx); err != nil {
+	if err := errors.Join(rest(p.PID()), r.disk.Fail(ctx), resume(p.PID())); err != nil {
 		return err
 	}
 	err := until(ctx, p, untilFull, func(ctx context.Context) error {
