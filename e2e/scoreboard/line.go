@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -121,10 +122,19 @@ func (p part) controlled(said []byte) score.Line {
 		Target: "all of them", Value: int64(good), OK: good == all && all > 0}
 }
 
-// ordered sorts lines as they are shown: by kind, and within a kind as they came.
+// ordered sorts lines as they are shown: by kind, then as they are declared, and what is not declared as it came.
 func ordered(lines []line) []line {
+	const undeclared = 1 << 16 // more than there are
+	place := map[string]int{}
+	for _, p := range parts {
+		for _, id := range append(slices.Clone(p.lines), p.controlLine()) {
+			place[id] = len(place) - undeclared
+		}
+	}
 	out := slices.Clone(lines)
-	slices.SortStableFunc(out, func(a, b line) int { return slices.Index(kinds, a.Kind) - slices.Index(kinds, b.Kind) })
+	slices.SortStableFunc(out, func(a, b line) int {
+		return cmp.Or(slices.Index(kinds, a.Kind)-slices.Index(kinds, b.Kind), place[a.ID]-place[b.ID])
+	})
 	return out
 }
 

@@ -83,7 +83,7 @@ func TestHistoryIsKeptAndDrawn(t *testing.T) {
 		}
 		text[name] = string(b)
 	}
-	if !strings.Contains(text[pageFile], `| **FAIL** | name &lt;of&gt; a | a \| b |`) || !strings.Contains(text[latestFile], `"target": ">= 1 & more"`) ||
+	if !strings.Contains(text[pageFile], "| **FAIL** | `a` name &lt;of&gt; a | a \\| b |") || !strings.Contains(text[latestFile], `"target": ">= 1 & more"`) ||
 		strings.Count(text[historyFile], "\n") != 2 {
 		t.Errorf("%v", text)
 	}
@@ -114,7 +114,7 @@ func isXML(t *testing.T, text string) {
 func TestTableHasALineForEach(t *testing.T) {
 	var out bytes.Buffer
 	failed, err := show(write(t, `{"id":"bank","name":"the bank","figure":"9 sums","target":"all","seeds":"1-9","ok":false}`+"\n"), &out)
-	if err != nil || failed != 1 || !strings.Contains(out.String(), "FAIL       the bank · 9 sums · target: all · seeds 1-9 · ci\n") || !strings.Contains(out.String(), "Histories\n") {
+	if err != nil || failed != 1 || !strings.Contains(out.String(), "FAIL       bank: the bank · 9 sums · target: all · seeds 1-9 · ci\n") || !strings.Contains(out.String(), "Histories\n") {
 		t.Errorf("%d, %v, %s", failed, err, out.String())
 	}
 	out.Reset()

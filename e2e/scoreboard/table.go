@@ -19,7 +19,7 @@ func printTable(w io.Writer, lines []line) {
 		if l.Seeds != "" {
 			seeds = " · seeds " + l.Seeds
 		}
-		fmt.Fprintf(w, "  %-10s %s · %s · target: %s%s · %s\n", l.verdict(), l.Name, l.Figure, l.Target, seeds, l.Size)
+		fmt.Fprintf(w, "  %-10s %s: %s · %s · target: %s%s · %s\n", l.verdict(), l.ID, l.Name, l.Figure, l.Target, seeds, l.Size)
 	}
 	fmt.Fprintf(w, "\n%s\n", summary(lines))
 }
@@ -59,7 +59,7 @@ func page(lines []line, from []record) []byte {
 		if l.failed() {
 			mark = "**FAIL**"
 		}
-		fmt.Fprintf(&w, "| %s | %s | %s | %s | %s | %s |\n", mark, cell(l.Name), cell(l.Figure), cell(l.Target), cell(l.Seeds), l.Size)
+		fmt.Fprintf(&w, "| %s | `%s` %s | %s | %s | %s | %s |\n", mark, l.ID, cell(l.Name), cell(l.Figure), cell(l.Target), cell(l.Seeds), l.Size)
 	}
 	return w.Bytes()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -17,7 +18,7 @@ const (
 	margin     = 16
 	heading    = 34
 	most       = 40 // runs in one curve; older ones are in the history
-	letters    = 46 // of a name or a target that fit into a cell
+	letters    = 44 // that fit into a cell
 )
 
 // The drawing holds on its own, for a light page and a dark one. A verdict is a shape as well as a colour: a disc passes, a
@@ -71,8 +72,8 @@ func drawCell(w *bytes.Buffer, x, y int, l line, past []line) {
 	fmt.Fprintf(w, `<text class="ink id" x="28" y="22">%s</text>`, escaped(l.ID))
 	fmt.Fprintf(w, `<text class="dim" x="%d" y="22" text-anchor="end">%s · %s</text>`, cellWidth-10, l.verdict(), l.Size)
 	fmt.Fprintf(w, `<text class="dim" x="10" y="39">%s</text>`, escaped(cut(l.Name)))
-	fmt.Fprintf(w, `<text class="ink value" x="10" y="72">%s</text>`, grouped(l.Value))
-	fmt.Fprintf(w, `<text class="dim" x="10" y="%d">target: %s</text>`, cellHeight-9, escaped(cut(l.Target)))
+	fmt.Fprintf(w, `<text class="ink value" x="10" y="72">%s</text>`, valued(l))
+	fmt.Fprintf(w, `<text class="dim" x="10" y="%d">%s</text>`, cellHeight-9, escaped(cut("target: "+l.Target)))
 	curve(w, 120, 50, cellWidth-120-16, 36, past[max(0, len(past)-most):])
 	w.WriteString("</g>\n")
 }
@@ -118,6 +119,20 @@ func mark(w *bytes.Buffer, x, y, r int, l line) {
 	default:
 		fmt.Fprintf(w, `<path class="fail" d="M%d %dl%d %dm0 %dl%d %d"/>`, x-r, y-r, 2*r, 2*r, -2*r, -2*r, 2*r)
 	}
+}
+
+// units are those of values that count time.
+var units = map[string]time.Duration{
+	"time-to-terminal": time.Microsecond, "promise-terminal": time.Microsecond,
+	"background-verifier-sqlite": time.Millisecond, "background-verifier-postgres": time.Millisecond,
+}
+
+// valued writes the value of a line for people.
+func valued(l line) string {
+	if unit, ok := units[l.ID]; ok {
+		return (time.Duration(l.Value) * unit).Round(time.Millisecond).String()
+	}
+	return grouped(l.Value)
 }
 
 func cut(s string) string {
