@@ -142,6 +142,11 @@ func TestPromisesAreKeptToTheLastDigit(t *testing.T) {
 			t.Errorf("%s fails, and %s is kept", id, promise)
 		}
 	}
+	few := best()
+	few[slices.IndexFunc(few, func(l line) bool { return l.ID == "sim-payments" })].Seeds = "1-4999"
+	if !find(t, promised(few, took, full), "promise-simulation").failed() {
+		t.Error("it was one schedule too few")
+	}
 	took["sim"]++
 	if !find(t, promised(best(), took, full), "promise-simulation").failed() {
 		t.Error("it took more than ten minutes")

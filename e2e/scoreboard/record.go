@@ -135,9 +135,6 @@ func current(history []record) (lines []line, from []record) {
 			for _, l := range taken {
 				seen[l.topic()] = true
 			}
-			for _, p := range r.Parts { // even if it has nothing to say any more
-				seen[p.Name] = true
-			}
 			if len(taken) > 0 {
 				lines, from = append(lines, taken...), append(from, r)
 			}

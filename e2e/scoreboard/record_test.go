@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -63,13 +64,13 @@ func TestHistoryIsKeptAndDrawn(t *testing.T) {
 	}
 	open := one("c", "", full, 3, false)
 	open.Open = true
-	for _, r := range []record{run(full, "1", one("a", "p", full, 10, true)), run(full, "2", one("a", "p", full, 20, false), one("b", "p", full, 1, true), open)} {
+	for _, r := range []record{run(small, "0", one("a", "p", small, 5, false)), run(full, "1", one("a", "p", full, 10, true)), run(full, "2", one("a", "p", full, 20, false), one("b", "p", full, 1, true), open)} {
 		if err := save(dir, r); err != nil {
 			t.Fatal(err)
 		}
 	}
 	history, err := load(dir)
-	if err != nil || len(history) != 2 || history[1].Lines[0] != one("a", "p", full, 20, false) {
+	if err != nil || len(history) != 3 || history[2].Lines[0] != one("a", "p", full, 20, false) {
 		t.Fatalf("%+v, %v", history, err)
 	}
 	if err := draw(dir, history); err != nil {
@@ -84,7 +85,7 @@ func TestHistoryIsKeptAndDrawn(t *testing.T) {
 		text[name] = string(b)
 	}
 	if !strings.Contains(text[pageFile], "| **FAIL** | `a` name &lt;of&gt; a | a \\| b |") || !strings.Contains(text[latestFile], `"target": ">= 1 & more"`) ||
-		strings.Count(text[historyFile], "\n") != 2 {
+		strings.Count(text[historyFile], "\n") != 3 {
 		t.Errorf("%v", text)
 	}
 	drawing := text[trendFile]
@@ -108,6 +109,42 @@ func isXML(t *testing.T, text string) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A run from the root of a repository: its parts are run, and what came out is kept and drawn.
+func TestRunIsKept(t *testing.T) {
+	dir, tools := t.TempDir(), t.TempDir()
+	make := "#!/bin/sh\nfor e in sqlite postgres; do echo '{\"id\":\"background-verifier-'$e'\",\"value\":1,\"ok\":'$VERDICT'}' >>\"$KOBAN_SCORE\"; done\n"
+	if err := os.WriteFile(filepath.Join(tools, "make"), []byte(make), 0o700); err != nil { //nolint:gosec // it is to be run
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+	t.Chdir(dir)
+	o, ctx := options{only: "watchman"}, t.Context()
+	if _, err := o.run(ctx, io.Discard); err == nil {
+		t.Error("it ran where no repository is")
+	}
+	if out, err := exec.CommandContext(ctx, "sh", "-c", "git init -q && echo module x >go.mod && git add go.mod && git -c user.name=x -c user.email=x commit -q -m x").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for n, verdict := range []string{"true", "false"} {
+		t.Setenv("VERDICT", verdict)
+		failed, err := o.run(ctx, io.Discard)
+		history, loadErr := load(folder)
+		if err != nil || loadErr != nil || failed != 2*n || len(history) != n+1 {
+			t.Fatalf("%d fail, %v, %v, %+v", failed, err, loadErr, history)
+		}
+		if r := history[n]; r.Commit == "" || r.Date == "" || r.Machine == "" || r.Changed || r.Size != full || !r.ran("watchman") || len(r.Lines) != 2 {
+			t.Errorf("%+v", r)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(folder, trendFile)); err != nil {
+		t.Error(err)
+	}
+	o.only = "nobody"
+	if _, err := o.run(ctx, io.Discard); err == nil {
+		t.Error("it ran nobody")
 	}
 }
 

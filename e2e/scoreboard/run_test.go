@@ -48,7 +48,7 @@ func TestPartIsStoppedAtItsLimit(t *testing.T) {
 	r, _ := shell(t)
 	pid := filepath.Join(t.TempDir(), "pid")
 	lines, _, err := r.part(t.Context(), script(reports+"sleep 600 & echo $! >"+pid+"; wait; wait", 500*time.Millisecond))
-	if err != nil || !find(t, lines, "part-x").failed() || find(t, lines, "a").failed() {
+	if err != nil || !strings.HasPrefix(find(t, lines, "part-x").Figure, errLimit.Error()) || find(t, lines, "a").failed() {
 		t.Errorf("%+v, %v", lines, err)
 	}
 	child, err := os.ReadFile(pid)
