@@ -6,6 +6,7 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
@@ -117,6 +118,8 @@ func otherBody() *fault.Error {
 // answerTry answers a Try of a branch that exists.
 func (b *Branch) answerTry(book string, p Print) (tcc.Receipt, *fault.Error) {
 	switch {
+	case planted.Bug == planted.TryAfterCancel && b.Status == Cancelled:
+		return b.Last.receipt(book), nil
 	case b.Status == Cancelled && !b.held():
 		return tcc.Receipt{}, fault.TryAfterCancel.New("")
 	case b.Status == Added, b.Print != p:
@@ -136,13 +139,15 @@ func (b *Branch) answerConfirm(book string, r *tcc.ConfirmRequest, p Print) (_ t
 		return tcc.Receipt{}, true, fault.NotTried.New("")
 	case b.Status == Added, b.Hold.Account != r.Account:
 		return tcc.Receipt{}, true, otherBody()
+	case planted.Bug == planted.ConfirmAfterCancel && b.Status == Cancelled:
+		return b.Last.receipt(book), true, nil
 	case b.Status == Cancelled:
 		return tcc.Receipt{}, true, fault.AlreadyCancelled.New("")
 	}
 	switch c := b.capture(r.Capture); {
 	case c != nil && c.Print != p:
 		return tcc.Receipt{}, true, fault.IDReused.New("capture %d was made with another request", r.Capture)
-	case c != nil:
+	case c != nil && planted.Bug != planted.ConfirmForgotten:
 		return c.receipt(book), true, nil
 	case len(b.Captures) == MaxCaptures:
 		return tcc.Receipt{}, true, fault.LimitExceeded.New("the branch has %d captures already", MaxCaptures)
@@ -161,6 +166,8 @@ func (b *Branch) answerCancel(book string, r *tcc.CancelRequest) (_ tcc.Receipt,
 		return tcc.Receipt{Book: book, At: b.First.At}, true, nil
 	case b.Status == Cancelled:
 		return b.Last.receipt(book), true, nil
+	case planted.Bug == planted.CancelAfterConfirm && len(b.Captures) > 0:
+		return b.First.receipt(book), true, nil
 	case len(b.Captures) > 0:
 		return tcc.Receipt{}, true, fault.AlreadyConfirmed.New("")
 	}

@@ -31,6 +31,7 @@
 //     service has no timers.
 //   - BL5 Neither a suspension nor a limit since the Try stops a Confirm or a Cancel, and none stops an Add.
 //   - BL6 One caller's key stands for one owner, or for one credit, a refused one too.
+//   - BL7 A suspended account gives nothing out but what it held before: no Try is let in.
 //
 // Public events are those about accounts: opened, credited, and the changes of status. What payments do to an account
 // is told by the payments' own events.

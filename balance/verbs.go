@@ -5,6 +5,7 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
@@ -83,7 +84,7 @@ func (m *Machine) try(now clock.Micros, r *Try, out *book.Decision) *fault.Error
 
 func (m *Machine) planTry(now clock.Micros, r *Try) (entry, *fault.Error) {
 	switch {
-	case now > r.NotAfter:
+	case now > r.NotAfter && planted.Bug != planted.TryTooLate:
 		return entry{}, fault.TryTooLate.New("")
 	case !m.owner(r.Account):
 		return entry{}, fault.AccountNotFound.New("")
@@ -146,6 +147,13 @@ func (m *Machine) cancel(now clock.Micros, r *Cancel, out *book.Decision) *fault
 	if receipt, ok, err := b.answerCancel(out.Book, &r.CancelRequest); ok {
 		out.Reply(receipt)
 		return err
+	}
+	if planted.Bug == planted.NoTombstone && b == nil {
+		out.Reply(Answer{}.receipt(out.Book))
+		return nil
+	}
+	if planted.Bug == planted.EmptyCancelFails && b == nil {
+		return fault.NotTried.New("")
 	}
 	ev := &cancelled{part: part{r.Branch.Tenant, r.Branch.ID, r.Account, 0, r.EffectiveAt}, NotAfter: r.NotAfter}
 	if b != nil {

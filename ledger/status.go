@@ -1,6 +1,10 @@
 package ledger
 
-import "github.com/koban-pay/koban/fault"
+import (
+	"github.com/koban-pay/koban/fault"
+
+	"github.com/koban-pay/koban/internal/planted"
+)
 
 // Side is one of the two sides of an account.
 type Side uint8
@@ -60,6 +64,7 @@ func ParseStatus(word string) (Status, bool) {
 
 func (s Status) admit(receives bool) *fault.Error {
 	switch {
+	case planted.Bug == planted.SuspendedPays && !receives:
 	case s == Closed:
 		return fault.AccountClosed.New("")
 	case s == Suspended, s == NoIn && receives, s == NoOut && !receives:

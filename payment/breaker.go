@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/planted"
 )
 
 // breaker keeps calls from a participant that has been failing, so that what needs it waits without costing anything.
@@ -47,6 +48,9 @@ func (b *breaker) allow(first bool) (permit, bool) {
 	defer b.mu.Unlock()
 	if !b.open {
 		return permit{b.round, first}, true
+	}
+	if planted.Bug == planted.BreakerSticks {
+		return permit{}, false
 	}
 	if !b.trial && b.now() >= b.until {
 		b.trial, b.left, b.good = true, breakerProofs, 0

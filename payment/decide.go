@@ -5,6 +5,7 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/money"
 )
 
@@ -14,7 +15,7 @@ func (m *Machine) replay(c Caller, out *book.Decision) bool {
 	if e == nil {
 		return false
 	}
-	if e.Fingerprint != c.Fingerprint {
+	if e.Fingerprint != c.Fingerprint && planted.Bug != planted.KeyOtherBody {
 		out.Refuse(fault.IdempotencyKeyReused.New(""))
 		return true
 	}
@@ -219,6 +220,10 @@ func (m *Machine) deferred(now clock.Micros, c Defer, out *book.Decision) {
 
 // wake decides what only time decides: to give up what is undecided, and to let an authorization lapse.
 func (m *Machine) wake(now clock.Micros, c Wake, out *book.Decision) {
+	if planted.Bug == planted.WakesIgnored {
+		out.Refuse(fault.Overloaded.New(""))
+		return
+	}
 	p := m.payments.Get(book.Key{Tenant: c.Tenant, ID: c.ID})
 	if p == nil {
 		out.Refuse(fault.PaymentNotFound.New(""))
@@ -226,7 +231,7 @@ func (m *Machine) wake(now clock.Micros, c Wake, out *book.Decision) {
 	}
 	d := Decided{Tenant: c.Tenant, ID: c.ID, Parent: p.Parent, Standing: p.Standing}
 	switch {
-	case p.Resource == WorkInProgress && p.Decision == Undecided && now >= p.GiveUpAt:
+	case p.Resource == WorkInProgress && (p.Decision == Undecided || planted.Bug == planted.GiveUpDecided) && now >= p.GiveUpAt:
 		d.Cause = ByGiveUp
 		d.Standing.Aim, d.Standing.Failure = Failed, fault.GaveUp
 	case p.Resource == Wait && p.Status == Authorized && now >= p.ExpiresAt:

@@ -9,6 +9,7 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -142,7 +143,7 @@ func (d *Driver) wake(k book.Key, n int, then func()) {
 			return
 		}
 		var run *Run
-		if err == nil {
+		if err == nil && (planted.Bug != planted.SweepSkips || r.Payment.DeferredUntil > 0) {
 			run = d.Drive(r)
 		}
 		switch {

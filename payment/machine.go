@@ -7,6 +7,7 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/money"
 )
 
@@ -236,6 +237,8 @@ func dueAt(p *Payment) clock.Micros {
 	case p.Resource == Wait && p.Status == Authorized:
 		return p.ExpiresAt
 	case p.Resource != WorkInProgress:
+		return 0
+	case planted.Bug == planted.DeferredForgotten && p.Decision != Undecided:
 		return 0
 	case p.Decision != Undecided:
 		return p.DeferredUntil

@@ -7,6 +7,7 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -212,10 +213,16 @@ func (c *call) hear(rc tcc.Receipt, err error) {
 	if c.let {
 		c.r.d.breakers[c.step.Part.Participant].record(c.leave, a.Outcome != tcc.Unknown || fault.KindOf(err) == fault.Conflict)
 	}
-	if c.step.Verb != VerbTry && a.Outcome == tcc.Refused {
+	if c.step.Verb != VerbTry && a.Outcome == tcc.Refused && planted.Bug != planted.DecisionFlips {
 		// After a decision there is no refusal: a participant that says no breaks the contract, and is asked again
 		// until a person has mended it.
 		a.Outcome = tcc.Unknown
+	}
+	if planted.Bug == planted.UnknownIsRefused && c.step.Verb == VerbTry && a.Outcome == tcc.Unknown {
+		a.Outcome = tcc.Refused
+	}
+	if planted.Bug == planted.UnknownIsDone && c.step.Verb != VerbTry && a.Outcome == tcc.Unknown {
+		a.Outcome = tcc.Done
 	}
 	if err != nil {
 		a.Code = fault.Of(err).Code
@@ -293,6 +300,16 @@ func (d *Driver) jitter(t time.Duration) time.Duration {
 // the payment. A report whose outcome is unknown is simply made again: the participants keep their answers.
 func (r *Run) report(answers []Answer, n int, then func()) {
 	d := r.d
+	if planted.Bug == planted.SecondPhaseEarly && n == 0 {
+		r.p = r.p.clone()
+		for _, a := range answers {
+			r.p.part(a.Number).merge(a)
+		}
+		r.p.Standing = advance(r.p)
+		d.host.Submit(r.key.ID, Report{Tenant: r.key.Tenant, ID: r.key.ID, Answers: answers}, func(Reply, error) {})
+		then()
+		return
+	}
 	d.host.Submit(r.key.ID, Report{Tenant: r.key.Tenant, ID: r.key.ID, Answers: answers}, func(seen Reply, err error) {
 		switch {
 		case err == nil:

@@ -8,6 +8,7 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
@@ -64,7 +65,7 @@ func (m *Machine) decideTry(now clock.Micros, c *tcc.TryRequest, out *book.Decis
 		return
 	}
 	k, print := key(c.Branch), printTry(c)
-	if b := m.branches.Get(k); b != nil {
+	if b := m.branches.Get(k); b != nil && (planted.Bug != planted.TryHoldsTwice || b.Status != Held) {
 		m.repeatTry(b, print, out)
 		return
 	}
@@ -169,6 +170,9 @@ func (m *Machine) planConfirm(now clock.Micros, c *tcc.ConfirmRequest, b *Branch
 	case len(b.Captures) == MaxCaptures:
 		return nil, fault.LimitExceeded.New("the branch has %d captures already", MaxCaptures)
 	}
+	if planted.Bug == planted.ExpiryStopsConfirm && gone(b.Lots[0].ExpiresAt, now) {
+		return nil, fault.InsufficientFunds.New("")
+	}
 	if b.Ended() {
 		return nil, fault.HoldEnded.New("")
 	}
@@ -239,7 +243,7 @@ func (m *Machine) decideAdd(now clock.Micros, c *tcc.AddRequest, out *book.Decis
 		return
 	}
 	k, print := key(c.Branch), printAdd(c)
-	if b := m.branches.Get(k); b != nil {
+	if b := m.branches.Get(k); b != nil && (planted.Bug != planted.AddTwice || b.Status != Added) {
 		switch {
 		case b.Print != print || b.Status != Added && b.Status != Refused:
 			out.Refuse(fault.IDReused.New("the branch was used for another request"))
@@ -302,6 +306,9 @@ func (m *Machine) planReturn(now clock.Micros, c *tcc.AddRequest, a *Account, ev
 	parts := origin.refund(c.Amount.Minor)
 	if parts == nil {
 		return fault.ExceedsCaptured.New("%v is more than is left of what was taken", c.Amount)
+	}
+	if planted.Bug == planted.RefundOneLot {
+		parts[0].Amount, parts = c.Amount.Minor, parts[:1]
 	}
 	p, days := placer{account: a}, m.rules.of(c.Branch.Tenant).RefundDays
 	for i := range parts {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/planted"
 )
 
 // Class says how points came about. The numbers are stored.
@@ -119,6 +120,9 @@ func (ls Lots) expired(now clock.Micros) (parts []Part) {
 	for i := range ls {
 		if l := &ls[i]; gone(l.ExpiresAt, now) && l.free() > 0 {
 			parts = append(parts, Part{l.N, l.Class, l.ExpiresAt, l.free()})
+			if planted.Bug == planted.ExpiryTakesHeld {
+				parts[len(parts)-1].Amount = l.Left
+			}
 		}
 	}
 	return parts
@@ -129,7 +133,7 @@ func (ls Lots) pick(amount int64, now clock.Micros) (parts []Part) {
 	for i := range ls {
 		l := &ls[i]
 		n := min(amount, l.free())
-		if n == 0 || gone(l.ExpiresAt, now) {
+		if n == 0 || planted.Bug != planted.ExpiredSpent && gone(l.ExpiresAt, now) {
 			continue
 		}
 		parts = append(parts, Part{l.N, l.Class, l.ExpiresAt, n})

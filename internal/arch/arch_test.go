@@ -26,6 +26,7 @@ var rules = []struct {
 	{"decide", pureNodes},
 	{"clock", clocks},
 	{"float", floats},
+	{"planted", plantedOnly},
 	{"test", tests},
 	{"wiring", wiring},
 	{"charter", charters},

@@ -121,3 +121,24 @@ func wiring(t *tree) []finding {
 		return ""
 	})...)
 }
+
+const plantedPkg = module + "/internal/planted"
+
+// plantedOnly: what is broken on purpose is asked for in one way alone, "planted.Bug == planted.X", so that the compiler can
+// tell that an ordinary build has none of it.
+func plantedOnly(t *tree) []finding {
+	asked := map[ast.Node]bool{} // both sides of such a question
+	want := func(f *file) bool { return !f.test && !f.in("internal/planted") }
+	return t.eachNode(want, func(f *file, n ast.Node) string {
+		if b, ok := n.(*ast.BinaryExpr); ok && (b.Op == token.EQL || b.Op == token.NEQ) {
+			bug, is := f.sel(b.X)
+			name, x := f.sel(b.Y)
+			asked[b.X] = bug == plantedPkg && is == "Bug" && name == plantedPkg && x != "Bug"
+			asked[b.Y] = asked[b.X]
+		}
+		if pkg, name := f.sel(n); pkg == plantedPkg && !asked[n] {
+			return "planted." + name + " is asked for as planted.Bug == planted.X alone"
+		}
+		return ""
+	})
+}

@@ -87,6 +87,7 @@ var (
 	}
 	pureOwn = []string{
 		"money", "fault", "ledger", "tcc", "code/emv", "internal/clock", "internal/id", "internal/book", "internal/feed",
+		"internal/planted",
 	}
 )
 

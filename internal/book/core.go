@@ -7,6 +7,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/planted"
 )
 
 // Core is a book without goroutines, clock or I/O. Its owner calls it from one thread: submits commands, seals the
@@ -110,7 +111,10 @@ func (c *Core) Submit(now clock.Micros, cmd any, done Done) []Want {
 }
 
 func (c *Core) decide(now clock.Micros, cmd any, done Done) {
-	if len(c.open.events) == 0 {
+	if len(c.open.events) == 0 || planted.Bug == planted.TwoTimes {
+		if planted.Bug == planted.ClockBack {
+			c.at = now
+		}
 		c.at = max(c.at, now) // one time for the whole block, so that a replay sees what decide saw
 	}
 	d := &c.decision
@@ -128,6 +132,8 @@ func (c *Core) decide(now clock.Micros, cmd any, done Done) {
 	}
 	c.pulse++
 	switch {
+	case planted.Bug == planted.AnswerEarly:
+		c.told = append(c.told, a)
 	case len(c.open.events) > 0:
 		c.open.answers = append(c.open.answers, a)
 	case c.flight != nil:
@@ -322,7 +328,7 @@ func (c *Core) AddDue(t Table, k Key, at clock.Micros) {
 // Snapshot encodes what has changed since the last one, if the whole state is durable right now. It returns nil if
 // it is not (then ask Seal for one), if nothing changed, or while another save is under way.
 func (c *Core) Snapshot() *SaveSet {
-	if c.ended != nil || c.saving != nil || c.flight != nil || len(c.open.events) > 0 || c.head.Seq == c.saved.Seq {
+	if c.ended != nil || c.saving != nil || c.flight != nil && planted.Bug != planted.TablesAhead || len(c.open.events) > 0 || c.head.Seq == c.saved.Seq {
 		return nil
 	}
 	return c.snapshot()
@@ -443,7 +449,10 @@ func (c *Core) Replay(b *journal.Block) ([]Want, error) {
 	if len(c.touch.missing) > 0 {
 		return append([]Want(nil), c.touch.missing...), nil
 	}
-	for _, ev := range events {
+	for i, ev := range events {
+		if planted.Bug == planted.EventNotReplayed && i == 2 {
+			continue
+		}
 		c.machine.Apply(b.At, b.Seq, ev)
 		for _, t := range c.tables {
 			t.settle()
@@ -465,6 +474,9 @@ func (c *Core) decode(e journal.Event) (any, error) {
 func (c *Core) TakeOver(now clock.Micros) {
 	c.at = max(c.at, now)
 	c.head.Epoch++
+	if planted.Bug == planted.SameEpoch && c.head.Epoch > 1 {
+		c.head.Epoch--
+	}
 	c.fold = max(c.fold, c.machine.Version())
 	o := opened{Epoch: c.head.Epoch, At: c.at, Version: c.machine.Version()}
 	c.open.events = append(c.open.events, journal.Event{Type: openedType, Body: o.encode()})

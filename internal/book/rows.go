@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/planted"
 )
 
 // Schema says how the rows of one table are kept in SQL. It is declared in a service's sql.go; the table itself, with
@@ -283,7 +284,10 @@ func (r *Rows[V]) snapshot(dst *TableSave) {
 		}
 		dst.Moved = len(dst.Keys) - dst.Fresh
 	}
-	for _, w := range r.dirty {
+	for i, w := range r.dirty {
+		if planted.Bug == planted.RowNotSaved && i > 0 && i == len(r.dirty)-1 {
+			w.dirty = false
+		}
 		if w.dirty {
 			r.encode(dst, w)
 		}
@@ -337,7 +341,7 @@ func (r *Rows[V]) evict(limit int, keepSince clock.Micros) {
 
 func (r *Rows[V]) forget() {
 	r.order.sweep(len(r.m), len(r.m), func(w *row[V]) bool {
-		if w.dirty || w.saving {
+		if (w.dirty || w.saving) && planted.Bug != planted.RowEvicted {
 			return false
 		}
 		r.drop(w)

@@ -8,6 +8,7 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/planted"
 )
 
 // Block is a stretch of a volume's journal, blocks From … Seq, of which only the last may hold public events.
@@ -200,7 +201,12 @@ func (m *Machine) advance(c Advance, out *book.Decision) {
 		if !ok {
 			at = m.position(b.Volume)
 		}
+		counts := b.Counts
+		if planted.Bug == planted.FeedSkips && i > 0 && i == len(c.Blocks)-1 {
+			counts = nil
+		}
 		switch {
+		case planted.Bug == planted.FeedTwice && b.Seq <= at.Seq:
 		case b.Seq < at.Seq, b.Seq == at.Seq && b.Hash == at.Hash:
 			continue // followed already: the effect is exactly once
 		case b.From != at.Seq+1 || b.Seq < b.From || b.Prev != at.Hash:
@@ -209,7 +215,10 @@ func (m *Machine) advance(c Advance, out *book.Decision) {
 			return
 		}
 		m.followed[b.Volume] = Position{b.Seq, b.Hash}
-		ev.Steps = append(ev.Steps, Step{Volume: b.Volume, Seq: b.Seq, Hash: b.Hash, Runs: m.number(b.Counts)})
+		if planted.Bug == planted.PositionBehind {
+			b.Seq, b.Hash = at.Seq, at.Hash
+		}
+		ev.Steps = append(ev.Steps, Step{Volume: b.Volume, Seq: b.Seq, Hash: b.Hash, Runs: m.number(counts)})
 	}
 	if len(ev.Steps) == 0 {
 		return

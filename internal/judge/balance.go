@@ -88,7 +88,10 @@ func (w *balances) verb(e *Event, typ uint32, body []byte) error {
 	switch typ {
 	case 20:
 		return with(body, &journalv1.Held{}, func(m *journalv1.Held) {
-			e.Hold(branchOf(m, balanceBranches), money.Of(m.Amount, money.Currency(m.Currency)))
+			x := branchOf(m, balanceBranches)
+			e.Hold(x, money.Of(m.Amount, money.Currency(m.Currency)))
+			e.InTime(x, m.NotAfter)
+			w.ledger.gives(e, x.Tenant, x.Account)
 			w.ledger.Entry(e, id.Tenant(m.Tenant), nil, HeldChange{toID(m.Account), m.Amount})
 			available(m)
 		})

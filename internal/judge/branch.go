@@ -36,6 +36,8 @@ type branch struct {
 	at       clock.Micros
 	seen     uint32
 	lots     []taken // of points
+	customer id.ID   // of a session: who may pay, and whom; nil: not known
+	merchant id.ID
 }
 
 // open returns what is still held.
@@ -98,6 +100,11 @@ func (e *Event) Hold(x Branch, amount money.Amount) {
 		b.currency, b.amount = amount.Currency, amount.Minor
 		e.Check(amount.Minor > 0, "I6", e.j.Payment(x.ID), "part %d holds %d", x.ID.Part(), amount.Minor)
 	}
+}
+
+// InTime judges that a Try came while it might (I14): later, its Cancel may have been forgotten.
+func (e *Event) InTime(x Branch, notAfter int64) {
+	e.Check(int64(e.At) <= notAfter, "I14", e.j.Payment(x.ID), "part %d is held at %v, and the Try might come until %v", x.ID.Part(), e.At, clock.Micros(notAfter))
 }
 
 // Refuse judges that a Try was refused.

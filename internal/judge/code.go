@@ -67,7 +67,12 @@ func (w *codes) Event(e *Event, typ uint32, body []byte) error {
 		})
 	case 19:
 		return with(body, &journalv1.Tried{}, func(m *journalv1.Tried) {
-			e.Hold(claimOf(m), money.Of(m.Amount.GetMinor(), money.Currency(m.Amount.GetCurrency())))
+			x := claimOf(m)
+			e.Hold(x, money.Of(m.Amount.GetMinor(), money.Currency(m.Amount.GetCurrency())))
+			e.InTime(x, m.NotAfter)
+			if b, s := w.j.branches[x.key()], w.sessions[book.Key{Tenant: x.Tenant, ID: x.Account}]; b != nil && s != nil {
+				b.customer, b.merchant = s.customer, s.merchant
+			}
 			w.move(e, m.Tenant, m.Session, id.Nil, "OPEN", toID(m.Branch))
 		})
 	case 20:

@@ -158,6 +158,8 @@ func (j *Judge) part(p *pay, i int, b *branch, name Name) {
 		decided = p.Decision == payment.Undecided || p.Decision == payment.Cancel
 	}
 	j.check(decided, "I16", "", name, "part %d: %v has it %v, and the payment decided %q", n, x.participant, b.state, p.Decision)
+	j.check(b.customer.IsNil() || b.customer == p.customer && b.merchant == p.merchant, "C4", "", name, "part %d: the session is of customer %x at %x, and another pays or is paid", n,
+		b.customer, b.merchant)
 	j.check(b.service == x.participant.String() && b.account == x.account, "I12", "", name, "part %d is of %s on %s, and is with %s on %s", n, x.participant,
 		j.Account(x.account), b.service, j.Account(b.account))
 	if b.state == confirmed || b.state == added || b.state == held {

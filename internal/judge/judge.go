@@ -146,6 +146,8 @@ func (j *Judge) Block(b *journal.Block) {
 	ok := e.Check(b.Seq == at.Seq+1 && b.Prev == at.Hash && b.Epoch >= at.Epoch && b.At >= at.at, "I7", Name{},
 		"block %d of epoch %d at %v follows block %d of epoch %d at %v: expected the next one, chained to it, no earlier",
 		b.Seq, b.Epoch, b.At, at.Seq, at.Epoch, at.at)
+	opened := slices.ContainsFunc(b.Events, func(ev journal.Event) bool { return ev.Type < book.FirstEventType })
+	e.Check(opened == (b.Epoch > at.Epoch), "I7", Name{}, "block %d is of epoch %d, after %d; a writer raises it once, with the block that takes over", b.Seq, b.Epoch, at.Epoch)
 	if !ok && b.Seq <= at.Seq {
 		return // it has been judged, or stands where another one was
 	}

@@ -163,6 +163,13 @@ func (l *Ledger) Says(e *Event, t id.Tenant, x id.ID, what string, said int64, f
 	}
 }
 
+// gives judges that an account may give out what is set aside on it (BL7): whatever its status, it ends what it holds.
+func (l *Ledger) gives(e *Event, t id.Tenant, x id.ID) {
+	if a := l.accounts[book.Key{Tenant: t, ID: x}]; a != nil {
+		e.Check(a.Status == ledger.Open || a.Status == ledger.NoIn, "BL7", l.j.Account(x), "something is set aside on it, and it is %v", a.Status)
+	}
+}
+
 // total judges that a volume's accounts sum to nothing, in every currency (I2), and that what is held is what open holds
 // hold (I5). All accounts must be known.
 func (l *Ledger) total() {

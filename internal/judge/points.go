@@ -8,6 +8,7 @@ import (
 
 	journalv1 "github.com/koban-pay/koban/gen/koban/points/journal/v1"
 	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
@@ -100,9 +101,12 @@ func (w *pointsBook) verb(e *Event, typ uint32, body []byte) error {
 		return with(body, &journalv1.Tried{}, func(m *journalv1.Tried) {
 			x, f := branchOf(m, pointsBranches), w.on(e, m.Tenant, m.Account)
 			e.Hold(x, money.Of(m.Amount, money.PT))
+			e.InTime(x, m.NotAfter)
+			w.ledger.gives(e, x.Tenant, x.Account)
 			b := w.j.branches[x.key()]
 			for _, p := range m.Lots {
 				f.lots(p.Lot, 0, p.Amount)
+				f.fresh(p.Lot)
 				if b != nil {
 					b.lots = append(b.lots, taken{Lot: p.Lot, Held: p.Amount})
 				}
@@ -289,6 +293,19 @@ func (f *flow) lots(n, left, in int64) {
 	l.left, l.held = l.left+left, l.held+in
 	if l.left == 0 {
 		f.a.lots = slices.Delete(f.a.lots, i, i+1)
+	}
+}
+
+// fresh judges that a lot which points are held on has not expired (P6).
+func (f *flow) fresh(n int64) {
+	if f.a == nil {
+		return
+	}
+	for _, l := range f.a.lots {
+		if l.n == n {
+			f.e.Check(l.expires == 0 || l.expires > int64(f.e.At), "P6", f.w.j.Account(f.x), "points are held on lot %d at %v, which expired at %v", n, f.e.At,
+				clock.Micros(l.expires))
+		}
 	}
 }
 

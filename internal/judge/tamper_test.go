@@ -12,6 +12,7 @@ import (
 	pointsv1 "github.com/koban-pay/koban/gen/koban/points/journal/v1"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/judge"
+	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/payment"
 )
 
@@ -165,6 +166,59 @@ func TestWrongDayIsFound(t *testing.T) {
 			}
 			t.Fatal("no Try")
 			return nil
+		}},
+		"a Try that came too late, on a balance": {"I14", change("balance/00", 20, &balancev1.Held{}, func(m *balancev1.Held) bool { return always(func() { m.NotAfter = 1 }) })},
+		"a Try that came too late, on points":    {"I14", change("points/00", 21, &pointsv1.Tried{}, func(m *pointsv1.Tried) bool { return always(func() { m.NotAfter = 1 }) })},
+		"a Try that came too late, on a session": {"I14", change("code/00", 19, &codev1.Tried{}, func(m *codev1.Tried) bool { return always(func() { m.NotAfter = 1 }) })},
+		"a suspended account pays": {"BL7", func(t *testing.T, blocks []*journal.Block) []*journal.Block {
+			t.Helper()
+			for _, b := range blocks {
+				for i, e := range b.Events {
+					var m balancev1.Held
+					if b.Book != "balance/00" || e.Type != 20 {
+						continue
+					}
+					if err := proto.Unmarshal(e.Body, &m); err != nil {
+						t.Fatal(err)
+					}
+					body, err := proto.Marshal(&balancev1.StatusChanged{Tenant: m.Tenant, Account: m.Account, Status: balancev1.Status(ledger.NoOut)})
+					if err != nil {
+						t.Fatal(err)
+					}
+					b.Events = append(b.Events[:i:i], append([]journal.Event{{Type: 17, Body: body}}, b.Events[i:]...)...)
+					return blocks
+				}
+			}
+			t.Fatal("nobody holds anything")
+			return nil
+		}},
+		"points of a lot that has expired": {"P6", func(t *testing.T, blocks []*journal.Block) []*journal.Block {
+			t.Helper()
+			for _, b := range blocks {
+				for i := range b.Events {
+					var m pointsv1.Granted
+					if e := &b.Events[i]; b.Book == "points/00" && e.Type == 17 {
+						if err := proto.Unmarshal(e.Body, &m); err != nil {
+							t.Fatal(err)
+						}
+						m.Lot.ExpiresAt = 1
+						body, err := proto.Marshal(&m)
+						if err != nil {
+							t.Fatal(err)
+						}
+						e.Body = body
+					}
+				}
+			}
+			return blocks
+		}},
+		"another customer's session": {"C4", change("code/00", 17, &codev1.SessionOpened{}, func(m *codev1.SessionOpened) bool {
+			return always(func() { m.Customer[9]++ })
+		})},
+		"a writer that does not raise the epoch": {"I7", func(_ *testing.T, blocks []*journal.Block) []*journal.Block {
+			last := blocks[len(blocks)-1]
+			last.Events = append(last.Events, journal.Event{Type: 1})
+			return blocks
 		}},
 		"taken before it was decided": {"I16", change("payment/00", 17, &paymentv1.Advanced{}, func(m *paymentv1.Advanced) bool {
 			m.Standing.Decision = uint32(payment.Cancel)

@@ -18,6 +18,8 @@ var Anomalies = []string{
 	"suspended_account",
 	// What queries meet.
 	"read_account", "read_feed", "read_list", "read_payment", "read_while_in_progress",
+	// What a feed meets.
+	"duplicate_block",
 	// How payments go.
 	"authorization_expired", "declined_operation", "failed_" + string(fault.AccountSuspended), "failed_" + string(fault.GaveUp),
 	"failed_" + string(fault.InsufficientFunds), "failed_" + string(fault.SessionUsed), "gave_up", "landed_in_suspense", "voided",
@@ -40,4 +42,6 @@ var Anomalies = []string{
 	"confirm_after_deadline",   // 67
 	"last_part_refused",        // 68
 	"two_drivers",              // 70
+	"cancel_after_confirm",     // 65: by hand, or of a coordinator that is wrong
+	"confirm_after_cancel",     // 65
 }

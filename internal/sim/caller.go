@@ -5,6 +5,7 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/tcc"
@@ -41,6 +42,9 @@ func (a *ask) try() {
 		w.seen("key_with_other_body")
 	}
 	answered := false
+	if planted.Bug == planted.KeyOtherVolume && a.tries == 2 {
+		a.slot = id.Compose(0, id.Slots-1-a.slot.Slot(), [9]byte{})
+	}
 	w.send("payment", a.slot, func(h *host, back reply) {
 		h.front(a.cmd(c), func(r any, err error) {
 			rep, _ := r.(payment.Reply)

@@ -123,7 +123,7 @@ const idleProbes = 30
 // probe asks each second (Timing.Probe) whether those are back for whom payments wait.
 func (p *process) probe() {
 	p.idle = 0
-	if p.probing {
+	if p.probing || p.w.mix.noProbe {
 		return
 	}
 	p.probing = true

@@ -66,6 +66,10 @@ func follow(h *host) {
 			return
 		}
 		h.submit(feed.Advance{Blocks: blocks}, func(_ any, err error) {
+			if w.chance(w.mix.twice) { // whoever reads a journal may be told twice
+				w.seen("duplicate_block")
+				h.submit(feed.Advance{Blocks: blocks}, func(any, error) {})
+			}
 			over(err)
 			if err == nil {
 				follow(h)

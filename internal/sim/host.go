@@ -7,6 +7,7 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/planted"
 )
 
 // host is one book in one process: what the runner of internal/book is in production.
@@ -152,6 +153,14 @@ func (h *host) append(b *journal.Block, offers int) {
 		return
 	case failed:
 		w.seen("failed_write")
+		if planted.Bug == planted.CommitErrorIgnored {
+			h.writing = false
+			_, set := h.core.Landed()
+			h.save(set)
+			h.tell()
+			h.pump()
+			return
+		}
 		again()
 		return
 	case lost:

@@ -82,7 +82,9 @@ func (j *judge) under(k book.Key, way bool) {
 	delete(j.since, k)
 	if j.caught[k] {
 		delete(j.caught, k)
-		j.waits = append(j.waits, j.w.now-j.w.calmAt)
+		if !j.w.mix.noProbe {
+			j.waits = append(j.waits, j.w.now-j.w.calmAt)
+		}
 	}
 }
 
@@ -158,6 +160,9 @@ func (j *judge) event(ev any) {
 		j.standing[k] = &s
 		j.under(k, true)
 	case payment.Advanced:
+		if !j.alone {
+			j.heard(e)
+		}
 		j.moves(book.Key{Tenant: e.Tenant, ID: e.ID}, e.Standing)
 	case payment.Decided:
 		if !e.Operation.IsNil() {
@@ -191,6 +196,27 @@ func (j *judge) moves(k book.Key, to payment.Standing) {
 		j.w.seen("failed_" + string(to.Failure))
 	}
 	*s = to
+}
+
+// saves judges that what goes into the tables is in the journal (I24).
+func (j *judge) saves(set *book.SaveSet) {
+	if !j.w.disk.has(set.To) {
+		j.fail("I24", "%s is saved as of block %d, which is not durable", set.Book, set.To.Seq)
+	}
+}
+
+// heard judges that what a payment writes down as an answer is what its participant has said (I17): a timeout is no answer.
+func (j *judge) heard(e payment.Advanced) {
+	for _, a := range e.Answers {
+		if a.Outcome == tcc.Unknown {
+			continue
+		}
+		b := tcc.Branch{Tenant: e.Tenant, ID: e.ID.Facet(a.Number)}
+		said := j.branch(b).first[a.Verb]
+		if said == nil || (said.code == "") != (a.Outcome == tcc.Done) {
+			j.fail("I17", "payment %x has it that a %v of part %d was %v, and nobody has said so", e.ID, a.Verb, a.Number, a.Outcome)
+		}
+	}
 }
 
 // decides reports whether a block holds a decision about a payment.

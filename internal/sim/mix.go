@@ -24,6 +24,7 @@ type mix struct {
 	skew                                                         clock.Micros // between the clocks of processes
 
 	noWorker, noQueue, noSweep bool // recovery layers that are off
+	noProbe                    bool // nobody asks whether participants are back: the queue is alone
 	sweep, probe               clock.Micros
 	patience                   clock.Micros // of the front door with one request
 	vanish, otherBody          int          // of callers
@@ -120,7 +121,8 @@ func (m *mix) calamities(rnd *rand.Rand, tenths clock.Micros) {
 	if slow > 1 {
 		m.outageEvery, m.outage = 3*clock.Hour, clock.Day
 		// Days at the pace of the others would be endless: the sweep comes round as rarely as in production, probes too.
-		m.noWorker, m.noQueue, m.sweep, m.probe = false, false, clock.Hour, 20*clock.Second
+		m.noWorker, m.noQueue, m.noSweep, m.noProbe = false, false, false, false
+		m.sweep, m.probe = clock.Hour, 20*clock.Second
 	}
 }
 
@@ -135,6 +137,8 @@ func (m *mix) layers(n int) {
 		m.noQueue = true
 	case 2:
 		m.noWorker = true
+	case 3:
+		m.noWorker, m.noSweep, m.noProbe, m.failRead = true, true, true, 0
 	case 4, 5, 6, 7:
 		m.sweep = clock.Hour
 	}
@@ -144,7 +148,7 @@ func (m *mix) layers(n int) {
 func (m *mix) peace() {
 	p := calm()
 	p.snapshot, p.forget = m.snapshot, m.forget
-	p.sweep, p.noWorker, p.noQueue, p.noSweep = m.sweep, m.noWorker, m.noQueue, m.noSweep
+	p.sweep, p.noWorker, p.noQueue, p.noSweep, p.noProbe = m.sweep, m.noWorker, m.noQueue, m.noSweep, m.noProbe
 	p.patience, p.authorization, p.latest = m.patience, m.authorization, m.latest
 	*m = p
 }

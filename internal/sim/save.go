@@ -18,6 +18,7 @@ func (h *host) save(set *book.SaveSet) {
 
 // put writes a snapshot into the tables, which may fail, or be lost with the process.
 func (h *host) put(set *book.SaveSet) {
+	h.w.judge.saves(set)
 	for offers := 0; ; offers++ {
 		switch luck := h.w.luck(stepSave, offers); luck {
 		case fine:
@@ -82,7 +83,6 @@ func (h *host) saveSometimes() {
 	if h.dead || h.core.Ended() != nil || !h.w.chance(h.w.mix.forget) {
 		return
 	}
-	if h.saveNow() {
-		h.core.Forget()
-	}
+	h.saveNow()
+	h.core.Forget() // whatever is not saved stays
 }

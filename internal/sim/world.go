@@ -193,6 +193,7 @@ func (w *World) disturb() {
 			}
 		}
 	})
+	w.again(strayEvery, w.stray)
 	w.again(w.mix.stepEvery, func() { w.procs[w.rnd.IntN(len(w.procs))].stepped(w.draw(30 * clock.Second)) })
 }
 
@@ -209,6 +210,9 @@ func (w *World) finish() {
 	}
 	w.trace("the faults end")
 	w.judge.peace()
+	if w.mix.noProbe { // the queue alone comes round within the hour
+		w.run(w.now + clock.Hour)
+	}
 	w.settle()
 	w.judged(w.judge.ended)
 	w.mix.sweep = clock.Hour
