@@ -48,13 +48,13 @@ var named = regexp.MustCompile(`^TestControl`)
 // parts are run in this order, one at a time. Their limits come to 90 minutes.
 var parts = []part{
 	{
-		name: "sim", kind: simulation, full: []string{"sim"}, ci: []string{"sim", "SEEDS=", "PAYMENTS="}, limit: 13 * time.Minute,
+		name: "sim", kind: simulation, full: []string{"sim"}, ci: []string{"sim", "SEEDS=", "PAYMENTS="}, limit: 11 * time.Minute,
 		lines:    []string{"sim-payments", "sim-replay", "sim-anomalies", "time-to-terminal"},
 		controls: regexp.MustCompile(`^Test(PlantedFaults|ReplayNotices)$`),
 	},
-	{name: "planted", kind: simulation, full: []string{"planted"}, limit: 8 * time.Minute, lines: []string{"planted-bugs"}},
+	{name: "planted", kind: simulation, full: []string{"planted"}, limit: 5 * time.Minute, lines: []string{"planted-bugs"}},
 	{
-		name: "walk", kind: crashWalk, full: []string{"walk"}, ci: []string{"walk", "PAIRS="}, limit: 6 * time.Minute,
+		name: "walk", kind: crashWalk, full: []string{"walk"}, ci: []string{"walk", "PAIRS="}, limit: 5 * time.Minute,
 		lines: []string{"crash-walk"}, controls: regexp.MustCompile(`^TestCrashWalkNotices$`),
 	},
 	{
@@ -62,7 +62,7 @@ var parts = []part{
 		limit: 20 * time.Minute, lines: []string{"kill-loop"}, controls: named,
 	},
 	{
-		name: "disk", kind: disks, full: []string{"disk"}, ci: []string{"disk", "DISK="}, limit: 14 * time.Minute, controls: named,
+		name: "disk", kind: disks, full: []string{"disk"}, ci: []string{"disk", "DISK="}, limit: 16 * time.Minute, controls: named,
 		lines: []string{
 			"power-loss-ext4", "power-loss-xfs", "power-loss-control", "disk-full-ext4", "disk-full-tmpfs", "disk-full-control",
 			"disk-read-only", "disk-read-only-control", "sync-error", "sync-error-control", "torn-log-fresh", "torn-log-moved",
@@ -70,11 +70,11 @@ var parts = []part{
 		},
 	},
 	{
-		name: "takeover", kind: takeover, full: []string{"takeover"}, ci: []string{"takeover", "ROUNDS=", "PAUSE="}, limit: 8 * time.Minute,
+		name: "takeover", kind: takeover, full: []string{"takeover"}, ci: []string{"takeover", "ROUNDS=", "PAUSE="}, limit: 9 * time.Minute,
 		lines: []string{"takeover-sigstop", "paused-sqlite", "postgres-restarts", "postgres-cut-commits"}, controls: named,
 	},
 	{
-		name: "histories", kind: histories, full: []string{"histories"}, ci: []string{"histories", "OPS="}, limit: 14 * time.Minute,
+		name: "histories", kind: histories, full: []string{"histories"}, ci: []string{"histories", "OPS="}, limit: 15 * time.Minute,
 		lines: []string{"linearizable-sqlite", "linearizable-postgres", "bank"}, controls: named,
 	},
 	{
@@ -82,7 +82,7 @@ var parts = []part{
 		lines: []string{"conformance"},
 	},
 	{
-		name: "watchman", kind: judge, full: []string{"watchman"}, ci: []string{"watchman", "PAYMENTS="}, limit: 2 * time.Minute,
+		name: "watchman", kind: judge, full: []string{"watchman"}, ci: []string{"watchman", "PAYMENTS="}, limit: 4 * time.Minute,
 		lines: []string{"background-verifier-sqlite", "background-verifier-postgres"},
 	},
 	{
