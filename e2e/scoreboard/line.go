@@ -38,7 +38,7 @@ func (l line) failed() bool { return !l.OK && !l.Open }
 // read returns the lines that tests have appended to a file; none if there is no such file. Of lines with one id the
 // last counts, unless an earlier one has failed.
 func read(path, size string) (out []line, err error) {
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // whoever runs the command names it
 	if os.IsNotExist(err) {
 		return nil, nil
 	}
@@ -102,8 +102,10 @@ func (p part) complete(lines []line, o outcome, size string) []line {
 		if o.err != nil {
 			why = o.err.Error()
 		}
-		add(score.Line{ID: "part-" + p.name, Name: "make " + p.name, Figure: fmt.Sprintf("%s, after %s", why, o.took.Round(time.Second)),
-			Target: "ends well within " + short(p.within(size))})
+		add(score.Line{
+			ID: "part-" + p.name, Name: "make " + p.name, Figure: fmt.Sprintf("%s, after %s", why, o.took.Round(time.Second)),
+			Target: "ends well within " + short(p.within(size)),
+		})
 	}
 	return lines
 }
@@ -118,8 +120,10 @@ func (p part) controlled(said []byte) score.Line {
 			}
 		}
 	}
-	return score.Line{ID: p.controlLine(), Name: "controls of make " + p.name, Figure: fmt.Sprintf("%d of %d failed as they must", good, all),
-		Target: "all of them", Value: int64(good), OK: good == all && all > 0}
+	return score.Line{
+		ID: p.controlLine(), Name: "controls of make " + p.name, Figure: fmt.Sprintf("%d of %d failed as they must", good, all),
+		Target: "all of them", Value: int64(good), OK: good == all && all > 0,
+	}
 }
 
 // ordered sorts lines as they are shown: by kind, then as they are declared, and what is not declared as it came.

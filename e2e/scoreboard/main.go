@@ -25,7 +25,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.BoolVar(&o.ci, "ci", false, "run the parts that make test has, at its sizes")
+	flag.BoolVar(&o.ci, "ci", false, "run at the sizes of make test")
 	flag.StringVar(&o.only, "only", "", "run only these parts, named by themselves or by their lines, with commas between")
 	flag.BoolVar(&o.render, "render", false, "run nothing; draw "+folder+" anew from its history")
 	flag.StringVar(&o.from, "from", "", "run nothing; print the lines that stand in this file")
@@ -68,8 +68,8 @@ func show(file string, out io.Writer) (failed int, err error) {
 	if err != nil || len(lines) == 0 {
 		return 0, err
 	}
-	printTable(out, lines)
-	return failures(lines), nil
+	_, err = io.WriteString(out, table(lines))
+	return failures(lines), err
 }
 
 // score runs the parts, prints their lines and appends them to the history.
@@ -81,9 +81,9 @@ func (o options) score(ctx context.Context, out io.Writer) (failed int, err erro
 	if s, err := os.Stderr.Stat(); err == nil && s.Mode()&os.ModeCharDevice != 0 {
 		r.live = os.Stderr
 	}
-	list, unknown := chosen(r.size, o.only)
+	list, unknown := chosen(o.only)
 	if len(unknown) > 0 {
-		return 0, fmt.Errorf("no part or line of size %s is named %s", r.size, strings.Join(unknown, ", "))
+		return 0, fmt.Errorf("no part and no line is named %s", strings.Join(unknown, ", "))
 	}
 	if r.dir, err = os.MkdirTemp("", "koban-scoreboard-"); err != nil {
 		return 0, err
@@ -96,7 +96,7 @@ func (o options) score(ctx context.Context, out io.Writer) (failed int, err erro
 	for _, p := range list {
 		limit += p.within(r.size)
 	}
-	fmt.Fprintf(out, "%d parts, one after another, at most %s: commit %s on %s\n", len(list), short(limit), whole.Commit, whole.Machine)
+	r.say("%d parts, one after another, at most %s: commit %s on %s\n", len(list), short(limit), whole.Commit, whole.Machine)
 	for _, p := range list {
 		lines, took, err := r.part(ctx, p)
 		if err != nil {
@@ -106,7 +106,7 @@ func (o options) score(ctx context.Context, out io.Writer) (failed int, err erro
 		whole.Parts = append(whole.Parts, played{p.name, int64(took.Round(time.Second) / time.Second)})
 	}
 	whole.Lines = append(whole.Lines, promised(whole.Lines, whole.took(), r.size)...)
-	printTable(out, whole.Lines)
-	fmt.Fprintln(out, whole.source())
+	r.say("%s", table(whole.Lines))
+	r.say("%s\n", whole.source())
 	return failures(whole.Lines), save(folder, whole)
 }

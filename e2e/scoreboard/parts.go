@@ -34,7 +34,7 @@ const (
 type part struct {
 	name     string
 	kind     string
-	full, ci []string       // arguments of make; ci is nil where only a full run has it
+	full, ci []string       // arguments of make
 	limit    time.Duration  // of the full size
 	lines    []string       // the ids that it has to report
 	controls *regexp.Regexp // the tests that break something on purpose; they pass if that is found
@@ -52,7 +52,7 @@ var parts = []part{
 		lines:    []string{"sim-payments", "sim-replay", "sim-anomalies", "time-to-terminal"},
 		controls: regexp.MustCompile(`^Test(PlantedFaults|ReplayNotices)$`),
 	},
-	{name: "planted", kind: simulation, full: []string{"planted"}, limit: 5 * time.Minute, lines: []string{"planted-bugs"}},
+	{name: "planted", kind: simulation, full: []string{"planted"}, ci: []string{"planted"}, limit: 5 * time.Minute, lines: []string{"planted-bugs"}},
 	{
 		name: "walk", kind: crashWalk, full: []string{"walk"}, ci: []string{"walk", "PAIRS="}, limit: 5 * time.Minute,
 		lines: []string{"crash-walk"}, controls: regexp.MustCompile(`^TestCrashWalkNotices$`),
@@ -91,7 +91,7 @@ var parts = []part{
 	},
 }
 
-// command returns what make is asked for; nothing where a part does not have the size.
+// command returns what make is asked for.
 func (p part) command(size string) []string {
 	if size == small {
 		return p.ci
@@ -109,15 +109,12 @@ func (p part) within(size string) time.Duration {
 // controlLine is the id of the line about a part's controls.
 func (p part) controlLine() string { return "controls-" + p.name }
 
-// chosen returns the parts of a size, or those of them that only names: by their own names or by those of their lines.
+// chosen returns all parts, or those that only names: by their own names or by those of their lines.
 // What it does not know is returned as unknown.
-func chosen(size, only string) (out []part, unknown []string) {
+func chosen(only string) (out []part, unknown []string) {
 	names := strings.FieldsFunc(only, func(r rune) bool { return r == ',' || r == ' ' })
 	met := map[string]bool{}
 	for _, p := range parts {
-		if p.command(size) == nil {
-			continue
-		}
 		of := append([]string{p.name, p.controlLine()}, p.lines...)
 		take := len(names) == 0
 		for _, n := range names {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -70,24 +69,18 @@ const (
 
 // load reads the history; none if there is no file.
 func load(dir string) (out []record, err error) {
-	f, err := os.Open(filepath.Join(dir, historyFile))
+	text, err := os.ReadFile(filepath.Join(dir, historyFile)) //nolint:gosec // of the repository
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 4<<20)
-	for lines.Scan() {
+	for one := range bytes.Lines(text) {
 		var r record
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+		if err := json.Unmarshal(one, &r); err != nil {
 			return nil, fmt.Errorf("%s, line %d: %w", historyFile, len(out)+1, err)
 		}
 		out = append(out, r)
 	}
-	return out, lines.Err()
+	return out, err
 }
 
 // save appends a record to the history.
@@ -216,7 +209,7 @@ func machine() string {
 
 // field returns the first value of a name in a file of the kernel; nothing where there is no such file.
 func field(path, name string) string {
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // of the kernel
 	if err != nil {
 		return ""
 	}

@@ -16,8 +16,10 @@ import (
 )
 
 func one(id, part, size string, value int64, ok bool) line {
-	return line{Line: score.Line{ID: id, Name: "name <of> " + id, Figure: "a | b", Target: ">= 1 & more", Value: value, OK: ok},
-		Kind: disks, Part: part, Size: size}
+	return line{
+		Line: score.Line{ID: id, Name: "name <of> " + id, Figure: "a | b", Target: ">= 1 & more", Value: value, OK: ok},
+		Kind: disks, Part: part, Size: size,
+	}
 }
 
 func run(size, commit string, lines ...line) record {
@@ -116,7 +118,7 @@ func isXML(t *testing.T, text string) {
 func TestRunIsKept(t *testing.T) {
 	dir, tools := t.TempDir(), t.TempDir()
 	make := "#!/bin/sh\nfor e in sqlite postgres; do echo '{\"id\":\"background-verifier-'$e'\",\"value\":1,\"ok\":'$VERDICT'}' >>\"$KOBAN_SCORE\"; done\n"
-	if err := os.WriteFile(filepath.Join(tools, "make"), []byte(make), 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(filepath.Join(tools, "make"), []byte(make), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))

@@ -37,7 +37,7 @@ const (
 
 // part runs one part and returns its lines and how long it took. The error is ctx's if that has ended.
 func (r *runner) part(ctx context.Context, p part) ([]line, time.Duration, error) {
-	fmt.Fprintf(r.out, "\n%s: make %s (at most %s)\n", p.name, strings.Join(quoted(p.command(r.size)), " "), short(p.within(r.size)))
+	r.say("\n%s: make %s (at most %s)\n", p.name, strings.Join(quoted(p.command(r.size)), " "), short(p.within(r.size)))
 	file := filepath.Join(r.dir, p.name+".jsonl")
 	o := r.watch(ctx, p, file)
 	if err := ctx.Err(); err != nil {
@@ -48,14 +48,14 @@ func (r *runner) part(ctx context.Context, p part) ([]line, time.Duration, error
 	lines = p.complete(lines, o, r.size)
 	if o.err != nil {
 		said := strings.Split(strings.TrimRight(string(o.said), "\n"), "\n")
-		fmt.Fprintf(r.out, "  %s\n", strings.Join(said[max(0, len(said)-tail):], "\n  "))
-		fmt.Fprintf(r.out, "  everything it printed: %s\n", filepath.Join(r.dir, p.name+".log"))
+		r.say("  %s\n", strings.Join(said[max(0, len(said)-tail):], "\n  "))
+		r.say("  everything it printed: %s\n", filepath.Join(r.dir, p.name+".log"))
 	}
 	bad := "all right"
 	if n := failures(lines); n > 0 {
 		bad = fmt.Sprintf("%d FAIL", n)
 	}
-	fmt.Fprintf(r.out, "  %s: %d lines, %s\n", short(o.took), len(lines), bad)
+	r.say("  %s: %d lines, %s\n", short(o.took), len(lines), bad)
 	return lines, o.took, nil
 }
 
@@ -69,7 +69,7 @@ func (r *runner) watch(ctx context.Context, p part, file string) (o outcome) {
 	if o.err != nil {
 		return o
 	}
-	cmd := exec.CommandContext(ctx, r.make, p.command(r.size)...)
+	cmd := exec.CommandContext(ctx, r.make, p.command(r.size)...) //nolint:gosec // make, or what a test has in its place
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(plain(os.Environ()), score.FileEnv+"="+file), &said, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = r.wait
@@ -88,13 +88,11 @@ func (r *runner) watch(ctx context.Context, p part, file string) (o outcome) {
 		}
 		o.took = r.clk.Now().Sub(began)
 		shown = r.show(file, shown)
-		if r.live != nil && waits {
-			fmt.Fprintf(r.live, "\r  %s %s\033[K", p.name, short(o.took))
+		if waits {
+			r.flash(p.name + " " + short(o.took))
 		}
 	}
-	if r.live != nil {
-		fmt.Fprint(r.live, "\r\033[K")
-	}
+	r.wipe()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whoever is left of a part that was stopped
 	if errors.Is(context.Cause(ctx), errLimit) {
 		o.err = errLimit
@@ -104,11 +102,26 @@ func (r *runner) watch(ctx context.Context, p part, file string) (o outcome) {
 	return o
 }
 
+func (r *runner) say(format string, args ...any) { _, _ = fmt.Fprintf(r.out, format, args...) }
+
+// flash shows what is replaced by the next thing that is said.
+func (r *runner) flash(text string) {
+	if r.live != nil {
+		_, _ = fmt.Fprintf(r.live, "\r  %s\033[K", text)
+	}
+}
+
+func (r *runner) wipe() {
+	if r.live != nil {
+		_, _ = fmt.Fprint(r.live, "\r\033[K")
+	}
+}
+
 var errLimit = errors.New("it took longer than its limit and was stopped")
 
 // show prints the lines of a file that have come since shown bytes of it were read, and returns how many are read now.
 func (r *runner) show(file string, shown int) int {
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(file)        //nolint:gosec // it was named here
 	if err != nil || len(text) <= shown { // it is not there before the first line
 		return shown
 	}
@@ -116,12 +129,10 @@ func (r *runner) show(file string, shown int) int {
 	if whole <= shown {
 		return shown
 	}
-	if r.live != nil {
-		fmt.Fprint(r.live, "\r\033[K")
-	}
+	r.wipe()
 	for one := range bytes.Lines(text[shown:whole]) {
 		if l, ok := parse(one); ok {
-			fmt.Fprintf(r.out, "  %-10s %s: %s\n", line{Line: l}.verdict(), l.ID, l.Figure)
+			r.say("  %-10s %s: %s\n", line{Line: l}.verdict(), l.ID, l.Figure)
 		}
 	}
 	return whole

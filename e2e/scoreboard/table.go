@@ -3,25 +3,26 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"strings"
 )
 
-// printTable writes lines for a terminal, under their kinds: one for each.
-func printTable(w io.Writer, lines []line) {
+// table writes lines for a terminal, under their kinds: one for each.
+func table(lines []line) string {
+	var w strings.Builder
 	kind := ""
 	for _, l := range ordered(lines) {
 		if l.Kind != kind {
 			kind = l.Kind
-			fmt.Fprintf(w, "\n%s\n", strings.ToUpper(kind[:1])+kind[1:])
+			fmt.Fprintf(&w, "\n%s\n", strings.ToUpper(kind[:1])+kind[1:])
 		}
 		seeds := ""
 		if l.Seeds != "" {
 			seeds = " · seeds " + l.Seeds
 		}
-		fmt.Fprintf(w, "  %-10s %s: %s · %s · target: %s%s · %s\n", l.verdict(), l.ID, l.Name, l.Figure, l.Target, seeds, l.Size)
+		fmt.Fprintf(&w, "  %-10s %s: %s · %s · target: %s%s · %s\n", l.verdict(), l.ID, l.Name, l.Figure, l.Target, seeds, l.Size)
 	}
-	fmt.Fprintf(w, "\n%s\n", summary(lines))
+	fmt.Fprintf(&w, "\n%s\n", summary(lines))
+	return w.String()
 }
 
 // summary says how many lines there are of which verdict.
