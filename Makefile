@@ -31,7 +31,7 @@ WITH_POSTGRES = $(if $(KOBAN_TEST_PG),,$(GO) run ./internal/store/storetest/pgcl
 GOLANGCI      = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test test-race lint fmt fuzz bench pgo gen verify-gen cover clean postgres disk-tools \
+.PHONY: help demo run build test test-race lint fmt fuzz bench gen verify-gen cover clean postgres disk-tools \
 	scoreboard scoreboard-ci sim planted walk chaos storm disk takeover histories conformance watchman faults
 
 ## help: list what make can do
@@ -84,13 +84,6 @@ fuzz:
 ## bench: measure payments per second against a bound measured in the same run
 bench:
 	@$(GO) run ./cmd/koban bench $(ARGS)
-
-## pgo: measure anew what the compiler should make fast, into cmd/koban/default.pgo (on quiet cores)
-pgo:
-	$(GO) build -trimpath -o bin/koban ./cmd/koban
-	bin/koban bench --mode inproc --duration 10s --cpu-profile bin/inproc.prof
-	bin/koban bench --mode rest --duration 10s --cpu-profile bin/rest.prof
-	$(GO) tool pprof -proto bin/inproc.prof bin/rest.prof > cmd/koban/default.pgo
 
 ## scoreboard: run every proof at full size (90 minutes at most) and keep the score in docs/scoreboard
 scoreboard: postgres disk-tools
