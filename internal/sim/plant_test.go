@@ -23,7 +23,7 @@ func TestPlantedFaults(t *testing.T) {
 		invariants []string // any of which shows it
 	}{
 		{"answer before the commit", Plant{TellEarly: true}, 40, []string{"I16", "I20", "I21", "I23", "I15", "I24"}},
-		{"no fence against a Try after its Cancel", Plant{Machine: withoutFence}, 60, []string{"I14", "I5"}},
+		{"no fence against a Try after its Cancel", Plant{Machine: withoutFence}, 300, []string{"I14", "I5"}},
 		{"refund: check, then insert", Plant{Machine: checkThenInsert}, 40, []string{"I18"}},
 		{"nobody wakes what waits", Plant{Machine: withoutWakes}, 40, []string{"I19"}},
 		{"queries from a copy that lags", Plant{Machine: fromACopy}, 40, []string{"I20"}},

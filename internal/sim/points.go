@@ -30,6 +30,23 @@ func (pointsSide) morning(w *World) {
 	}
 }
 
+// day gives points away that soon expire.
+func (pointsSide) day(w *World, payments int) {
+	for range payments {
+		w.after(w.draw(w.mix.pace*clock.Micros(payments)), func() {
+			c := w.town.customers[w.rnd.IntN(len(w.town.customers))]
+			h := w.reach(book.Name("points", c.id.Volume(w.volumes)))
+			if h == nil {
+				return
+			}
+			k, print := w.town.key(c.tenant)
+			h.submit(&points.Grant{Tenant: c.tenant, Key: k.ID, Fingerprint: print, ID: w.fresh(c.id.Slot()), Account: c.id.Facet(tcc.PointsAccount),
+				Amount: money.Of(50, money.PT), Class: points.Free, ExpiresAt: w.now + clock.Second + w.draw(20*clock.Second), EffectiveAt: w.now},
+				func(any, error) {})
+		})
+	}
+}
+
 func (pointsSide) role() payment.Participant { return payment.Points }
 
 func (pointsSide) request(p *payment.Payment, x *payment.Part, v payment.Verb) any {

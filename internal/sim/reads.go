@@ -139,7 +139,10 @@ func (j *judge) shown(s *watch, r any, err error) {
 // tables, once they hold all that is durable, and each payment from its book.
 func (t *town) list(w *World, tenant id.Tenant) {
 	merchant := t.merchants[int(tenant)-1].id
-	known := w.judge.of(tenant, merchant)
+	var known []id.ID
+	if !w.unheard() {
+		known = w.judge.of(tenant, merchant)
+	}
 	var got []id.ID
 	var page func(before id.ID, patience int)
 	page = func(before id.ID, patience int) {
@@ -174,6 +177,17 @@ func (w *World) synced() bool {
 		}
 	}
 	return true
+}
+
+// unheard reports whether a payment's block is durable and its writer has not heard so yet: nobody was told of it.
+func (w *World) unheard() bool {
+	for _, name := range w.names {
+		h, s := w.route[name], w.judge.books[name]
+		if isPayment(name) && h != nil && s != nil && !h.dead && h.core.Durable().Seq < s.core.Head().Seq && h.core.Head().Epoch == s.core.Head().Epoch {
+			return true
+		}
+	}
+	return false
 }
 
 // of returns the payments of a merchant that are durable by now.
