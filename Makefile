@@ -102,6 +102,7 @@ sim:
 ## planted: plant one bug after another, and require that the simulator finds each
 planted:
 	$(GO) test -tags planted -count=1 -timeout 60m -v ./internal/sim -run '^Test(PlantedBugs|NothingPlanted)$$' $(if $(ARGS),-args $(ARGS))
+	$(GO) run ./cmd/koban sim --seeds 500
 
 ## walk: die at every crash point of every flow, and at one pair of points in PAIRS (3)
 walk:
