@@ -101,6 +101,8 @@ func (w *Watchman) sweep(ctx context.Context) error {
 	at := w.beat
 	at.judge.Sweep()
 	began, real := w.Clock.Now(), w.real.Now()
+	w.began = real
+	defer func() { w.began = 0 }()
 	if err := w.look(ctx, 0); err != nil {
 		return err
 	}
