@@ -7,22 +7,27 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/koban-pay/koban/cmd/koban/term"
 	"github.com/koban-pay/koban/internal/app"
+	"github.com/koban-pay/koban/internal/app/watchman"
 )
 
 type runCmd struct {
-	Data      string `help:"The folder for platform.json, and for the books unless they are on PostgreSQL." default:"./koban-data" type:"path" placeholder:"DIR"`
-	Listen    string `help:"Where to take requests; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"ADDRESS"`
-	Store     string `help:"Keep the books on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
-	Standby   bool   `help:"Wait while another process holds the store, and take over when it ends."`
-	Tenant    string `help:"Whether to make the demo company: demo or none." enum:"demo,none" default:"demo"`
-	Volumes   int    `help:"How many volumes the books of a new platform are cut into, for good." placeholder:"8"`
-	Rehearsal bool   `help:"Not for production: let operators break participants (koban fault) and move the clock (koban clock). New books are then to rehearse on, for good."`
-	Log       string `help:"Where to write the log, requests included; - is the standard error. Without it, only what needs attention is written, there." placeholder:"FILE"`
-	Mortal    bool   `hidden:"" help:"On SIGUSR1, die at the step of the next payment that DIR/die-at-step names."`
+	Data       string  `help:"The folder for platform.json, and for the books unless they are on PostgreSQL." default:"./koban-data" type:"path" placeholder:"DIR"`
+	Listen     string  `help:"Where to take requests; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"ADDRESS"`
+	Store      string  `help:"Keep the books on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
+	Standby    bool    `help:"Wait while another process holds the store, and take over when it ends."`
+	Tenant     string  `help:"Whether to make the demo company: demo or none." enum:"demo,none" default:"demo"`
+	Volumes    int     `help:"How many volumes the books of a new platform are cut into, for good." placeholder:"8"`
+	JudgeEvery rest    `help:"How long the judge of the running books rests between two sweeps, 1s to 1h; off: nobody judges." default:"5s" placeholder:"5s"`
+	JudgeShare percent `help:"How much of one core the judge may take, in percent, 1 to 100." default:"5" placeholder:"5"`
+	Rehearsal  bool    `help:"Not for production: let operators break participants (koban fault) and move the clock (koban clock). New books are then to rehearse on, for good."`
+	Log        string  `help:"Where to write the log, requests included; - is the standard error. Without it, only what needs attention is written, there." placeholder:"FILE"`
+	Mortal     bool    `hidden:"" help:"On SIGUSR1, die at the step of the next payment that DIR/die-at-step names."`
 }
 
 // Help says more than one line can.
@@ -31,7 +36,48 @@ func (runCmd) Help() string {
 rebuilt from it. Once the platform is ready, platform.json there tells where it is and which keys it has.
 
 Stop it with Ctrl-C or SIGTERM: it finishes what is under way. Or kill it whenever you like: what was acknowledged is
-kept, and what was under way goes on at the next start.`
+kept, and what was under way goes on at the next start.
+
+While it runs, a judge holds the journal to the invariants and compares every row of the tables with it, again and again.
+What it finds is in the log, in /metrics (koban_judge_…) and in /healthz; payments go on. By default it finds a changed
+account within a minute: a longer --judge-every finds it that much later, and a higher --judge-share sweeps large books
+sooner. With --judge-every off, only koban verify judges them.`
+}
+
+// rest is how long the judge rests between two sweeps; 0: there is none.
+type rest time.Duration
+
+// The metrics say it in seconds.
+const (
+	leastRest = time.Second
+	mostRest  = time.Hour
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (x *rest) UnmarshalText(text []byte) error {
+	if string(text) == "off" {
+		*x = 0
+		return nil
+	}
+	d, err := time.ParseDuration(string(text))
+	if err != nil || d < leastRest || d > mostRest || d%time.Second != 0 {
+		return fmt.Errorf("%q: expected off, or whole seconds from 1s to 1h, such as 5s or 2m", text)
+	}
+	*x = rest(d)
+	return nil
+}
+
+// percent is a share of one core.
+type percent int
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (x *percent) UnmarshalText(text []byte) error {
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 1 || n > 100 {
+		return fmt.Errorf("%q: expected a whole number from 1 to 100, such as 5", text)
+	}
+	*x = percent(n)
+	return nil
 }
 
 // Run runs the platform until it is told to stop.
@@ -44,7 +90,8 @@ func (x *runCmd) Run(c *console) (err error) {
 		return err
 	}
 	config := app.Config{Data: x.Data, StoreURL: x.Store, Standby: x.Standby, Listen: x.Listen, Tenant: x.Tenant, Volumes: x.Volumes,
-		Rehearsal: x.Rehearsal, Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) }}
+		Rehearsal: x.Rehearsal, Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) },
+		Watchman: watchman.Pace{Off: x.JudgeEvery == 0, Rest: time.Duration(x.JudgeEvery), Share: int(x.JudgeShare)}}
 	if x.Mortal {
 		config.Watch = app.Mortal(ctx, x.Data)
 	}

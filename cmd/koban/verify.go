@@ -59,9 +59,7 @@ func (x *verifyCmd) Run(c *console) error {
 	if x.JSON {
 		printJSON(c.out, report)
 	} else {
-		if is, err := app.Rehearses(ctx, x.Data, x.Store); err != nil {
-			return err
-		} else if is {
+		if report.Rehearsal {
 			printRehearsal(c.out, "these books are not for production")
 		}
 		printReport(c.out, report)

@@ -34,10 +34,15 @@ func Verify(ctx context.Context, c VerifyConfig) (report *verify.Report, err err
 	}
 	defer func() { err = errors.Join(err, o.Close()) }()
 	signer := o.constants.signer()
-	config := verify.Config{Journal: o.journal, Rebuild: c.Rebuild, Checkpoint: c.Checkpoint, Signer: signer.Public().(ed25519.PublicKey)}
+	config := verify.Config{Journal: o.journal, Record: o.dbs[0], Rebuild: c.Rebuild, Checkpoint: c.Checkpoint, Signer: signer.Public().(ed25519.PublicKey)}
 	if config.IDs, err = o.constants.codec(); err != nil {
 		return nil, err
 	}
+	mode, err := modeOf(ctx, o.journal)
+	if err != nil {
+		return nil, err
+	}
+	config.Rehearsal = mode == rehearsing
 	if config.Services, err = o.services(ctx); err != nil {
 		return nil, err
 	}

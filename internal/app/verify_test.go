@@ -1,7 +1,10 @@
 package app
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -93,6 +96,44 @@ func TestVerifyFindsMissingAndAddedRows(t *testing.T) {
 		finds(t, wrong, "I24", "points_accounts lacks a row that the journal gives: tenant 1")
 		finds(t, wrong, "I24", "points_accounts has a row that the journal does not give: tenant 2")
 	})
+}
+
+// TestVerifyFindsDamagedIndex flips a bit of what only the list of a merchant's payments is read by. The tables are as they
+// should be.
+func TestVerifyFindsDamagedIndex(t *testing.T) {
+	r := newRig(t, "")
+	p := r.pay("one", 1200, 200)
+	shop, payment := r.id(id.Merchant, r.app.Card.Merchants[0].ID), r.id(id.Payment, p.Id)
+	r.stop()
+	path := filepath.Join(r.config.Data, "state", "payment.db")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(text, append(shop[:], payment[:]...)) // an entry of payments_by_merchant, and of nothing else
+	if at < 0 {
+		t.Fatal("the file has no such entry")
+	}
+	text[at+len(shop)-1] ^= 1
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wrong := r.verify(nil)
+	finds(t, wrong, "I24", "the file of payment is damaged: row 1 missing from index payments_by_merchant")
+	if len(wrong) != 1 {
+		t.Errorf("only an index is wrong: %v", wrong)
+	}
+}
+
+func TestVerifySaysWhatBooksAreFor(t *testing.T) {
+	for _, rehearsal := range []bool{false, true} {
+		r := newRigOf(t, "", rehearsal)
+		r.stop()
+		report, err := Verify(t.Context(), VerifyConfig{Data: r.config.Data})
+		if err != nil || !report.OK || report.Rehearsal != rehearsal {
+			t.Errorf("books of which rehearsal is %t: %+v %v", rehearsal, report, err)
+		}
+	}
 }
 
 // cut removes the last block of a book, and lets the head name the block before.

@@ -13,6 +13,7 @@ import (
 // guard lets the watchman judge the books while the platform runs.
 func (a *App) guard(context.Context) error {
 	if a.Watchman.Off {
+		a.Log.Warn("nobody judges the books while this platform runs", "next", "run koban verify now and then, or start without --judge-every off")
 		return nil
 	}
 	services := map[string]*store.DB{}
@@ -34,6 +35,9 @@ func (a *App) degraded() []string {
 }
 
 var (
+	judgeOnDesc    = describe("judge_on", "1 if the watchman judges the books, 0 if that was switched off.")
+	judgeRestDesc  = describe("judge_rest_seconds", "How long the watchman rests between two sweeps, as it was set.")
+	judgeShareDesc = describe("judge_share_percent", "How much of one core the watchman may take, as it was set.")
 	judgedDesc     = describe("judge_blocks_total", "Blocks that the watchman has judged.")
 	judgeLagDesc   = describe("judge_lag_blocks", "Durable blocks that the watchman has not judged, at his last look.")
 	comparedDesc   = describe("judge_rows_total", "Rows of the state tables that the watchman has compared with the journal.")
@@ -47,9 +51,13 @@ var (
 
 // watchmans reports what the watchman has done and found.
 func (f figures) watchmans(total, now func(*prometheus.Desc, int64, ...string)) {
+	now(judgeOnDesc, flag(f.app.watchman != nil))
 	if f.app.watchman == nil {
 		return
 	}
+	pace := f.app.watchman.Pace
+	now(judgeRestDesc, int64(pace.Rest.Seconds()))
+	now(judgeShareDesc, int64(pace.Share))
 	s := f.app.watchman.Stats()
 	total(judgedDesc, s.Blocks)
 	now(judgeLagDesc, s.Lag)

@@ -13,6 +13,7 @@ import (
 // Report is what was found, in the form that koban verify prints.
 type Report struct {
 	OK         bool        `json:"ok"`
+	Rehearsal  bool        `json:"rehearsal"` // the books were made to rehearse on, for good: their times and their money are made up
 	Books      []Book      `json:"books"`
 	Invariants []Invariant `json:"invariants"`
 

@@ -36,6 +36,32 @@ func saved(ctx context.Context, db *store.DB, name string) (h journal.Head, err 
 	return h, err
 }
 
+// unsound returns what is wrong with the pages of a SQLite file, and where an index and its table differ (sqlite.org/pragma.html,
+// integrity_check). PostgreSQL looks after its own.
+func unsound(ctx context.Context, db *store.DB) (faults []string, err error) {
+	if db.Engine() != store.SQLite {
+		return nil, nil
+	}
+	err = db.Read(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, fmt.Sprintf("PRAGMA integrity_check(%d)", maxExamples))
+		if err != nil {
+			return fmt.Errorf("verify: check the file: %w", err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var what string
+			if err := rows.Scan(&what); err != nil {
+				return err
+			}
+			if what != "ok" {
+				faults = append(faults, what)
+			}
+		}
+		return rows.Err()
+	})
+	return faults, err
+}
+
 // view is a snapshot of a database.
 type view struct{ tx *sql.Tx }
 

@@ -14,13 +14,17 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/store"
 )
 
 // Config says what is judged.
 type Config struct {
 	Journal  *journal.Journal // opened for reading
+	Record   *store.DB        // where the journal is
 	Services []Service        // Balance, Points, Code and Payment among them, by these names; and the feeds
 	IDs      *id.Codec
+	// Rehearsal says that the books were made to rehearse on. The report says so.
+	Rehearsal bool
 	// Rebuild also lets a copy of the platform's tables recover, as a start would, and compares that, too.
 	Rebuild bool
 	// Checkpoint, if there is one, says what the journal held when it was exported; Signer is who has to have signed it.
@@ -59,7 +63,7 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 		}
 		r.shelves = append(r.shelves, sh)
 	}
-	for _, step := range []func(context.Context) error{r.compare, r.advance, r.others, r.tail, r.audit, r.judge} {
+	for _, step := range []func(context.Context) error{r.sound, r.compare, r.advance, r.others, r.tail, r.audit, r.judge} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -96,6 +100,29 @@ func (r *run) each(f func(*shelf, *volume) error) error {
 	}
 	wait.Wait()
 	return errors.Join(errs...)
+}
+
+// sound requires that the files hold together. Tables are compared by their keys, and blocks read by theirs: what only another
+// index has wrong would be missed, and lists are read by those.
+func (r *run) sound(ctx context.Context) error {
+	faults, err := unsound(ctx, r.Record)
+	if err != nil {
+		return err
+	}
+	r.found.count("I7", 1)
+	for _, f := range faults {
+		r.found.wrong("I7", "the journal's file is damaged: %s", f)
+	}
+	for _, s := range r.shelves {
+		if faults, err = unsound(ctx, s.Tables); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		r.found.count("I24", 1)
+		for _, f := range faults {
+			r.found.wrong("I24", "the file of %s is damaged: %s", s.Name, f)
+		}
+	}
+	return nil
 }
 
 // compare compares every table with one that was rebuilt.
@@ -204,7 +231,7 @@ func (r *run) shelf(name string) *shelf {
 }
 
 func (r *run) report() *Report {
-	out := &Report{Books: []Book{}}
+	out := &Report{Rehearsal: r.Rehearsal, Books: []Book{}}
 	heads := make([]string, 0, len(r.cut))
 	for name := range r.cut {
 		heads = append(heads, name)
