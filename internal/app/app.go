@@ -45,8 +45,8 @@ type Config struct {
 
 	Log   *slog.Logger // nil: none
 	Clock clock.Clock  // nil: the machine's
-	// Fatal is told when the process has to end at once: the record cannot be written, or another process has taken the
-	// books over. It should not return. Nil means panic.
+	// Fatal is told when the process has to end at once: the record cannot be written, a disk has failed, or another process
+	// has taken the books over. It should not return. Nil means panic.
 	Fatal   func(error)
 	Timing  payment.Timing // zero: payment.DefaultTiming
 	MinFree uint64         // bytes of room that the disk must have; 0 means 64 MiB
@@ -54,6 +54,8 @@ type Config struct {
 	Watchman watchman.Pace
 	// Watch, if set, stands between the books and the journal: for dying at a chosen step.
 	Watch func(book.Log) book.Log
+
+	edit func(name string, c *store.Config) // of every database; for tests that let the store fail
 }
 
 // App is a running process of the platform.
@@ -108,7 +110,8 @@ func Start(ctx context.Context, c Config) (*App, error) {
 	}
 	c.Data = dir
 	a := &App{Config: c, Fresh: id.NewSource(nil), metrics: prometheus.NewRegistry(), Feeds: map[string]*feed.Feed{},
-		place: place{data: dir, url: c.StoreURL, clock: c.Clock}, shelves: map[string]*shelf{}}
+		place: place{data: dir, url: c.StoreURL, clock: c.Clock, edit: c.edit}, shelves: map[string]*shelf{}}
+	a.place.fatal = a.fatal
 	if c.Rehearsal {
 		a.virtual = clock.NewVirtual(c.Clock)
 		a.Clock = a.virtual

@@ -15,7 +15,10 @@ import (
 )
 
 // journalFile is the record's file in the data folder.
-const journalFile = "journal.db"
+const (
+	journalName = "journal"
+	journalFile = journalName + ".db"
+)
 
 // feedSuffix makes the name of a feed of the name of its service.
 const feedSuffix = ".feed"
@@ -26,21 +29,26 @@ type place struct {
 	url      string // of PostgreSQL; "" keeps everything in the data folder
 	readOnly bool
 	clock    clock.Clock
-	edit     func(name string, c *store.Config) // of tables; for tests that let the store fail
+	fatal    func(error)                        // is told when a disk has failed in a way that no write has told; nil where nothing is written
+	edit     func(name string, c *store.Config) // of every database, the record's is called journal; for tests that let the store fail
 }
 
 // journal opens the database of the record.
 func (p place) journal(ctx context.Context) (*store.DB, error) {
-	c := store.Config{URL: p.url, Schema: "journal", Durability: store.Full, ReadOnly: p.readOnly, Clock: p.clock}
+	c := store.Config{URL: p.url, Schema: journalName, Durability: store.Full, ReadOnly: p.readOnly, Clock: p.clock, Broken: p.fatal}
 	if p.url == "" {
 		c.Path, c.Schema = filepath.Join(p.data, journalFile), ""
+	}
+	if p.edit != nil {
+		p.edit(journalName, &c)
 	}
 	return store.Open(ctx, c)
 }
 
 // tables says where one service's tables are kept, or one feed's.
 func (p place) tables(name string) store.Config {
-	c := store.Config{URL: p.url, Schema: strings.ReplaceAll(name, ".", "_"), Durability: store.Relaxed, ReadOnly: p.readOnly, Clock: p.clock}
+	c := store.Config{URL: p.url, Schema: strings.ReplaceAll(name, ".", "_"), Durability: store.Relaxed, ReadOnly: p.readOnly,
+		Clock: p.clock, Broken: p.fatal}
 	if p.url == "" {
 		c.Path, c.Schema = filepath.Join(p.data, "state", name+".db"), ""
 	}

@@ -14,6 +14,9 @@ const restartFrames = 16 << 10
 // Checkpoint moves what is in SQLite's write-ahead log into the database file. The most of it runs beside commits; only
 // if the log has grown long do commits wait for the rest. The log keeps its length on disk and is written over, which
 // makes later syncs cheaper. For PostgreSQL it does nothing.
+//
+// Errors: what Classify calls DiskFull or Busy harms nothing, the log only grows, and the next checkpoint tries again. What
+// it calls Broken is told to Config.Broken too, and every later Write returns it.
 func (db *DB) Checkpoint(ctx context.Context) error {
 	if db.engine != SQLite || db.write == nil {
 		return nil
@@ -27,7 +30,7 @@ func (db *DB) Checkpoint(ctx context.Context) error {
 }
 
 // Scrub moves all of SQLite's log into the file and cuts it to nothing, so that what was deleted is in neither any more.
-// Commits wait meanwhile. For PostgreSQL it does nothing.
+// Commits wait meanwhile. For PostgreSQL it does nothing. Its errors are those of Checkpoint, and that a reader is in the way.
 func (db *DB) Scrub(ctx context.Context) error {
 	if db.engine != SQLite || db.write == nil {
 		return nil
@@ -51,12 +54,28 @@ type logState struct {
 
 func (db *DB) checkpoint(ctx context.Context, pool *sql.DB, mode string) (s logState, err error) {
 	db.moving.Lock()
-	defer db.moving.Unlock()
 	err = pool.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&s.busy, &s.log, &s.backed)
+	db.moving.Unlock()
 	if err != nil {
-		return s, fmt.Errorf("store: checkpoint: %w", err)
+		err = fmt.Errorf("store: checkpoint %s: %w", db.config.Path, err)
+		db.judge(err)
 	}
-	return s, nil
+	return s, err
+}
+
+// judge ends the use of a database whose disk has failed under a checkpoint. An fsync that failed must not be tried again:
+// the kernel may have dropped what it could not write, and says of the next one that it succeeded (Rebello et al., Can
+// Applications Recover from fsync Failures?, USENIX ATC 2020). SQLite would then start its log over although what it holds is
+// not in the file. That is so for the record, and no less for tables that can be rebuilt: what they lost would show in no
+// error, and people and queries would be told what is not true. Whoever opens the database again starts from the log, all of
+// which is moved into the file and synced before anything is built on it; tables that do not fit the record are rebuilt.
+func (db *DB) judge(err error) {
+	if Classify(err) != Broken || !db.broken.CompareAndSwap(nil, &err) {
+		return
+	}
+	if db.config.Broken != nil && db.pin != nil { // without it, Open returns the error
+		db.config.Broken(err)
+	}
 }
 
 // maintainer checkpoints some time after something was written.
@@ -81,8 +100,10 @@ func startMaintainer(db *DB) *maintainer {
 				return
 			case <-db.clock.After(db.config.CheckpointEvery):
 			}
-			// A checkpoint that fails harms nothing, the log only grows; if the disk is at fault, the next commit says so.
-			_ = db.Checkpoint(ctx)
+			switch Classify(db.Checkpoint(ctx)) {
+			case DiskFull, Busy: // the log grows meanwhile
+				m.kick()
+			}
 		}
 	})
 	return m

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/koban-pay/koban/internal/clock"
@@ -58,6 +59,9 @@ type Config struct {
 	// CheckpointEvery is how long SQLite's log collects before it is moved into the file, once something was written.
 	// 0 means a second; below 0 means only when Checkpoint is called.
 	CheckpointEvery time.Duration
+	// Broken, if set, is told, once, when a checkpoint has failed in a way that Classify calls Broken: the process has to end,
+	// as after a commit that failed so. It is called from the checkpoint, with no lock held.
+	Broken func(error)
 	// Wrap, if set, stands between the pool and the driver: for tests that let statements fail.
 	Wrap func(driver.Connector) driver.Connector
 	// Step, if set, is asked before OpenNext, OpenCurrent and Swap remove, rename or sync a file: for tests that die there.
@@ -69,11 +73,12 @@ type DB struct {
 	engine   Engine
 	config   Config
 	clock    clock.Clock
-	write    *sql.DB    // SQLite: one connection, so that writers queue here and not in the database; nil if read-only
-	read     *sql.DB    // PostgreSQL: the same pool as write
-	sweep    *sql.DB    // SQLite: one connection, for checkpoints beside commits
-	moving   sync.Mutex // SQLite: held by a checkpoint; a second one would be told to come back later
-	pin      *pinned    // SQLite: the files that were opened
+	write    *sql.DB               // SQLite: one connection, so that writers queue here and not in the database; nil if read-only
+	read     *sql.DB               // PostgreSQL: the same pool as write
+	sweep    *sql.DB               // SQLite: one connection, for checkpoints beside commits
+	moving   sync.Mutex            // SQLite: held by a checkpoint; a second one would be told to come back later
+	pin      *pinned               // SQLite: the files that were opened
+	broken   atomic.Pointer[error] // SQLite: what a checkpoint failed with; nothing is written after it
 	maintain *maintainer
 }
 
@@ -136,10 +141,14 @@ func (db *DB) Exec(ctx context.Context, tx *sql.Tx, text string, args []any) (sq
 
 // Write runs fn in a transaction and commits it. fn runs again, whole, when the database asks for that (a conflict, a
 // lock), so it must have no effect but on the transaction. An error of fn rolls back and is returned as it is. What
-// Classify says of the error tells what is known: after Lost, Full, Broken and Other the commit may have happened.
+// Classify says of the error tells what is known: after Lost, DiskFull, Broken and Other the commit may have happened. After
+// a checkpoint that Classify calls Broken, nothing is written any more, and Write returns that checkpoint's error.
 func (db *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
 	if db.write == nil {
 		return errors.New("store: the database was opened for reading only")
+	}
+	if err := db.broken.Load(); err != nil {
+		return *err
 	}
 	backoff := firstBackoff
 	for try := 1; ; try++ {
