@@ -33,8 +33,8 @@ type failure struct {
 type ending int
 
 const (
-	mayEnd  ending = iota // what fails is not the record: either is right, if the books are
-	ends                  // nothing more may be built on this journal
+	mayEnd  ending = iota // what fails is not the record, or is read: either is right, if the books are
+	ends                  // nothing more may be built on this journal, or on these tables
 	goesOn                // it can be tried again
 	atStart               // the platform is started on a disk that fails: it says so and ends, or does without
 )
@@ -45,22 +45,23 @@ var failures = []failure{
 	{"pwrite64", "journal.db-wal", "EIO", ends},
 	{"pwrite64", "journal.db-wal", "ENOSPC", goesOn},
 	{"fsync,fdatasync", "", "EIO", atStart},
-	{"fsync,fdatasync", "journal.db", "EIO", mayEnd},
+	{"fsync,fdatasync", "journal.db", "EIO", ends}, // a checkpoint
 	{"pwrite64", "state/payment.db-wal", "EIO", mayEnd},
 	{"fsync,fdatasync", "journal.db-wal", "ENOSPC", ends},
 	{"pwrite64", "", "ENOSPC", atStart},
-	{"pwrite64", "journal.db", "EIO", mayEnd},
+	{"pwrite64", "journal.db", "EIO", ends},
 	{"pwrite64", "state/balance.db-wal", "ENOSPC", mayEnd},
 	{"pwrite64", "", "EIO", atStart},
-	{"pwrite64", "journal.db", "ENOSPC", mayEnd},
-	{"fsync,fdatasync", "state/points.feed.db-wal", "EIO", mayEnd},
+	{"pwrite64", "journal.db", "ENOSPC", goesOn},
+	{"fsync,fdatasync", "state/points.feed.db-wal", "EIO", ends},
 	{"ftruncate,openat", "", "EIO", atStart},
 	{"pread64", "journal.db", "EIO", mayEnd},
 	{"pwrite64,pread64", "state/code.db", "EIO", mayEnd},
 }
 
 // TestFailingCalls lets the disk fail at one system call after another while clients pay. A sync or a write of the record
-// that fails ends the process, and a full disk does not; the next process recovers.
+// that fails, in a commit or in a checkpoint, ends the process, and so does a sync of tables; a full disk does not. The next
+// process recovers.
 func TestFailingCalls(t *testing.T) {
 	t.Parallel()
 	i := NewImage(t, "ext4", room)
@@ -130,7 +131,7 @@ func (b *breaker) outcome(ctx context.Context, p *chaos.Platform, f failure, rea
 	limit := untilReady
 	err = until(ctx, p, limit, func(ctx context.Context) error {
 		if f.after == ends && reached {
-			return errors.New("the record could not be written, and the platform goes on")
+			return errors.New("the disk has failed, and the platform goes on")
 		}
 		return ready(ctx, p)
 	})
