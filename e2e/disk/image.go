@@ -36,7 +36,11 @@ func NewImage(t *testing.T, kind string, size int64) *Image {
 	if _, err := os.Stat("/dev/loop-control"); err != nil {
 		t.Skipf("this test needs loop devices: %v", err)
 	}
-	i := &Image{Dir: t.TempDir(), kind: kind, file: filepath.Join(memory(t), kind+".img")}
+	dir := home(t, kind)
+	i := &Image{Dir: filepath.Join(dir, "mounted"), kind: kind, file: filepath.Join(dir, kind+".img")}
+	if err := os.Mkdir(i.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	f, err := os.Create(i.file)
 	if err != nil {
 		t.Fatal(err)
@@ -60,8 +64,16 @@ func NewImage(t *testing.T, kind string, size int64) *Image {
 func NewTmpfs(t *testing.T, size int64) string {
 	t.Helper()
 	needRoot(t)
-	dir := t.TempDir()
-	command(t, "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", size), "tmpfs", dir)
+	dir := filepath.Join(home(t, "tmpfs"), "mounted")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	places.Lock()
+	err := call(t.Context(), "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", size), "tmpfs", dir)
+	places.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := call(context.Background(), "umount", dir); err != nil {
 			t.Error(errors.Join(err, call(context.Background(), "umount", "-l", dir)))
@@ -86,12 +98,12 @@ func need(t *testing.T, program, how string) {
 	}
 }
 
-// memory returns a folder on a file system in memory, where there is one: what is broken there costs no disk.
-func memory(t *testing.T) string {
+// home returns a folder of this run that goes with the test: in memory, where that is possible.
+func home(t *testing.T, kind string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "koban-disk-")
+	dir, err := inMemory(kind + "-")
 	if err != nil {
-		return t.TempDir()
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {
@@ -116,6 +128,8 @@ func call(ctx context.Context, name string, args ...string) error {
 }
 
 func (i *Image) mount() error {
+	places.Lock()
+	defer places.Unlock()
 	err := call(context.Background(), "mount", "-t", i.kind, "-o", "loop", i.file, i.Dir)
 	i.mounted = err == nil
 	return err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -43,21 +44,38 @@ var children = map[string]func(*app.Config) func() error{
 
 func TestMain(m *testing.M) {
 	if word := os.Getenv(childVariable); word != "" {
-		if err := child(children[word], os.Getenv(dataVariable)); err != nil {
+		run := beInterrupted
+		if word != interrupted {
+			run = func() error { return child(children[word], os.Getenv(dataVariable)) }
+		}
+		if err := run(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(2)
 		}
 		return
 	}
 	flag.Parse()
-	code := m.Run()
-	if dir != "" {
-		_ = os.RemoveAll(dir) // a temporary folder
+	os.Exit(inPlace(m.Run))
+}
+
+// inPlace runs the tests between taking away what earlier runs have left and what this one has made.
+func inPlace(run func() int) (code int) {
+	left, err := clearLeft()
+	if len(left) > 0 {
+		fmt.Fprintln(os.Stderr, "An earlier run was interrupted. What it left was taken away:", strings.Join(left, " "))
 	}
-	for _, r := range made.by {
-		_ = r.clear()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "What an earlier run left cannot be taken away:", err)
+		return 1
 	}
-	os.Exit(code)
+	tidyUpOnSignal()
+	code = run()
+	places.Lock() // for good
+	if err := clearPlaces(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 func child(spoil func(*app.Config) func() error, dir string) error {
@@ -89,14 +107,12 @@ func spoiled(t *testing.T, word, data string) chaos.Program {
 		Env: []string{childVariable + "=" + word, dataVariable + "=" + data}, Data: data}
 }
 
-// dir is where the binary is built.
-var dir string
-
 var build = sync.OnceValues(func() (path string, err error) {
 	if *given != "" {
 		return *given, nil
 	}
-	if dir, err = os.MkdirTemp("", "koban-disk-"); err != nil {
+	dir, err := onDisk(bases[1], "binary-") // file systems in memory may forbid to run what is on them
+	if err != nil {
 		return "", err
 	}
 	return chaos.Build(context.Background(), dir)

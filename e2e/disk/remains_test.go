@@ -56,17 +56,12 @@ func remain(t *testing.T, killed bool) *remains {
 	return made.by[killed]
 }
 
-// clear removes what tests shared.
-func (r *remains) clear() error { return os.RemoveAll(r.scratch) }
-
 // newRemains runs a platform, has it make some of everything, and ends it.
 func newRemains(t *testing.T, killed bool) *remains {
 	t.Helper()
-	scratch, err := os.MkdirTemp("/dev/shm", "koban-disk-")
+	scratch, err := inMemory("remains-") // until the run ends: tests share it
 	if err != nil {
-		if scratch, err = os.MkdirTemp("", "koban-disk-"); err != nil {
-			t.Fatal(err)
-		}
+		t.Fatal(err)
 	}
 	r := &remains{binary: koban(t), scratch: scratch}
 	r.dir, r.checkpoint = filepath.Join(scratch, "data"), filepath.Join(scratch, "checkpoint.json")
@@ -275,8 +270,8 @@ func (e *refusedError) Error() string {
 	return fmt.Sprintf("exit code %d: %s", e.code, strings.TrimSpace(e.said))
 }
 
-// life bounds the life of a platform on a copy.
-const life = 30 * time.Second
+// life bounds the life of a platform on a copy: far more than it needs, on a machine that is busy with others.
+const life = 2 * time.Minute
 
 // live runs a platform on a folder while f is at work. It returns a refusedError if the platform does not start, or ends.
 func (r *remains) live(ctx context.Context, dir string, f func(context.Context, *chaos.Line) error) error {
