@@ -1,6 +1,12 @@
 package app
 
 import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/gateway"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/rpc"
@@ -30,25 +36,50 @@ func (a *App) openDoor() (err error) {
 // unlimited says whose requests are not counted: those of the demo company.
 func (a *App) unlimited(p rpc.Principal) bool { return a.Tenant == "demo" && p.Tenant == demoTenant }
 
+// patience is how long the journal may not be writable before new work is refused. A short trouble is waited out.
+const patience = 2 * time.Second
+
+// writable refuses what would have to be written, while nothing can be: it is told so at once, instead of "unknown" after
+// its time is over, and nothing has been begun for it. What was accepted before goes on by itself, and stays unknown to its
+// caller until it is durable: a request that is sent again cannot be told from a new one here, so it is put off, never
+// denied. The journal goes on offering what it could not write (rule B3), so nobody has to try whether it can be again.
+func (a *App) writable() error {
+	if err := a.Journal.Stuck(patience); err != nil {
+		return fault.NotReady.New("the platform cannot write right now and has begun nothing for this request; " +
+			"what was accepted under its key before stands: send the same request again with the same key after Retry-After seconds").Because(err)
+	}
+	return nil
+}
+
+// writes registers the handler of a method that has something written.
+func writes[Req, Resp proto.Message](a *App, r *gateway.Registry, method string, h func(context.Context, Req) (Resp, error)) {
+	gateway.Handle(r, method, func(ctx context.Context, q Req) (resp Resp, err error) {
+		if err := a.writable(); err != nil {
+			return resp, err
+		}
+		return h(ctx, q)
+	})
+}
+
 func (a *App) registry() *gateway.Registry {
 	r := gateway.NewRegistry()
 	h := &a.handlers
 	const payment = "koban.payment.v1.PaymentService."
-	gateway.Handle(r, payment+"CreatePayment", h.payment.CreatePayment)
+	writes(a, r, payment+"CreatePayment", h.payment.CreatePayment)
 	gateway.Handle(r, payment+"GetPayment", h.payment.GetPayment)
 	gateway.Handle(r, payment+"ListPayments", h.payment.ListPayments)
-	gateway.Handle(r, payment+"CapturePayment", h.payment.CapturePayment)
-	gateway.Handle(r, payment+"VoidPayment", h.payment.VoidPayment)
-	gateway.Handle(r, payment+"CreateRefund", h.payment.CreateRefund)
+	writes(a, r, payment+"CapturePayment", h.payment.CapturePayment)
+	writes(a, r, payment+"VoidPayment", h.payment.VoidPayment)
+	writes(a, r, payment+"CreateRefund", h.payment.CreateRefund)
 	gateway.Handle(r, payment+"ExplainPayment", h.payment.ExplainPayment)
 	const account = "koban.balance.v1.AccountService."
 	gateway.Handle(r, account+"GetAccount", h.accounts.GetAccount)
 	gateway.Handle(r, account+"ListCustomerAccounts", h.accounts.ListCustomerAccounts)
-	gateway.Handle(r, account+"CreditAccount", h.accounts.CreditAccount)
+	writes(a, r, account+"CreditAccount", h.accounts.CreditAccount)
 	const platform = "koban.platform.v1.PlatformService."
-	gateway.Handle(r, platform+"CreateCustomer", h.platform.CreateCustomer)
-	gateway.Handle(r, platform+"CreateMerchant", h.platform.CreateMerchant)
-	gateway.Handle(r, "koban.code.v1.SessionService.CreateSession", h.code.CreateSession)
+	writes(a, r, platform+"CreateCustomer", h.platform.CreateCustomer)
+	writes(a, r, platform+"CreateMerchant", h.platform.CreateMerchant)
+	writes(a, r, "koban.code.v1.SessionService.CreateSession", h.code.CreateSession)
 	gateway.Handle(r, "koban.code.v1.SessionService.GetSession", h.code.GetSession)
 	gateway.Handle(r, "koban.feed.v1.FeedService.ReadFeed", h.feeds.ReadFeed)
 	return r

@@ -16,7 +16,7 @@ type Journal struct {
 	clock   clock.Clock
 	texts   *texts
 	stats   stats
-	trouble atomic.Pointer[error]
+	trouble atomic.Pointer[trouble]
 }
 
 // formatName is the constant that holds the version of how blocks are stored.

@@ -404,6 +404,11 @@ func TestWhatIsWaitedOutAndWhatIsNot(t *testing.T) {
 					if err := j.Trouble(); err != nil && !errors.Is(err, c.err) {
 						t.Errorf("trouble is %v, want %v", err, c.err)
 					}
+					lasted := time.Duration(waits) * time.Minute // by the clock
+					clk.Advance(time.Minute)
+					if c.wait && (j.Stuck(lasted) == nil || j.Stuck(lasted+time.Second) != nil) {
+						t.Errorf("after %s it is stuck for %v, for longer %v", lasted, j.Stuck(lasted), j.Stuck(lasted+time.Second))
+					}
 				})
 				if c.wait && (err != nil || waits == 0 || j.Trouble() != nil) {
 					t.Errorf("waited %d times and returned %v, trouble %v; want it waited out", waits, err, j.Trouble())

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/store"
 )
 
@@ -42,6 +43,7 @@ func (j *Journal) Write(ctx context.Context, w Batch) (Fate, error) {
 	if err := w.check(); err != nil {
 		return Fate{}, err
 	}
+	began := j.clock.Now()
 	for pause := firstOffer; ; pause = min(2*pause, lastOffer) {
 		fate, err := j.offer(ctx, w)
 		if err == nil {
@@ -56,7 +58,7 @@ func (j *Journal) Write(ctx context.Context, w Batch) (Fate, error) {
 		default:
 			return Fate{}, err
 		}
-		j.trouble.Store(&err)
+		j.trouble.Store(&trouble{err, began})
 		select {
 		case <-ctx.Done():
 			return Fate{}, errors.Join(ctx.Err(), err)
@@ -67,10 +69,22 @@ func (j *Journal) Write(ctx context.Context, w Batch) (Fate, error) {
 
 // Trouble returns why the batch that is being written could not be written so far; nil if nothing is wrong.
 func (j *Journal) Trouble() error {
-	if err := j.trouble.Load(); err != nil {
-		return *err
+	return j.Stuck(0)
+}
+
+// Stuck returns Trouble if the batch has been waiting to be written for at least d, nil otherwise. It is tried again and
+// again, so that whoever holds back what is new until Stuck returns nil need not try whether it could be written.
+func (j *Journal) Stuck(d time.Duration) error {
+	if t := j.trouble.Load(); t != nil && j.clock.Now().Sub(t.since) >= d {
+		return t.err
 	}
 	return nil
+}
+
+// trouble is why a batch could not be written so far, and since when it is offered.
+type trouble struct {
+	err   error
+	since clock.Micros
 }
 
 // check refuses what only a mistake of the caller's can bring about.

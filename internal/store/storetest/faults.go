@@ -31,6 +31,7 @@ type Faults struct {
 	at      map[int]fault // by step
 	commit  map[int]fault // by commit
 	crashed bool
+	down    bool
 }
 
 type fault struct {
@@ -63,6 +64,13 @@ func plan(in map[int]fault, n int, kind Kind, err error) map[int]fault {
 	return in
 }
 
+// Down lets every step fail with Cut, until it is called with false: the database is out of reach meanwhile.
+func (f *Faults) Down(down bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.down = down
+}
+
 // Steps returns how many steps were taken or refused so far.
 func (f *Faults) Steps() int {
 	f.mu.Lock()
@@ -88,7 +96,7 @@ func (f *Faults) step(commit bool, run func() error) error {
 			x, planned = y, true
 		}
 	}
-	if f.crashed {
+	if f.crashed || f.down {
 		f.mu.Unlock()
 		return Cut
 	}
