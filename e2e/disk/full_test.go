@@ -25,8 +25,8 @@ var fills = flag.Int("fills", 2, "how often TestFullDisk fills the disk, on each
 // small is the size of a file system that is to fill up: little more than a platform requires of a disk to start on it.
 const small = 160 << 20
 
-// TestFullDisk fills the disk while clients pay. They hear that the platform cannot now, and once there is room again
-// everything goes on, without a hand. Every second time the platform is killed while the disk is full: then the next one
+// TestFullDisk fills the disk while clients pay. They hear that the platform cannot now, at once and with nothing begun for
+// them, and once there is room again everything goes on, without a hand. Every second time the platform is killed while the disk is full: then the next one
 // says that there is no room, and starts once there is.
 func TestFullDisk(t *testing.T) {
 	for _, fs := range []string{"ext4", "tmpfs"} {
@@ -67,12 +67,13 @@ type filler struct {
 	strikes  int
 	killed   int           // platforms, while the disk was full
 	refusals int           // that were read, and were as they should be
+	putOff   string        // the key of a request that nothing was begun for; "" if there is none
 	slowest  time.Duration // from there being room until the platform was ready
 }
 
 // Limits of waiting for what has to come.
 const (
-	untilFull  = 60 * time.Second // clients write until nothing more goes in
+	untilFull  = 3 * time.Minute  // clients write until nothing more goes in, on a busy machine too
 	untilReady = 10 * time.Second // once there is room
 )
 
@@ -95,7 +96,21 @@ func (f *filler) strike(ctx context.Context, p *chaos.Platform) error {
 	began := clk.Now()
 	err := until(ctx, p, untilReady, func(ctx context.Context) error { return ready(ctx, p) })
 	f.slowest = max(f.slowest, clk.Now().Sub(began))
-	return err
+	return errors.Join(err, f.unbound(ctx, p))
+}
+
+// unbound requires that nothing was begun for a request that was put off: its key is free for another one.
+func (f *filler) unbound(ctx context.Context, p *chaos.Platform) error {
+	return until(ctx, p, untilReady, func(ctx context.Context) error {
+		status, _, said, err := ask(ctx, p, f.putOff, 1)
+		switch {
+		case err != nil || status == http.StatusCreated:
+			return err
+		case status == http.StatusServiceUnavailable:
+			return errors.New("not yet: " + said)
+		}
+		return fmt.Errorf("%w: something was begun for what was put off: with another body it is answered with %d: %s", errWrong, status, said)
+	})
 }
 
 // kill waits until the platform cannot write, and kills it. What is started then has to say that there is no room.
@@ -145,12 +160,14 @@ func fillUp(path string) error {
 	return file.Close()
 }
 
-// refused waits for a refusal and reads it: what it says, and that it may be tried again.
+// refused waits until a request is put off at once, and reads what it is told: that nothing was begun for it, and that it
+// may be tried again. The first ones may hear that nobody knows: they were accepted before it was clear that there is no room.
 func (f *filler) refused(ctx context.Context, p *chaos.Platform) error {
 	n := 0
 	return until(ctx, p, untilFull, func(ctx context.Context) error {
 		n++
-		status, after, said, err := ask(ctx, p, fmt.Sprintf("full-%d-%d-%d", p.PID(), f.refusals, n))
+		key := fmt.Sprintf("full-%d-%d-%d", p.PID(), f.refusals, n)
+		status, after, said, err := ask(ctx, p, key, 0)
 		switch {
 		case err != nil || status == http.StatusCreated:
 			return errors.Join(errors.New("there is room still"), err)
@@ -160,9 +177,16 @@ func (f *filler) refused(ctx context.Context, p *chaos.Platform) error {
 		var e struct {
 			Error struct{ Code, Kind, Message string }
 		}
-		if err := json.Unmarshal([]byte(said), &e); err != nil || e.Error.Kind != "busy" && e.Error.Kind != "unknown" || e.Error.Message == "" {
+		err = json.Unmarshal([]byte(said), &e)
+		switch {
+		case err != nil || e.Error.Kind != "busy" && e.Error.Kind != "unknown" || e.Error.Message == "":
 			return fmt.Errorf("%w: the disk is full, and the answer says %s", errWrong, said)
+		case e.Error.Kind == "unknown":
+			return fmt.Errorf("the disk is full, and what is new is accepted still: %s", said)
+		case e.Error.Code != "not_ready":
+			return fmt.Errorf("%w: the disk is full, and what is new is refused with %s", errWrong, said)
 		}
+		f.putOff = key
 		if f.refusals++; f.refusals == 1 {
 			f.say("a full disk is refused with %s", said)
 		}
@@ -170,9 +194,9 @@ func (f *filler) refused(ctx context.Context, p *chaos.Platform) error {
 	})
 }
 
-// ask makes one request that has to be written: a scan of a shop's code, which moves nothing.
-func ask(ctx context.Context, p *chaos.Platform, key string) (status int, after, said string, err error) {
-	body := fmt.Sprintf(`{"payload":%q,"customer":%q}`, p.Card.Merchants[0].Payload, p.Card.Customers[0].ID)
+// ask makes one request that has to be written: a scan of a shop's code by a customer, which moves nothing.
+func ask(ctx context.Context, p *chaos.Platform, key string, customer int) (status int, after, said string, err error) {
+	body := fmt.Sprintf(`{"payload":%q,"customer":%q}`, p.Card.Merchants[0].Payload, p.Card.Customers[customer].ID)
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, p.Card.Address+"/v1/code-sessions", strings.NewReader(body))
 	if err != nil {
 		return 0, "", "", err
@@ -183,11 +207,15 @@ func ask(ctx context.Context, p *chaos.Platform, key string) (status int, after,
 	return do(q)
 }
 
-// ready returns nil if the platform says that every book answers.
+// ready returns nil if the platform says that every book answers. It must not say that anything is wrong: whatever it was
+// that the one before met, a kill or a loss of power among them, has taken no durable block away.
 func ready(ctx context.Context, p *chaos.Platform) error {
 	status, said, err := readiness(ctx, p)
-	if err == nil && status != http.StatusOK {
+	switch {
+	case err == nil && status != http.StatusOK:
 		err = fmt.Errorf("%d %s", status, said)
+	case err == nil && strings.Contains(said, "degraded"):
+		err = fmt.Errorf("%w: the platform finds something wrong: %s", errWrong, said)
 	}
 	return err
 }

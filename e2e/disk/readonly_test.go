@@ -44,7 +44,7 @@ func TestControlReadOnlyDiskLosesWhatIsNotCommitted(t *testing.T) {
 func goOn(ctx context.Context, p *chaos.Platform) error {
 	n := 0
 	return until(ctx, p, untilFull, func(ctx context.Context) error {
-		if status, _, _, err := ask(ctx, p, fmt.Sprintf("more-%d-%d", p.PID(), n)); err != nil || status != http.StatusCreated {
+		if status, _, _, err := ask(ctx, p, fmt.Sprintf("more-%d-%d", p.PID(), n), 0); err != nil || status != http.StatusCreated {
 			return fmt.Errorf("answer %d: %w", status, err)
 		}
 		if n++; n < 20 {
