@@ -15,6 +15,7 @@ import (
 	"time"
 
 	codev1 "github.com/koban-pay/koban/gen/koban/code/v1"
+	paymentv1 "github.com/koban-pay/koban/gen/koban/payment/v1"
 	"github.com/koban-pay/koban/internal/app/watchman"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
@@ -178,23 +179,62 @@ func TestWatchmanFindsOneYen(t *testing.T) {
 
 func TestWatchmanFindsWhatChangesInAnyRow(t *testing.T) {
 	for name, statement := range map[string]struct{ service, text string }{
+		"debits of an account":     {"balance", `UPDATE balance_accounts SET debits_posted = debits_posted + 1 WHERE debits_posted > 0`},
+		"credits of an account":    {"balance", `UPDATE balance_accounts SET credits_posted = credits_posted - 1 WHERE credits_posted > 0`},
+		"what an account holds":    {"balance", `UPDATE balance_accounts SET debits_pending = debits_pending + 1 WHERE debits_pending > 0`},
+		"what nobody ever holds":   {"balance", `UPDATE balance_accounts SET credits_pending = credits_pending + 1`},
+		"cap of an account":        {"balance", `UPDATE balance_accounts SET cap = cap + 1`},
+		"what an account used":     {"balance", `UPDATE balance_accounts SET rest = ` + oneMore + ` WHERE debits_posted > 0`},
+		"amount of a hold":         {"balance", `UPDATE balance_branches SET amount = amount + 1 WHERE status = 'HELD'`},
+		"what a hold released":     {"balance", `UPDATE balance_branches SET released = released + 1 WHERE status = 'HELD'`},
+		"answer to a hold":         {"balance", `UPDATE balance_branches SET rest = ` + oneMore + ` WHERE status = 'HELD'`},
 		"hold of an ended payment": {"balance", `UPDATE balance_branches SET posted = posted + 1 WHERE status = 'CONFIRMED'`},
+		"answer of an ended hold":  {"balance", `UPDATE balance_branches SET rest = ` + oneMore + ` WHERE status = 'CONFIRMED'`},
+		"amount that was added":    {"balance", `UPDATE balance_branches SET amount = amount - 1 WHERE status = 'ADDED'`},
 		"amount of a payment":      {"payment", `UPDATE payments SET amount = amount + 1 WHERE kind = 1`},
-		"captured of a payment":    {"payment", `UPDATE payments SET captured = captured - 1 WHERE kind = 1`},
+		"captured of a payment":    {"payment", `UPDATE payments SET captured = captured - 1 WHERE kind = 1 AND captured > 0`},
+		"refunded of a payment":    {"payment", `UPDATE payments SET refunded = refunded - 1 WHERE refunded > 0`},
+		"amount of a refund":       {"payment", `UPDATE payments SET amount = amount + 1 WHERE kind = 2`},
 		"a lot":                    {"points", `UPDATE points_accounts SET lots = REPLACE(lots, '"left":5000', '"left":5001')`},
+		"what a lot holds":         {"points", `UPDATE points_accounts SET lots = REPLACE(lots, '"held":30', '"held":29')`},
+		"points of an account":     {"points", `UPDATE points_accounts SET credits_posted = credits_posted + 1 WHERE kind = 'points'`},
+		"points nobody ever holds": {"points", `UPDATE points_accounts SET credits_pending = credits_pending + 1`},
+		"what points were used":    {"points", `UPDATE points_accounts SET rest = ` + oneMore + ` WHERE debits_posted > 0`},
 		"points that were taken":   {"points", `UPDATE points_branches SET lots = REPLACE(lots, '"posted":200', '"posted":199')`},
+		"points of a hold":         {"points", `UPDATE points_branches SET amount = amount + 1 WHERE status = 'held'`},
+		"answer of points":         {"points", `UPDATE points_branches SET rest = ` + oneMore + ` WHERE status = 'confirmed'`},
+		"points that were granted": {"points", `UPDATE points_grants SET amount = amount + 1`},
+		"what a grant answered":    {"points", `UPDATE points_grants SET available = available + 1`},
 		"a session":                {"code", `UPDATE code_sessions SET amount = amount + 1`},
 		"a key":                    {"payment", `UPDATE payment_keys SET target = id`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, "")
 			r.watched(quick)
-			r.pay("one", 1200, 200)
+			p := r.pay("one", 1200, 200)
+			r.refund("back", p.Id, 100)
+			r.hold("held", 1, 500, 30)
 			r.scan("scan")
-			r.swept(2)
+			r.swept(3)
 			r.tamper(statement.service, statement.text)
 			r.within("what was changed", func() bool { return r.app.watchman.Stats().Violations["I24"] > 0 })
 		})
+	}
+}
+
+// oneMore changes the last byte of a packed column: of its last number, which is one more or one less.
+const oneMore = `CAST(SUBSTR(rest, 1, LENGTH(rest) - 1) || CASE SUBSTR(rest, -1) WHEN x'00' THEN x'02' ELSE x'00' END AS BLOB)`
+
+// hold lets a customer authorize a payment, which stays so.
+func (r *rig) hold(key string, customer int, amount, points int64) {
+	r.t.Helper()
+	manual := paymentv1.CaptureMode_CAPTURE_MODE_MANUAL
+	_, err := r.app.handlers.payment.CreatePayment(r.as(rpc.CustomerApp, key), &paymentv1.CreatePaymentRequest{Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE,
+		Merchant: &r.app.Card.Merchants[0].ID, Customer: &r.app.Card.Customers[customer].ID, Amount: yen(amount), Capture: manual,
+		Sources: []*paymentv1.SourceRequest{{Type: paymentv1.SourceType_SOURCE_TYPE_POINTS, Amount: yen(points)}, {Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE}}})
+	if err != nil {
+		r.t.Fatalf("hold: %v", err)
 	}
 }
 

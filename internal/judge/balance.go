@@ -170,24 +170,26 @@ func owner(account []byte) []byte {
 // Tables implements Witness.
 func (w *balances) Tables() []*Table {
 	accounts := w.ledger.rows([]string{"currency", "status", "debits_posted", "credits_posted", "debits_pending", "version", "cap",
-		"limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out"}, func(a *Account) []string {
+		"limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out", "credits_pending", "rest"}, func(a *Account) []string {
 		l := a.Limits
 		if l == nil {
 			l = &[5]int64{}
 		}
 		return []string{num(a.Currency), a.Status.String(), num(a.Debits), num(a.Credits), num(a.Held), num(a.Version), num(l[0]), num(l[1]), num(l[2]),
-			num(l[3]), num(l[4])}
+			num(l[3]), num(l[4]), "0"} // nothing is ever held that would be added
 	})
+	accounts.Stays = 1
 	accounts.Believe = func(k book.Key, v []any) bool {
 		status, _ := ledger.ParseStatus(text(v[1]))
 		w.ledger.believe(k, &Account{Currency: money.Currency(integer(v[0])), Status: status, Debits: integer(v[2]), Credits: integer(v[3]),
 			Held: integer(v[4]), Version: uint64(integer(v[5])), Limits: limits(integer(v[6]), integer(v[7]), integer(v[8]), integer(v[9]), integer(v[10]))})
 		return true
 	}
-	branches := w.j.branchRows(balanceBranches, []string{"status", "account", "currency", "amount", "posted", "released", "code"}, func(b *branch) []string {
+	branches := w.j.branchRows(balanceBranches, []string{"status", "account", "currency", "amount", "posted", "released", "code", "rest"}, func(b *branch) []string {
 		word := [...]string{"", "HELD", "REFUSED", "CONFIRMED", "CANCELLED", "ADDED"}[b.state]
 		return []string{word, hex(b.account[:]), num(b.currency), num(b.amount), num(b.posted), num(b.released), b.code}
 	})
+	branches.Stays = 1
 	branches.Believe = func(k book.Key, v []any) bool {
 		if text(v[0]) != "HELD" {
 			return false

@@ -63,6 +63,7 @@ type Judge struct {
 	keys     map[digest]digest    // callers' keys, and what they stand for
 	ended    map[digest]struct{}  // payments that are not kept in full any more
 	rows     map[digest]digest    // rows that ended
+	rests    map[digest]digest    // of rows that are kept in full, the columns that no rule gives
 	dropped  int64                // rows that were not remembered for want of room
 
 	touched map[book.Key]struct{} // payments, since the last cut
@@ -91,6 +92,7 @@ func New(c Config) *Judge {
 	j := &Judge{Config: c, books: map[string]*ledgerBook{}, witnesses: map[string]Witness{}, tables: map[string]*Table{},
 		checked: map[string]int64{}, ledgers: map[string]*Ledger{}, branches: map[book.Key]*branch{}, payments: map[book.Key]*pay{},
 		charges: map[book.Key][]gives{}, keys: map[digest]digest{}, ended: map[digest]struct{}{}, rows: map[digest]digest{},
+		rests:   map[digest]digest{},
 		touched: map[book.Key]struct{}{}, owed: map[purse]int64{}, feeds: map[string]*following{}, changed: map[string]map[RowKey]struct{}{},
 		seed: maphash.MakeSeed()}
 	for service, make := range witnesses {

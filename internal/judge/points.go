@@ -382,18 +382,19 @@ func readLast[T any](values []any, read func(string) ([]T, error), write func([]
 
 // Tables implements Witness.
 func (w *pointsBook) Tables() []*Table {
-	accounts := w.ledger.rows([]string{"status", "debits_posted", "credits_posted", "debits_pending", "version", "next_lot", "lots"}, func(a *Account) []string {
-		return []string{a.Status.String(), num(a.Debits), num(a.Credits), num(a.Held), num(a.Version), num(max(a.nextLot, 1)), lotText(a.lots)}
+	accounts := w.ledger.rows([]string{"status", "debits_posted", "credits_posted", "debits_pending", "version", "next_lot", "credits_pending", "lots", "rest"}, func(a *Account) []string {
+		return []string{a.Status.String(), num(a.Debits), num(a.Credits), num(a.Held), num(a.Version), num(max(a.nextLot, 1)), "0", lotText(a.lots)}
 	})
+	accounts.Stays = 1
 	accounts.Read = func(v []any) ([]string, error) { return readLast(v, readLots, lotText) }
 	accounts.Believe = func(k book.Key, v []any) bool {
 		status, _ := ledger.ParseStatus(text(v[0]))
-		lots, err := readLots(text(v[6]))
+		lots, err := readLots(text(v[7]))
 		w.ledger.believe(k, &Account{Currency: money.PT, Status: status, Debits: integer(v[1]), Credits: integer(v[2]), Held: integer(v[3]),
 			Version: uint64(integer(v[4])), nextLot: integer(v[5]), lots: lots})
 		return err == nil
 	}
-	branches := w.j.branchRows(pointsBranches, []string{"account", "status", "amount", "posted", "released", "refusal_code", "lots"}, func(b *branch) []string {
+	branches := w.j.branchRows(pointsBranches, []string{"account", "status", "amount", "posted", "released", "refusal_code", "lots", "rest"}, func(b *branch) []string {
 		word := [...]string{"", "held", "refused", "confirmed", "cancelled", "added"}[b.state]
 		amount, code := b.amount, b.code
 		if b.state == added {
@@ -401,6 +402,7 @@ func (w *pointsBook) Tables() []*Table {
 		}
 		return []string{hex(b.account[:]), word, num(amount), num(b.posted), num(b.released), code, takenText(b.lots)}
 	})
+	branches.Stays = 1
 	branches.Read = func(v []any) ([]string, error) { return readLast(v, readTaken, takenText) }
 	branches.Believe = func(k book.Key, v []any) bool {
 		lots, err := readTaken(text(v[6]))
@@ -411,6 +413,7 @@ func (w *pointsBook) Tables() []*Table {
 			released: integer(v[4]), lots: lots}
 		return true
 	}
-	return []*Table{accounts, branches, keyRows("points_keys"),
-		once("points_grants", "account", "lot", "expires_at", "amount", "posted", "held", "refusal_code")}
+	grants := once("points_grants", "account", "lot", "expires_at", "amount", "posted", "held", "refusal_code", "available")
+	grants.Stays = 1
+	return []*Table{accounts, branches, keyRows("points_keys"), grants}
 }

@@ -15,9 +15,13 @@ import (
 type Table struct {
 	Name    string
 	Columns []string // that are compared, behind tenant, volume and id
-	// Want returns what the journal gives for a row that is kept in full, as text in the order of Columns; nil for one that is not.
+	// Stays is how many of Columns, the last ones, no rule gives. As they were when they were first seen, so they stay until an
+	// event changes the row.
+	Stays int
+	// Want returns what the journal gives for a row that is kept in full, as text in the order of Columns but for those that stay;
+	// nil for one that is not.
 	Want func(book.Key) []string
-	// Read makes text of the values of Columns; nil: each value is its own text.
+	// Read makes text of the values of Columns but for those that stay; nil: each value is its own text.
 	Read func(values []any) ([]string, error)
 	// Believe takes a row for what it says, where it is older than what is judged, and reports whether it is kept in full
 	// from now on; nil: never.
@@ -58,6 +62,7 @@ func (j *Judge) change(book, table string, k book.Key) {
 	if j.Remember == 0 || table == "" {
 		return
 	}
+	delete(j.rests, j.digest(table, k))
 	list := j.changed[book]
 	if list == nil {
 		list = map[RowKey]struct{}{}
@@ -100,20 +105,29 @@ func (j *Judge) Row(name string, r RowKey, values []any) {
 		j.row(want == nil && !ended, name, r, "the journal gives it, and the table has no such row")
 		return
 	}
-	got, err := t.text(values)
+	n := len(t.Columns) - t.Stays
+	got, err := t.text(values[:n])
 	if err != nil {
 		j.row(false, name, r, "it cannot be read: %v", err)
 		return
 	}
+	rest := j.rest(r.Key, values[n:])
 	if want != nil {
 		if seen := t.Seen; seen != nil {
 			*seen(r.Key) = j.sweep
 		}
 		j.checked["I24"] += int64(len(t.Columns))
-		for i, c := range t.Columns {
+		for i, c := range t.Columns[:n] {
 			if got[i] != want[i] {
 				j.row(false, name, r, "%s is %s, and the journal gives %s", c, got[i], want[i])
 			}
+		}
+		if t.Stays > 0 {
+			was, seen := j.rests[at]
+			if !seen {
+				j.rests[at], was = rest, rest
+			}
+			j.row(was == rest, name, r, "%s has changed, and no event has changed the row", strings.Join(t.Columns[n:], " or "))
 		}
 		return
 	}
@@ -126,7 +140,14 @@ func (j *Judge) Row(name string, r RowKey, values []any) {
 	have, ok := j.rows[at]
 	switch {
 	case ok:
-		j.row(have == sum, name, r, "it ended, and what it says since then is not what the journal gives: %s", strings.Join(pairs(t.Columns, got), ", "))
+		whole := (sum<<1 ^ rest) | seenWhole
+		right := have == whole
+		if have&seenWhole == 0 {
+			if right = have == sum&^seenWhole; right && t.Stays > 0 {
+				j.rows[at] = whole
+			}
+		}
+		j.row(right, name, r, "it ended, and what it says since then is not what the journal gives: %s", strings.Join(pairs(t.Columns[:n], got), ", "))
 	case j.believes(r.Key):
 		if t.Believe == nil || !t.Believe(r.Key, values) {
 			j.keep(at, sum)
@@ -134,6 +155,19 @@ func (j *Judge) Row(name string, r RowKey, values []any) {
 	default:
 		j.row(false, name, r, "the journal gives no such row")
 	}
+}
+
+// seenWhole marks the digest of a row that ended and was seen since: it is of all columns, and no longer of those alone that the
+// journal gives.
+const seenWhole = digest(1)
+
+// rest returns the digest of the columns that stay.
+func (j *Judge) rest(k book.Key, values []any) digest {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = text(v)
+	}
+	return j.digest("", k, out...)
 }
 
 // believes reports whether a row that is not known may be one that the judge gave up, or never saw.
@@ -205,6 +239,7 @@ func (e *Event) Once(table string, k book.Key, facts ...string) {
 // remember keeps the digest of a row that is about to be given up.
 func (j *Judge) remember(table string, k book.Key) {
 	if t := j.tables[table]; t != nil && j.Remember > 0 {
+		delete(j.rests, j.digest(table, k))
 		if want := t.Want(k); want != nil {
 			j.keep(j.digest(table, k), j.digest("", k, want...))
 		}
@@ -216,7 +251,7 @@ func (j *Judge) keep(at, sum digest) {
 		j.dropped++
 		return
 	}
-	j.rows[at] = sum
+	j.rows[at] = sum &^ seenWhole
 }
 
 // forget gives up what a row said that is about to change, and is not kept in full.

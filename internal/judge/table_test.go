@@ -27,6 +27,9 @@ func judged(t *testing.T, c judge.Config) (*bench, map[judge.RowKey][]any) {
 			for _, text := range table.Want(r.Key) {
 				rows[r] = append(rows[r], text)
 			}
+			for range table.Stays {
+				rows[r] = append(rows[r], "as it was")
+			}
 		}
 	}
 	b.Sweep() // before anything is given up
@@ -61,6 +64,41 @@ func TestRowsAreComparedInFullAndByDigest(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhatNoRuleGivesStays: a column that no rule gives may change with an event on its row, and only with one.
+func TestWhatNoRuleGivesStays(t *testing.T) {
+	blocks := day(t)
+	b := newBench(judge.Config{Remember: 1 << 20})
+	had, moved := map[judge.RowKey]int{}, 0
+	for n, x := range blocks {
+		b.Block(x)
+		if x.Book != "balance/00" {
+			continue
+		}
+		for _, r := range b.Changed(x.Book) {
+			for _, table := range b.Tables("balance") {
+				if table.Name != r.Table || table.Stays == 0 {
+					continue
+				}
+				if had[r] > 0 {
+					moved++
+				}
+				had[r] = n + 1
+				var values []any
+				for _, text := range table.Want(r.Key) {
+					values = append(values, text)
+				}
+				for _, rest := range []int{n, n} {
+					b.Row(x.Book, r, append(values, rest))
+				}
+			}
+		}
+	}
+	b.right(t)
+	if moved < 10 {
+		t.Errorf("only %d rows were changed by a second event", moved)
 	}
 }
 
