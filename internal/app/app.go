@@ -88,6 +88,7 @@ type App struct {
 	stopping  sync.Once
 	stopped   error
 	failed    atomic.Pointer[error]
+	lost      atomic.Int64 // blocks that the tables knew of and the journal does not have
 }
 
 // Start starts a process: it returns once every book answers, and the door is open if there is to be one.

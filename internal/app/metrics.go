@@ -52,6 +52,7 @@ func (f figures) Collect(out chan<- prometheus.Metric) {
 	total(eventsDesc, j.Events)
 	total(bytesDesc, j.Bytes)
 	now(troubleDesc, flag(f.app.Journal.Trouble() != nil))
+	now(lostDesc, f.app.lost.Load())
 	for name, s := range f.app.shelves {
 		for _, b := range s.books {
 			st := b.Stats()

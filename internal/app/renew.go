@@ -86,6 +86,9 @@ func (a *App) renew(ctx context.Context, t *tables) (err error) {
 	if t.db, err = a.place.state(ctx, t.Name); err != nil {
 		return err
 	}
+	if err := a.missBlocks(ctx, t); err != nil {
+		return err
+	}
 	if t.why, err = t.stale(ctx, t.db); err != nil || t.why == "" {
 		return err
 	}

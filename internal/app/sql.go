@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/store"
 )
 
@@ -49,6 +50,28 @@ func folds(ctx context.Context, db *store.DB) (out []int64, err error) {
 				return err
 			}
 			out = append(out, v)
+		}
+		return rows.Err()
+	})
+	return out, err
+}
+
+// positions returns the block that the tables of each book stand for.
+func positions(ctx context.Context, db *store.DB) (out []journal.Head, err error) {
+	err = db.Read(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `SELECT book, seq, hash FROM `+savedTable+` WHERE seq > 0 ORDER BY book`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var h journal.Head
+			var hash []byte
+			if err := rows.Scan(&h.Book, &h.Seq, &hash); err != nil {
+				return err
+			}
+			copy(h.Hash[:], hash)
+			out = append(out, h)
 		}
 		return rows.Err()
 	})
