@@ -46,7 +46,7 @@ func TestFullDisk(t *testing.T) {
 // TestControlFullDiskLosesWhatIsNotCommitted kills, while the disk is full, a platform that answers before it commits.
 func TestControlFullDiskLosesWhatIsNotCommitted(t *testing.T) {
 	t.Parallel()
-	f := &filler{program: spoiled(t, hasty, filepath.Join(where(t, "tmpfs"), "data")), killed: 1}
+	f := &filler{program: spoiled(t, hasty, filepath.Join(where(t, "tmpfs"), "data")), always: true}
 	s := play(t, chaos.Config{Program: f.program, Kills: 1, Strike: f.strike})
 	report(t, s, "disk-full-control", "a full disk under a platform that answers before it commits")
 }
@@ -64,6 +64,7 @@ func where(t *testing.T, fs string) string {
 type filler struct {
 	program  chaos.Program
 	say      func(string, ...any)
+	always   bool // the platform is killed at each strike, not at every second one
 	strikes  int
 	killed   int           // platforms, while the disk was full
 	refusals int           // that were read, and were as they should be
@@ -84,7 +85,7 @@ func (f *filler) strike(ctx context.Context, p *chaos.Platform) error {
 		return err
 	}
 	f.strikes++
-	kill := (f.strikes+f.killed)%2 == 0
+	kill := f.always || f.strikes%2 == 0
 	meanwhile := f.refused
 	if kill {
 		meanwhile = f.kill
