@@ -8,8 +8,8 @@ import (
 	"github.com/koban-pay/koban/internal/store"
 )
 
-// A disk that fails under a checkpoint, of the record or of any table, ends the process: nobody waits for a checkpoint, so
-// nobody would hear of it.
+// A disk that fails under a checkpoint, or under a save of any table, ends the process: nobody waits for them, so nobody
+// would hear of it.
 func TestFailedCheckpointEndsTheProcess(t *testing.T) {
 	c := Config{Data: t.TempDir(), Tenant: "none", Volumes: 1, MinFree: 1}
 	broken := map[string]func(error){}

@@ -58,19 +58,21 @@ func (db *DB) checkpoint(ctx context.Context, pool *sql.DB, mode string) (s logS
 	db.moving.Unlock()
 	if err != nil {
 		err = fmt.Errorf("store: checkpoint %s: %w", db.config.Path, err)
-		db.judge(err)
+		if Classify(err) == Broken {
+			db.end(err)
+		}
 	}
 	return s, err
 }
 
-// judge ends the use of a database whose disk has failed under a checkpoint. An fsync that failed must not be tried again:
+// end ends the use of a database whose disk has failed. An fsync that failed must not be tried again:
 // the kernel may have dropped what it could not write, and says of the next one that it succeeded (Rebello et al., Can
 // Applications Recover from fsync Failures?, USENIX ATC 2020). SQLite would then start its log over although what it holds is
 // not in the file. That is so for the record, and no less for tables that can be rebuilt: what they lost would show in no
 // error, and people and queries would be told what is not true. Whoever opens the database again starts from the log, all of
 // which is moved into the file and synced before anything is built on it; tables that do not fit the record are rebuilt.
-func (db *DB) judge(err error) {
-	if Classify(err) != Broken || !db.broken.CompareAndSwap(nil, &err) {
+func (db *DB) end(err error) {
+	if !db.broken.CompareAndSwap(nil, &err) {
 		return
 	}
 	if db.config.Broken != nil && db.pin != nil { // without it, Open returns the error

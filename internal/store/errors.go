@@ -83,6 +83,12 @@ func classifySQLite(code int) Class {
 	return Other
 }
 
+// unsynced says whether err is for a sync of SQLite's that failed.
+func unsynced(err error) bool {
+	var lite *sqlite.Error
+	return errors.As(err, &lite) && (lite.Code() == sqlite3.SQLITE_IOERR_FSYNC || lite.Code() == sqlite3.SQLITE_IOERR_DIR_FSYNC)
+}
+
 // classifyPostgres goes by SQLSTATE (PostgreSQL manual, appendix A).
 func classifyPostgres(state string) Class {
 	switch state {

@@ -118,6 +118,32 @@ func TestFailedSyncOfACheckpointEndsTheDatabase(t *testing.T) {
 	}
 }
 
+// A commit that cannot sync: each one of the record; of tables the first after their log was started over.
+func TestFailedSyncOfACommitEndsTheDatabase(t *testing.T) {
+	for name, d := range map[string]Durability{"full": Full, "relaxed": Relaxed} {
+		t.Run(name, func(t *testing.T) {
+			var told []error
+			db := openLite(t, Config{CheckpointEvery: -1, Durability: d, Broken: func(err error) { told = append(told, err) }})
+			if err := db.Scrub(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			defer divert(t, db.config.Path+"-wal", unsyncable)()
+			write := func() error {
+				return db.Write(context.Background(), func(tx *sql.Tx) error {
+					_, err := tx.Exec("INSERT INTO t (a) VALUES (1)")
+					return err
+				})
+			}
+			if err := write(); Classify(err) != Broken || len(told) != 1 || Classify(told[0]) != Broken {
+				t.Errorf("a commit could not sync: %v, told %v", err, told)
+			}
+			if err := write(); Classify(err) != Broken || len(told) != 1 {
+				t.Errorf("the next one: %v, told %v", err, told)
+			}
+		})
+	}
+}
+
 // Erasing ends with a checkpoint, too.
 func TestFailedSyncOfAScrubEndsTheDatabase(t *testing.T) {
 	var told error

@@ -59,8 +59,8 @@ type Config struct {
 	// CheckpointEvery is how long SQLite's log collects before it is moved into the file, once something was written.
 	// 0 means a second; below 0 means only when Checkpoint is called.
 	CheckpointEvery time.Duration
-	// Broken, if set, is told, once, when a checkpoint has failed in a way that Classify calls Broken: the process has to end,
-	// as after a commit that failed so. It is called from the checkpoint, with no lock held.
+	// Broken, if set, is told, once, when a checkpoint has failed in a way that Classify calls Broken, or a commit could not
+	// sync: the process has to end. It is called by who met it, with no lock held.
 	Broken func(error)
 	// Wrap, if set, stands between the pool and the driver: for tests that let statements fail.
 	Wrap func(driver.Connector) driver.Connector
@@ -78,7 +78,7 @@ type DB struct {
 	sweep    *sql.DB               // SQLite: one connection, for checkpoints beside commits
 	moving   sync.Mutex            // SQLite: held by a checkpoint; a second one would be told to come back later
 	pin      *pinned               // SQLite: the files that were opened
-	broken   atomic.Pointer[error] // SQLite: what a checkpoint failed with; nothing is written after it
+	broken   atomic.Pointer[error] // SQLite: what Config.Broken was told; nothing is written after it
 	maintain *maintainer
 }
 
@@ -142,7 +142,7 @@ func (db *DB) Exec(ctx context.Context, tx *sql.Tx, text string, args []any) (sq
 // Write runs fn in a transaction and commits it. fn runs again, whole, when the database asks for that (a conflict, a
 // lock), so it must have no effect but on the transaction. An error of fn rolls back and is returned as it is. What
 // Classify says of the error tells what is known: after Lost, DiskFull, Broken and Other the commit may have happened. After
-// a checkpoint that Classify calls Broken, nothing is written any more, and Write returns that checkpoint's error.
+// what Config.Broken is told, nothing is written any more, and Write returns that.
 func (db *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
 	if db.write == nil {
 		return errors.New("store: the database was opened for reading only")
@@ -157,6 +157,9 @@ func (db *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
 			return db.written()
 		}
 		if try == maxTries || Classify(err) != Busy {
+			if unsynced(err) { // of tables: the first commit after their log was started over is synced
+				db.end(err)
+			}
 			return err
 		}
 		select {
