@@ -166,13 +166,15 @@ func (t *town) list(w *World, tenant id.Tenant) {
 
 const listPage = 7
 
-// synced has the payments' books saved, and reports whether the tables hold now what is durable.
+// synced has the payments' books saved, and reports whether the tables hold now what is durable. A process serves nobody
+// before its books are open: who has not taken a book over yet does not know what another one still writes.
 func (w *World) synced() bool {
 	for _, name := range w.names {
 		if !isPayment(name) {
 			continue
 		}
-		if h := w.route[name]; h == nil || h.dead || !h.saveNow() {
+		h := w.route[name]
+		if h == nil || h.dead || h.core.Durable().Epoch != h.core.Head().Epoch || !h.saveNow() {
 			return false
 		}
 	}
