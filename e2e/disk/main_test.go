@@ -25,8 +25,9 @@ var (
 	given    = flag.String("binary", "", "the binary to run; it is built if none is named")
 )
 
-// clients is how many pay at the same time.
-const clients = 16
+// clients is how many pay at the same time: enough that something is always under way, and no more, for every start and every
+// look at the books takes as long as what they have paid.
+const clients = 6
 
 // A test binary that finds one of these words in the environment variable is a platform in the data folder that
 // dataVariable names, and wrong on purpose. The real binary has no such switch.

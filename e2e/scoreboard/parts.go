@@ -48,13 +48,13 @@ var named = regexp.MustCompile(`^TestControl`)
 // parts are run in this order, one at a time. Their limits come to 90 minutes.
 var parts = []part{
 	{
-		name: "sim", kind: simulation, full: []string{"sim"}, ci: []string{"sim", "SEEDS=", "PAYMENTS="}, limit: 11 * time.Minute,
+		name: "sim", kind: simulation, full: []string{"sim"}, ci: []string{"sim", "SEEDS=", "PAYMENTS="}, limit: 10 * time.Minute,
 		lines:    []string{"sim-payments", "sim-replay", "sim-anomalies", "time-to-terminal"},
 		controls: regexp.MustCompile(`^Test(PlantedFaults|ReplayNotices)$`),
 	},
-	{name: "planted", kind: simulation, full: []string{"planted"}, ci: []string{"planted"}, limit: 5 * time.Minute, lines: []string{"planted-bugs"}},
+	{name: "planted", kind: simulation, full: []string{"planted"}, ci: []string{"planted"}, limit: 3 * time.Minute, lines: []string{"planted-bugs"}},
 	{
-		name: "walk", kind: crashWalk, full: []string{"walk"}, ci: []string{"walk", "PAIRS="}, limit: 5 * time.Minute,
+		name: "walk", kind: crashWalk, full: []string{"walk"}, ci: []string{"walk", "PAIRS="}, limit: 4 * time.Minute,
 		lines: []string{"crash-walk"}, controls: regexp.MustCompile(`^TestCrashWalkNotices$`),
 	},
 	{
@@ -62,7 +62,7 @@ var parts = []part{
 		limit: 20 * time.Minute, lines: []string{"kill-loop"}, controls: named,
 	},
 	{
-		name: "disk", kind: disks, full: []string{"disk"}, ci: []string{"disk", "DISK="}, limit: 16 * time.Minute, controls: named,
+		name: "disk", kind: disks, full: []string{"disk"}, ci: []string{"disk", "DISK="}, limit: 22 * time.Minute, controls: named,
 		lines: []string{
 			"power-loss-ext4", "power-loss-xfs", "power-loss-control", "disk-full-ext4", "disk-full-tmpfs", "disk-full-control",
 			"disk-read-only", "disk-read-only-control", "sync-error", "sync-error-control", "torn-log-fresh", "torn-log-moved",
@@ -74,11 +74,11 @@ var parts = []part{
 		lines: []string{"takeover-sigstop", "paused-sqlite", "postgres-restarts", "postgres-cut-commits"}, controls: named,
 	},
 	{
-		name: "histories", kind: histories, full: []string{"histories"}, ci: []string{"histories", "OPS="}, limit: 15 * time.Minute,
+		name: "histories", kind: histories, full: []string{"histories"}, ci: []string{"histories", "OPS="}, limit: 14 * time.Minute,
 		lines: []string{"linearizable-sqlite", "linearizable-postgres", "bank"}, controls: named,
 	},
 	{
-		name: "conformance", kind: participants, full: []string{"conformance"}, ci: []string{"conformance"}, limit: 3 * time.Minute,
+		name: "conformance", kind: participants, full: []string{"conformance"}, ci: []string{"conformance"}, limit: 2 * time.Minute,
 		lines: []string{"conformance"},
 	},
 	{
