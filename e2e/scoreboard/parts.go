@@ -58,7 +58,7 @@ var parts = []part{
 		lines: []string{"crash-walk"}, controls: regexp.MustCompile(`^TestCrashWalkNotices$`),
 	},
 	{
-		name: "chaos", kind: realBinary, full: []string{"chaos", "KILLS=100", "ARGS=-life=2s -clients=48"}, ci: []string{"chaos", "KILLS=3"},
+		name: "chaos", kind: realBinary, full: []string{"chaos", "KILLS=100", "ARGS=-life=1200ms -clients=48"}, ci: []string{"chaos", "KILLS=3"},
 		limit: 20 * time.Minute, lines: []string{"kill-loop"}, controls: named,
 	},
 	{
