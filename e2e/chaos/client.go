@@ -96,6 +96,10 @@ func yen(n int64) object { return object{"currency": "JPY", "value": n} }
 // patience is how long after a start everything must have ended.
 const patience = 60 * time.Second
 
+// LittlePatience is how long that may take on a platform which lies. What one book has forgotten and another has not may
+// never end there, and one loss is enough to know.
+const LittlePatience = 3 * time.Second
+
 // settle writes an ask, sends it until it has its final answer, and returns what that says. It reports false if there is
 // none: the client was told to stop, or has given up on a request whose answer was lost, to be asked for much later.
 func (c *client) settle(ctx context.Context, a *Ask) (Ack, bool) {
@@ -113,7 +117,7 @@ func (c *client) settle(ctx context.Context, a *Ask) (Ack, bool) {
 		}()
 	}
 	forgetful := c.rnd.IntN(8) == 0
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, c.line.patience)
 	defer cancel()
 	if forgetful {
 		answer, err := c.line.Call(ctx, a.Request)

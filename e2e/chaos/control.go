@@ -42,7 +42,7 @@ func Control(lies bool, data, store string) (Program, error) {
 		word = liar
 	}
 	return Program{
-		Path: self, Args: []string{"-test.run=^$"}, Data: data, Store: store,
+		Path: self, Args: []string{"-test.run=^$"}, Data: data, Store: store, Lies: lies,
 		Env: []string{childVariable + "=" + word, dataVariable + "=" + data, storeVariable + "=" + store},
 	}, nil
 }

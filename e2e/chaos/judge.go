@@ -207,11 +207,11 @@ func (j *Judge) drawn(n int) (out []*entry) {
 // Settle waits until the platform has ended everything by itself, and then asks for the answers that were lost. No
 // client may be at work. It returns once everything has an answer, or 60 seconds have passed since the start.
 func (j *Judge) Settle(ctx context.Context, started clock.Micros) error {
-	left := started.Add(patience).Sub(j.line.clk.Now())
+	left := started.Add(j.line.patience).Sub(j.line.clk.Now())
 	until, cancel := context.WithTimeout(ctx, max(left, 0))
 	defer cancel()
 	if err := j.idle(until); err != nil && ctx.Err() == nil {
-		j.breach(Stuck, "payments are unfinished 60 seconds after the start: %v", err)
+		j.breach(Stuck, "payments are unfinished %s after the start: %v", j.line.patience, err)
 	}
 	if err := j.catchUp(); err != nil {
 		return err
@@ -222,7 +222,7 @@ func (j *Judge) Settle(ctx context.Context, started clock.Micros) error {
 			open = append(open, e)
 		}
 	}
-	again, cancel := context.WithTimeout(ctx, patience)
+	again, cancel := context.WithTimeout(ctx, j.line.patience)
 	defer cancel()
 	j.each(again, open, func(ctx context.Context, e *entry) {
 		if _, err := Send(ctx, j.line, j.log, &e.Ask); err != nil {
@@ -322,7 +322,7 @@ func (j *Judge) repeats(ctx context.Context, e *entry) {
 	if e.final == nil || e.Op == Read {
 		return
 	}
-	limit, cancel := context.WithTimeout(ctx, patience)
+	limit, cancel := context.WithTimeout(ctx, j.line.patience)
 	defer cancel()
 	a, f, err := j.line.Settle(limit, e.Request, nil)
 	switch {

@@ -16,10 +16,11 @@ import (
 
 // Line leads to the platform that runs now. While none does, callers wait.
 type Line struct {
-	http   http.Client
-	clk    clock.Clock
-	limit  time.Duration // of a call
-	silent atomic.Int64  // calls that got no answer
+	http     http.Client
+	clk      clock.Clock
+	limit    time.Duration // of a call
+	patience time.Duration // how long after a start everything must have ended
+	silent   atomic.Int64  // calls that got no answer
 
 	mu sync.Mutex
 	to *Platform
@@ -30,7 +31,7 @@ type Line struct {
 func NewLine() *Line {
 	return &Line{
 		http: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512, DisableCompression: true}},
-		clk:  clock.NewSystem(), limit: callLimit, up: make(chan struct{}),
+		clk:  clock.NewSystem(), limit: callLimit, patience: patience, up: make(chan struct{}),
 	}
 }
 

@@ -35,6 +35,7 @@ type Program struct {
 	Env   []string // beside our own environment
 	Data  string   // the data folder
 	Store string   // of PostgreSQL; "" keeps the books in the data folder
+	Lies  bool     // it answers before it commits: it is a Control
 }
 
 // args are the arguments of the real binary. With a store elsewhere it waits until the server has noticed that the

@@ -96,6 +96,9 @@ type run struct {
 func Run(ctx context.Context, c Config) (_ *Summary, err error) {
 	r := &run{Config: c, clk: clock.NewSystem(), rnd: rand.New(rand.NewPCG(c.Seed, 0)), line: NewLine()} //nolint:gosec // a lot that can be drawn again
 	r.line.limit = cmp.Or(c.CallLimit, callLimit)
+	if c.Program.Lies {
+		r.line.patience = LittlePatience
+	}
 	began := r.clk.Now()
 	if r.log, err = OpenLog(c.Log); err != nil {
 		return nil, err

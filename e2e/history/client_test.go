@@ -89,6 +89,8 @@ func (c *client) ask(ctx context.Context, as chaos.Role, path string, body objec
 	q := chaos.Request{As: as, Path: path, Body: body.text(), Key: fmt.Sprintf("history-%d-%d-%d", c.seed, c.n, c.made)}
 	call := c.now()
 	settle := func(ctx context.Context) {
+		ctx, cancel := c.patiently(ctx)
+		defer cancel()
 		answer, facts, err := c.line.Settle(ctx, q, nil)
 		if err != nil {
 			c.wrong(&c.odd, "%s %s has no answer: %v", q.Path, q.Key, err)
