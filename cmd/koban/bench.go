@@ -36,7 +36,7 @@ where the figures do not. A run counts when it is verified. docs/reference/bench
 func (x *benchCmd) Run(c *console) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	tuneMemory(c.env)
+	tune(c.env)
 	for _, n := range x.Concurrency {
 		if n < 1 || n > 10_000 {
 			return fmt.Errorf("%d at once: expected 1 to 10,000", n)

@@ -82,7 +82,7 @@ func (x *percent) UnmarshalText(text []byte) error {
 
 // Run runs the platform until it is told to stop.
 func (x *runCmd) Run(c *console) (err error) {
-	tuneMemory(c.env)
+	tune(c.env)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log, err := x.logger(c)

@@ -3,6 +3,7 @@ package book
 import (
 	"testing"
 
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 )
 
@@ -26,5 +27,16 @@ func TestTouchReportsWhetherARowIsAtHand(t *testing.T) {
 	want.missing = nil
 	if !r.Touch(&want, old) || len(want.missing) != 0 || *r.Get(old) != v {
 		t.Fatal("a row that was fetched is at hand")
+	}
+}
+
+// TestB10_LateTablesAreSavedWithPriority: saves are what nobody waits for, until the tables are too far behind.
+func TestB10_LateTablesAreSavedWithPriority(t *testing.T) {
+	s := &Saver{stand: 5 * clock.Second}
+	for at, want := range map[clock.Micros]bool{s.stand: false, s.stand + tooLate: false, s.stand + tooLate + 1: true} {
+		sets := []*SaveSet{{At: at}, {At: at - clock.Second}}
+		if s.late(sets) != want {
+			t.Errorf("tables that stand for %d, with a save of %d: late is %t", s.stand, at, !want)
+		}
 	}
 }

@@ -2,18 +2,19 @@ package book
 
 import (
 	"context"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/aside"
 	"github.com/koban-pay/koban/internal/clock"
 )
 
 // Saver lets the state tables of a service's books follow their journals: at once when they are idle, every 50 ms
-// under load, in one transaction for all of them (rule B10). It also looks after due times and evicts cold rows.
+// under load, in one transaction for all of them (rule B10). Nobody waits for that, so it is done aside, with low priority,
+// until somebody does wait, or the tables are a second behind. It also looks after due times and evicts cold rows.
 type Saver struct {
 	state State
 
@@ -21,6 +22,7 @@ type Saver struct {
 	books []*Book
 	ready []*SaveSet
 	wake  chan struct{}
+	stand clock.Micros // what the tables stand for; of run alone
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -36,10 +38,6 @@ const (
 	saveBusy = 50 * time.Millisecond
 	saveMany = 64 // commands since the last snapshots that make a service busy
 )
-
-// saving bounds how many saves go on at a time in this process: those who decide and write must not wait for a core because
-// all savers are at work.
-var saving = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 
 // NewSaver starts the saver of one service's state.
 func NewSaver(state State) *Saver {
@@ -188,14 +186,19 @@ func (s *Saver) save(ctx context.Context, sets []*SaveSet) (again []*SaveSet) {
 	if len(sets) == 0 {
 		return nil
 	}
-	saving <- struct{}{}
-	lost, err := s.state.Save(ctx, sets)
-	<-saving
+	run := aside.Run // those who decide and write must not wait for a core because savers are at work
+	if s.urgent.Load() > 0 || s.late(sets) {
+		run = aside.Soon
+	}
+	var lost []string
+	var err error
+	run(func() { lost, err = s.state.Save(ctx, sets) })
 	if err != nil {
 		s.failed.Add(1)
 		return sets
 	}
 	s.saves.Add(1)
+	s.stand = newest(sets)
 	for _, set := range sets {
 		b := s.find(set.Book)
 		switch {
@@ -210,6 +213,20 @@ func (s *Saver) save(ctx context.Context, sets []*SaveSet) (again []*SaveSet) {
 		}
 	}
 	return again
+}
+
+// tooLate is how far tables may be behind before saving them is no longer what nobody waits for.
+const tooLate = clock.Second
+
+// late reports whether the tables have fallen too far behind.
+func (s *Saver) late(sets []*SaveSet) bool { return newest(sets)-s.stand > tooLate }
+
+// newest returns the time for which snapshots stand.
+func newest(sets []*SaveSet) (at clock.Micros) {
+	for _, set := range sets {
+		at = max(at, set.At)
+	}
+	return at
 }
 
 func (s *Saver) find(name string) *Book {

@@ -1,0 +1,11 @@
+package aside
+
+import "golang.org/x/sys/unix"
+
+// niceness is the priority of a lane: beside a busy thread it gets a tenth of a core, and all of one that is idle
+// (sched(7), "The nice value").
+const niceness = 10
+
+// lower gives the calling thread a low priority. Linux keeps it by thread, though POSIX says by process (setpriority(2),
+// "C library/kernel differences"). No privilege is needed; to take it back, one would be.
+func lower() error { return unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), niceness) }
