@@ -27,7 +27,7 @@ var (
 
 // clients is how many pay at the same time: enough that something is always under way, and no more, for every start and every
 // look at the books takes as long as what they have paid.
-const clients = 6
+const clients = 4
 
 // A test binary that finds one of these words in the environment variable is a platform in the data folder that
 // dataVariable names, and wrong on purpose. The real binary has no such switch.

@@ -59,10 +59,10 @@ var parts = []part{
 	},
 	{
 		name: "chaos", kind: realBinary, full: []string{"chaos", "KILLS=100", "ARGS=-life=1200ms -clients=48"}, ci: []string{"chaos", "KILLS=3"},
-		limit: 20 * time.Minute, lines: []string{"kill-loop"}, controls: named,
+		limit: 22 * time.Minute, lines: []string{"kill-loop"}, controls: named,
 	},
 	{
-		name: "disk", kind: disks, full: []string{"disk"}, ci: []string{"disk", "DISK="}, limit: 22 * time.Minute, controls: named,
+		name: "disk", kind: disks, full: []string{"disk"}, ci: []string{"disk", "DISK="}, limit: 20 * time.Minute, controls: named,
 		lines: []string{
 			"power-loss-ext4", "power-loss-xfs", "power-loss-control", "disk-full-ext4", "disk-full-tmpfs", "disk-full-control",
 			"disk-read-only", "disk-read-only-control", "sync-error", "sync-error-control", "torn-log-fresh", "torn-log-moved",

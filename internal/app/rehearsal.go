@@ -65,21 +65,6 @@ func modeOf(ctx context.Context, j *journal.Journal) (string, error) {
 	return production, nil
 }
 
-// Rehearses reports whether the books in a data folder or store, of a platform that runs or not, were made to rehearse on.
-//
-// Errors: the reason why the books cannot be read.
-func Rehearses(ctx context.Context, data, storeURL string) (bool, error) {
-	o, err := openObserver(ctx, data, storeURL)
-	if err != nil {
-		return false, err
-	}
-	is, err := modeOf(ctx, o.journal)
-	if e := o.Close(); err == nil {
-		err = e
-	}
-	return is == rehearsing, err
-}
-
 // rehearsal is what a platform has that was created to rehearse on.
 type rehearsal struct {
 	moves  *moves

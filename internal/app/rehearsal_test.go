@@ -51,9 +51,6 @@ func TestModeIsForGood(t *testing.T) {
 		refuses()
 		r.start()
 		r.stop()
-		if is, err := Rehearses(t.Context(), r.config.Data, r.config.StoreURL); is || err != nil {
-			t.Errorf("production rehearses: %v %v", is, err)
-		}
 	})
 	r := newRehearsal(t)
 	r.stop()
@@ -61,9 +58,6 @@ func TestModeIsForGood(t *testing.T) {
 	c.Rehearsal = false
 	if _, err := Start(t.Context(), c); err == nil || !strings.Contains(err.Error(), "start with --rehearsal") {
 		t.Errorf("a rehearsal runs in production: %v", err)
-	}
-	if is, err := Rehearses(t.Context(), r.config.Data, ""); !is || err != nil {
-		t.Errorf("a rehearsal is production: %v %v", is, err)
 	}
 	r.start()
 }

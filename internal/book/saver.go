@@ -50,6 +50,7 @@ func NewSaver(state State) *Saver {
 
 // Close saves what is durable and stops. Close the writer first.
 func (s *Saver) Close() {
+	s.urgent.Add(1) // whoever closes waits
 	s.cancel()
 	s.work.Wait()
 	<-s.done
