@@ -57,6 +57,7 @@ var accountSchema = book.Schema[Account]{
 
 var branchSchema = book.Schema[Branch]{
 	Table:   "balance_branches",
+	Passing: true,
 	Columns: []string{"status", "account", "currency", "amount", "posted", "released", "code", "rest"},
 	Fixed:   []string{"account", "currency"},
 	Args: func(b *Branch, args []any) []any {
@@ -122,7 +123,8 @@ func unpackBranch(rest []byte, b *Branch) error {
 }
 
 var creditSchema = book.Schema[Credit]{
-	Table: "balance_credits",
+	Table:   "balance_credits",
+	Passing: true,
 	Columns: []string{"account", "currency", "amount", "effective_at", "seq", "at", "account_status", "posted", "available",
 		"code", "message"},
 	Args: func(c *Credit, args []any) []any {

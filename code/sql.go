@@ -46,6 +46,7 @@ var countSchema = book.Schema[countRow]{
 
 var sessionSchema = book.Schema[SessionRow]{
 	Table:   "code_sessions",
+	Passing: true,
 	Columns: []string{"customer", "merchant", "currency", "amount", "status", "opened_at", "open_until", "expires_at", "branch"},
 	Args: func(s *SessionRow, args []any) []any {
 		return append(args, raw(s.Customer), raw(s.Merchant), int64(s.Currency), s.Minor, s.Status.String(), int64(s.OpenedAt),
@@ -76,7 +77,8 @@ var sessionSchema = book.Schema[SessionRow]{
 }
 
 var branchSchema = book.Schema[Branch]{
-	Table: "code_branches",
+	Table:   "code_branches",
+	Passing: true,
 	Columns: []string{
 		"session", "status", "amount", "currency", "print", "first_seq", "first_at", "refusal_code", "refusal_message", "refusal_param",
 		"capture", "taken", "end_seq", "end_at",

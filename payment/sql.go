@@ -22,7 +22,8 @@ import (
 var Schema embed.FS
 
 var paymentSchema = book.Schema[Payment]{
-	Table: "payments",
+	Table:   "payments",
+	Passing: true,
 	Columns: []string{"kind", "status", "resource", "currency", "amount", "captured", "refunded", "customer", "merchant",
 		"session", "parent", "created_at", "updated_at", "state"},
 	Fixed: []string{"kind", "currency", "amount", "customer", "merchant", "session", "parent", "created_at"},
@@ -63,6 +64,7 @@ func scanPayment(scan func(dest ...any) error, p *Payment) error {
 
 var operationSchema = book.Schema[Operation]{
 	Table:   "payment_operations",
+	Passing: true,
 	Columns: []string{"cause", "payment", "code", "done_at", "status"},
 	Args: func(o *Operation, args []any) []any {
 		return append(args, int64(o.Cause), raw(&o.Payment), string(o.Code), int64(o.DoneAt), int64(o.Status))

@@ -64,6 +64,7 @@ var accountSchema = book.Schema[Account]{
 
 var branchSchema = book.Schema[Branch]{
 	Table:   "points_branches",
+	Passing: true,
 	Columns: []string{"account", "status", "amount", "posted", "released", "refusal_code", "lots", "rest"},
 	Fixed:   []string{"account"},
 	Args: func(b *Branch, args []any) []any {
@@ -129,7 +130,8 @@ func unpackBranch(rest []byte, b *Branch) error {
 }
 
 var grantSchema = book.Schema[GrantRow]{
-	Table: "points_grants",
+	Table:   "points_grants",
+	Passing: true,
 	Columns: []string{
 		"account", "owner", "opened_at", "lot", "class", "expires_at", "amount", "posted", "held", "available", "account_status", "seq", "at",
 		"refusal_code", "refusal_message", "refusal_param",

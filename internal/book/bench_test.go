@@ -37,7 +37,7 @@ func BenchmarkCore(b *testing.B) {
 		}
 		if i%4096 == 4095 {
 			c.Saved(c.Snapshot())
-			c.Evict(4096, now)
+			c.Evict(Limits{Rows: 4096, Passing: 4096}, now)
 		}
 	}
 }

@@ -55,12 +55,15 @@ type Log interface {
 // Limits bounds a book's memory. What is zero is taken from DefaultLimits.
 type Limits struct {
 	Rows    int          // rows per table kept in memory beyond what is unsaved
-	Keep    clock.Micros // how long rows stay after they were made, if there are less than twice Rows
+	Passing int          // the same for tables of what ends soon (Schema.Passing) and for keys; never more than Rows
+	Keep    clock.Micros // how long rows stay after they were made, if there are less than twice as many
 	Unsaved int          // rows that are not in the tables yet; beyond that, commands are refused
 }
 
-// DefaultLimits are what a laptop and a server can both afford.
-var DefaultLimits = Limits{Rows: 100_000, Keep: 2 * clock.Minute, Unsaved: 500_000}
+// DefaultLimits are what a laptop and a server can both afford. Rows is for accounts that are in use: each that is not in
+// memory costs a read. What passes needs room for what is under way, and for those who ask again at once; room for minutes
+// of it would be gigabytes under load, and every cache of the machine would hold what nobody reads any more.
+var DefaultLimits = Limits{Rows: 100_000, Passing: 4096, Keep: 2 * clock.Minute, Unsaved: 500_000}
 
 // Config is what a book is opened with.
 type Config struct {
@@ -86,6 +89,7 @@ func Open(ctx context.Context, c Config) (*Book, error) {
 	b := &Book{name: Name(c.Service, c.Volume), volume: c.Volume, state: c.State, log: c.Log, clk: c.Clock, writer: c.Writer,
 		saver: c.Saver, limits: c.Limits, onPublic: c.OnPublic, onExpiry: c.OnExpiry}
 	b.limits.Rows = cmp.Or(b.limits.Rows, DefaultLimits.Rows)
+	b.limits.Passing = cmp.Or(b.limits.Passing, DefaultLimits.Passing)
 	b.limits.Keep = cmp.Or(b.limits.Keep, DefaultLimits.Keep)
 	b.limits.Unsaved = cmp.Or(b.limits.Unsaved, DefaultLimits.Unsaved)
 	if err := b.take(ctx, c); err != nil {

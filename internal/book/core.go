@@ -369,11 +369,15 @@ func (c *Core) Stands(h journal.Head) {
 	}
 }
 
-// Evict drops cold rows beyond limit per table. Those made at or after keepSince stay as long as there are less than
-// twice as many.
-func (c *Core) Evict(limit int, keepSince clock.Micros) {
+// Evict drops cold rows beyond what l allows for each table. Those made within l.Keep before now stay as long as there are
+// less than twice as many.
+func (c *Core) Evict(l Limits, now clock.Micros) {
 	for _, t := range c.tables {
-		t.evict(limit, keepSince)
+		limit := l.Rows
+		if t.base().passing {
+			limit = min(limit, l.Passing)
+		}
+		t.evict(limit, now-l.Keep)
 	}
 }
 

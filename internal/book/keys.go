@@ -43,7 +43,7 @@ type keyRow struct {
 // NewKeys returns an empty index kept in the named table.
 func NewKeys(table string) *Keys {
 	k := &Keys{m: make(map[Key]*keyRow), segments: make(map[id.Tenant]*segments)}
-	k.table, k.columns, k.segmented = table, []string{"day", "target", "fingerprint", "at"}, true
+	k.table, k.columns, k.segmented, k.passing = table, []string{"day", "target", "fingerprint", "at"}, true, true
 	return k
 }
 

@@ -134,7 +134,7 @@ func TestB11_RowsThatAreWaitedForStay(t *testing.T) {
 	if err := errors.Join(Commit(background, c, log), SaveNow(background, c, state)); err != nil {
 		t.Fatal(err)
 	}
-	evict := func() { c.Evict(20, start) } // the young ones stay
+	evict := func() { c.Evict(Limits{Rows: 20}, start) } // the young ones stay
 	evict()
 	evict()
 	if n := c.Resident(); n != 30 {
@@ -159,6 +159,46 @@ func TestB11_RowsThatAreWaitedForStay(t *testing.T) {
 	}
 }
 
+// What ended makes way for what goes on: however many payments there were, accounts stay, and who asks for an old payment
+// again hears what the first one heard.
+func TestB11_WhatPassesLeavesFirst(t *testing.T) {
+	r := newRig(t)
+	r.limits = Limits{Rows: 1000, Passing: 50, Keep: clock.Millisecond}
+	p := r.start(1)
+	var accounts []id.ID
+	for range 200 {
+		accounts = append(accounts, p.account(1000))
+	}
+	var first toyMove
+	var said any
+	for i := range 600 {
+		r.clk.Advance(10 * time.Millisecond)
+		m := toyMove{ID: r.id(), From: accounts[i%200], To: accounts[(i+1)%200], Amount: 1, Key: r.key()}
+		reply := p.must(m)
+		if i == 0 {
+			first, said = m, reply
+		}
+		if i%20 == 19 {
+			if err := p.sync(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p.books[0].mu.Lock()
+	stay, moves, keys := p.toys[0].accounts.count(), p.toys[0].moves.count(), p.toys[0].keys.count()
+	p.books[0].mu.Unlock()
+	if stay != 200 || moves > 150 || keys > 150 {
+		t.Errorf("of 200 accounts and 600 moves with keys, %d, %d and %d are in memory", stay, moves, keys)
+	}
+	before := p.state.loads.Load()
+	if again := p.must(first); again != said {
+		t.Errorf("the first move says %v now, and said %v", again, said)
+	}
+	if p.state.loads.Load() == before {
+		t.Error("it was never gone")
+	}
+}
+
 // Young rows stay, so that fresh ids are known, but not at any price.
 func TestB11_YoungRowsAreBoundedToo(t *testing.T) {
 	m := newToy()
@@ -172,13 +212,13 @@ func TestB11_YoungRowsAreBoundedToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
-		c.Evict(600, start)
+		c.Evict(Limits{Rows: 600}, start)
 	}
 	if n := c.Resident(); n != 1000 {
 		t.Errorf("of less than twice the limit, %d stay", n)
 	}
 	for range 20 {
-		c.Evict(100, start)
+		c.Evict(Limits{Rows: 100}, start)
 	}
 	if n := c.Resident(); n != 200 {
 		t.Errorf("%d young rows stay", n)

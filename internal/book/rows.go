@@ -21,6 +21,9 @@ type Schema[V any] struct {
 	// Due returns when the row wants to be looked at (Machine.Expire), 0 for never. The table then has the columns
 	// of Columns plus an indexed column "due". Nil: the table has no due times.
 	Due func(v *V) clock.Micros
+	// Passing says that what a row stands for ends soon and is hardly asked for afterwards, as a payment is and an account is
+	// not. Of such rows fewer stay in memory (Limits.Passing).
+	Passing bool
 }
 
 // Table is a table of a machine: a *Rows or a *Keys.
@@ -48,6 +51,7 @@ type tableBase struct {
 	columns   []string
 	fixed     []string
 	timed     bool
+	passing   bool         // Schema.Passing
 	segmented bool         // the primary key is (tenant, volume, day, id); "day" is the first of columns
 	fresh     clock.Micros // every row whose id was made at or after this time is in memory (rule B12)
 	newest    clock.Micros // the latest time in any row's id
@@ -84,7 +88,7 @@ type row[V any] struct {
 // NewRows returns an empty table.
 func NewRows[V any](s Schema[V]) *Rows[V] {
 	r := &Rows[V]{schema: s, m: make(map[Key]*row[V])}
-	r.table, r.columns, r.fixed, r.timed = s.Table, s.Columns, s.Fixed, s.Due != nil
+	r.table, r.columns, r.fixed, r.timed, r.passing = s.Table, s.Columns, s.Fixed, s.Due != nil, s.Passing
 	return r
 }
 

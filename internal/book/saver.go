@@ -244,7 +244,7 @@ func (b *Book) saved(set *SaveSet) {
 	b.mu.Lock()
 	if b.core.Ended() == nil {
 		b.core.Saved(set)
-		b.core.Evict(b.limits.Rows, b.clk.Now()-b.limits.Keep)
+		b.core.Evict(b.limits, b.clk.Now())
 		b.tendOn(Day(set.At))
 	}
 	b.release()

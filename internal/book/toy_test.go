@@ -87,7 +87,7 @@ func newToy() *toy {
 		accounts: NewRows(Schema[toyAccount]{Table: "toy_accounts", Columns: []string{"balance", "name"},
 			Args: func(v *toyAccount, a []any) []any { return append(a, v.Balance, v.Name) },
 			Scan: func(scan func(...any) error, v *toyAccount) error { return scan(&v.Balance, &v.Name) }}),
-		moves: NewRows(Schema[toyMoved]{Table: "toy_moves", Columns: []string{"facts"},
+		moves: NewRows(Schema[toyMoved]{Table: "toy_moves", Passing: true, Columns: []string{"facts"},
 			Args: func(v *toyMoved, a []any) []any { return append(a, v.encode()) },
 			Scan: func(scan func(...any) error, v *toyMoved) error {
 				var b []byte

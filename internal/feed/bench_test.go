@@ -55,7 +55,7 @@ func BenchmarkAdvance(b *testing.B) {
 					if err := book.SaveNow(context.Background(), core, state); err != nil {
 						b.Fatal(err)
 					}
-					core.Evict(1024, 0)
+					core.Evict(book.Limits{Rows: 1024, Passing: 1024}, 0)
 				}
 			}
 		})
