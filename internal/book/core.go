@@ -38,6 +38,7 @@ type Core struct {
 	whole   bool         // the next snapshot is to be written whole: another writer has moved the tables
 	ended   *fault.Error // why nothing is answered any more
 	pulse   int          // commands since the last snapshot, to tell idle from busy
+	usual   int          // how many events blocks had lately
 }
 
 // Done receives the outcome of a command, once it may be told.
@@ -148,6 +149,9 @@ func (c *Core) append(ev any) {
 	if typ < FirstEventType {
 		panic(fmt.Sprintf("book: %T has event type %d, and those below %d are the kernel's", ev, typ, FirstEventType))
 	}
+	if c.open.events == nil {
+		c.open.events, c.open.answers = make([]journal.Event, 0, c.usual), make([]Answer, 0, c.usual)
+	}
 	c.open.events = append(c.open.events, journal.Event{Type: typ, Body: body})
 	c.open.size += journal.EventSize(len(body))
 	c.machine.Apply(c.at, c.head.Seq+1, ev)
@@ -190,8 +194,12 @@ func (c *Core) Seal(salt [16]byte, snapshot bool) *journal.Block {
 		Salt: salt, Events: c.open.events}
 	journal.Seal(b)
 	c.head.Seq, c.head.Hash, c.sealed = b.Seq, b.Hash, b.At
-	// What waits for a check of the head goes with the block: that the block could be appended is the check.
-	c.flight = &flight{block: b, answers: append(c.reads, c.open.answers...), public: c.open.public}
+	answers := c.open.answers
+	if len(c.reads) > 0 { // what waits for a check of the head goes with the block: that the block could be appended is the check
+		answers = append(c.reads, answers...)
+	}
+	c.flight = &flight{block: b, answers: answers, public: c.open.public}
+	c.usual = max(len(b.Events), c.usual*7/8)
 	c.open, c.reads = openBlock{}, nil
 	if snapshot && c.saving == nil {
 		c.flight.save = c.snapshot()
@@ -216,7 +224,11 @@ func (c *Core) Landed() ([]PublicCount, *SaveSet) {
 	}
 	c.flight = nil
 	c.durable = f.block.Head()
-	c.told = append(c.told, f.answers...)
+	if len(c.told) == 0 {
+		c.told = f.answers
+	} else {
+		c.told = append(c.told, f.answers...)
+	}
 	// The append may have been over before these were decided, and another writer may have come in between.
 	c.reads = append(c.reads, f.reads...)
 	return f.public, f.save

@@ -74,7 +74,7 @@ func Seal(b *Block) {
 		panic("journal: seal: " + err.Error())
 	}
 	b.body = encode(b)
-	b.Hash = hash(b, root(leaves(b)))
+	b.Hash = hash(b, treeRoot(b))
 }
 
 func (b *Block) check() error {

@@ -37,14 +37,21 @@ func appendLeaf(out []byte, salt [16]byte, e Event) []byte {
 	return append(out, e.Body...)
 }
 
-func leaves(b *Block) []Hash {
-	out := make([]Hash, len(b.Events))
-	var in []byte
+// leaves appends the hashes of the leaves to out.
+func leaves(b *Block, out []Hash) []Hash {
+	var room [512]byte // the events of a payment are shorter
+	in := room[:0]
 	for i, e := range b.Events {
 		in = appendLeaf(in[:0], leafSalt(b.Salt, i), e)
-		out[i] = sha256.Sum256(in)
+		out = append(out, sha256.Sum256(in))
 	}
 	return out
+}
+
+// treeRoot returns the root of the tree of the block's events.
+func treeRoot(b *Block) Hash {
+	var room [64]Hash // most blocks have fewer events
+	return root(leaves(b, room[:0]))
 }
 
 func node(left, right Hash) Hash {
@@ -102,7 +109,7 @@ func hash(b *Block, root Hash) Hash { return b.header().hash(root) }
 
 // Verify recomputes the hash of b from its contents and says whether it is b.Hash.
 func (b *Block) Verify() error {
-	if hash(b, root(leaves(b))) != b.Hash {
+	if hash(b, treeRoot(b)) != b.Hash {
 		return damaged(b.Book, b.Seq, "its hash is not the one it was stored with")
 	}
 	return nil
@@ -131,7 +138,7 @@ func (b *Block) Prove(i int) (Proof, error) {
 		Book: b.Book, Seq: b.Seq, Epoch: b.Epoch, At: b.At, Prev: b.Prev,
 		Count: len(b.Events), Index: i, Salt: leafSalt(b.Salt, i), Event: b.Events[i],
 	}
-	level := leaves(b)
+	level := leaves(b, nil)
 	for n := len(level); n > 1; n = (n + 1) / 2 {
 		if s := i ^ 1; s < n {
 			p.Path = append(p.Path, level[s])

@@ -102,12 +102,12 @@ func (t *texts) noteText(rows int) string {
 }
 
 // raise sets the heads of blocks, and returns how many of them were where the blocks say. Blocks are ordered by book.
-func (t *texts) raise(ctx context.Context, tx *sql.Tx, blocks []*Block) (int64, error) {
+func (t *texts) raise(ctx context.Context, db *store.DB, tx *sql.Tx, blocks []*Block) (int64, error) {
 	args := make([]any, 0, 5*len(blocks))
 	for _, b := range blocks {
 		args = append(args, b.Book, int64(b.Seq), b.Prev[:], b.Hash[:], int64(b.Epoch))
 	}
-	r, err := tx.ExecContext(ctx, t.casText(len(blocks)), args...)
+	r, err := db.Exec(ctx, tx, t.casText(len(blocks)), args)
 	if err != nil {
 		return 0, fmt.Errorf("journal: set heads: %w", err)
 	}
@@ -129,12 +129,12 @@ func (t *texts) begin(ctx context.Context, tx *sql.Tx, blocks []*Block) error {
 	return nil
 }
 
-func (t *texts) insert(ctx context.Context, tx *sql.Tx, blocks []*Block) error {
+func (t *texts) insert(ctx context.Context, db *store.DB, tx *sql.Tx, blocks []*Block) error {
 	args := make([]any, 0, 5*len(blocks))
 	for _, b := range blocks {
 		args = append(args, b.Book, int64(b.Seq), int64(b.At), b.Hash[:], b.body)
 	}
-	if _, err := tx.ExecContext(ctx, t.blockText(len(blocks)), args...); err != nil {
+	if _, err := db.Exec(ctx, tx, t.blockText(len(blocks)), args); err != nil {
 		return fmt.Errorf("journal: insert blocks: %w", err)
 	}
 	return nil

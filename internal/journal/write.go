@@ -116,14 +116,14 @@ func (j *Journal) offer(ctx context.Context, w Batch) (Fate, error) {
 			if err := j.texts.begin(ctx, tx, part); err != nil {
 				return err
 			}
-			n, err := j.texts.raise(ctx, tx, part)
+			n, err := j.texts.raise(ctx, j.db, tx, part)
 			if err != nil {
 				return err
 			}
 			if n != int64(len(part)) {
 				return errRaced
 			}
-			if err := j.texts.insert(ctx, tx, part); err != nil {
+			if err := j.texts.insert(ctx, j.db, tx, part); err != nil {
 				return err
 			}
 		}
@@ -144,13 +144,13 @@ func (j *Journal) sortOut(ctx context.Context, w Batch, fate Fate) (Fate, error)
 			if err := j.texts.begin(ctx, tx, one); err != nil {
 				return err
 			}
-			n, err := j.texts.raise(ctx, tx, one)
+			n, err := j.texts.raise(ctx, j.db, tx, one)
 			if err != nil {
 				return err
 			}
 			if n == 1 {
 				fate.Fenced[i] = false
-				if err := j.texts.insert(ctx, tx, one); err != nil {
+				if err := j.texts.insert(ctx, j.db, tx, one); err != nil {
 					return err
 				}
 				continue
