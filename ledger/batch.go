@@ -26,7 +26,7 @@ func (b *Batch[R]) Plan(day Day, chain ...Transfer[R]) (Entry[R], *fault.Error) 
 	legs, holds := size(chain)
 	b.legs, b.changes = reserve(b.legs, legs), reserve(b.changes, holds)
 	e := Entry[R]{Day: day, Legs: b.legs[:0:legs], Holds: b.changes[:0:holds]}
-	if err := e.plan(b, chain); err != nil {
+	if err := e.plan(&overlay[R]{base: b}, chain); err != nil {
 		return Entry[R]{}, err
 	}
 	b.legs, b.changes = b.legs[len(e.Legs):], b.changes[len(e.Holds):]

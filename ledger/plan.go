@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/money"
@@ -18,12 +19,28 @@ type View[R comparable] interface {
 //
 // The entry holds until the rows change: apply it before the next chain is planned, or plan in a Batch.
 func Plan[R comparable](view View[R], day Day, chain ...Transfer[R]) (Entry[R], *fault.Error) {
+	var p Planner[R]
+	return p.Plan(view, day, chain...)
+}
+
+// Planner plans chains that are applied and forgotten one after another: it has memory for one entry, and uses it again.
+// The zero Planner is ready. It is not safe for concurrent use.
+type Planner[R comparable] struct {
+	legs  []Leg[R]
+	holds []HoldChange[R]
+	seen  overlay[R]
+}
+
+// Plan decides as the function Plan does. The entry is good until the next call.
+func (p *Planner[R]) Plan(view View[R], day Day, chain ...Transfer[R]) (Entry[R], *fault.Error) {
 	if err := checkChain(chain); err != nil {
 		return Entry[R]{}, err
 	}
 	legs, holds := size(chain)
-	e := Entry[R]{day, make([]Leg[R], 0, legs), make([]HoldChange[R], 0, holds)}
-	if err := e.plan(view, chain); err != nil {
+	p.legs, p.holds = slices.Grow(p.legs[:0], legs), slices.Grow(p.holds[:0], holds)
+	p.seen = overlay[R]{base: view, accounts: p.seen.accounts[:0], holds: p.seen.holds[:0]}
+	e := Entry[R]{day, p.legs, p.holds}
+	if err := e.plan(&p.seen, chain); err != nil {
 		return Entry[R]{}, err
 	}
 	e.Legs, e.Holds = fit(e.Legs), fit(e.Holds)
@@ -60,8 +77,7 @@ func fit[T any](s []T) []T {
 }
 
 // plan fills e, which has the room for it, with what the chain leads to.
-func (e *Entry[R]) plan(view View[R], chain []Transfer[R]) *fault.Error {
-	o := overlay[R]{base: view}
+func (e *Entry[R]) plan(o *overlay[R], chain []Transfer[R]) *fault.Error {
 	for i := range chain {
 		s, err := o.decide(&chain[i], e.Day)
 		if err != nil {

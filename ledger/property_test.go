@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"fmt"
 	"math/big"
+	"reflect"
 	"testing"
 	"time"
 
@@ -45,14 +46,15 @@ func TestModel(t *testing.T) {
 
 // world holds the same state three times over.
 type world struct {
-	t     *rapid.T
-	book  *book[int]
-	model *model
-	day   int
+	t       *rapid.T
+	book    *book[int]
+	model   *model
+	day     int
+	planner ledger.Planner[int]
 }
 
 func newWorld(t *rapid.T) *world {
-	w := &world{t, newBook[int](), &model{holds: map[int]*modelHold{}}, 20_450}
+	w := &world{t: t, book: newBook[int](), model: &model{holds: map[int]*modelHold{}}, day: 20_450}
 	limit := rapid.SampledFrom([]int64{0, 0, 0, 100, 250, 1000})
 	for i := range 6 {
 		a := ledger.Account{
@@ -78,7 +80,8 @@ func newWorld(t *rapid.T) *world {
 	return w
 }
 
-// round draws a few chains, and plans them in a batch and one by one.
+// round draws a few chains, and plans them in a batch and one by one: in memory that every plan before has used, and in
+// memory of their own.
 func (w *world) round(reached map[string]int) {
 	before, untouched := w.book.clone(), w.book.clone()
 	batch := ledger.NewBatch(before)
@@ -90,6 +93,9 @@ func (w *world) round(reached map[string]int) {
 			chain[i] = s.transfer()
 		}
 		entry, err := batch.Plan(ledger.Day(w.day), chain...)
+		if again, no := w.planner.Plan(w.book, ledger.Day(w.day), chain...); !reflect.DeepEqual(again, entry) || code(no) != code(err) {
+			w.t.Fatalf("%+v: in memory that was used before %+v and %s, in a batch %+v and %s", steps, again, code(no), entry, code(err))
+		}
 		got := w.book.do(w.t, ledger.Day(w.day), chain...)
 		var want string
 		w.model, want = w.model.do(w.day, steps)
