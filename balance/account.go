@@ -24,17 +24,22 @@ const (
 	Fees            Kind = 19 // what the platform earns
 )
 
-var kindWords = map[Kind]string{Balance: "balance", Payable: "payable", PaymentClearing: "payment_clearing",
+var kindWords = [...]string{Balance: "balance", Payable: "payable", PaymentClearing: "payment_clearing",
 	PointsFunding: "points_funding", Suspense: "suspense", Fees: "fees"}
 
 // String returns the kind's word, such as "payable", and "" for what is no kind.
-func (k Kind) String() string { return kindWords[k] }
+func (k Kind) String() string {
+	if int(k) >= len(kindWords) {
+		return ""
+	}
+	return kindWords[k]
+}
 
 // ParseKind is the inverse of String.
 func ParseKind(word string) (Kind, bool) {
 	for k, w := range kindWords {
-		if w == word {
-			return k, true
+		if w == word && w != "" {
+			return Kind(k), true
 		}
 	}
 	return 0, false
@@ -65,7 +70,13 @@ func KindOf(x id.ID) Kind { return Kind(x.Part()) }
 // OwnAccount returns the id of a volume's own account: the volume's first slot, no time, the currency's number in the
 // first two of the random bytes, and the kind as facet.
 func OwnAccount(k Kind, c money.Currency, volume, volumes int) id.ID {
-	return id.Compose(0, id.FirstSlot(volume, volumes), [9]byte{byte(c >> 8), byte(c)}).Facet(uint8(k))
+	return ownAccount(id.Compose(0, id.FirstSlot(volume, volumes), [9]byte{}), k, c)
+}
+
+// ownAccount is OwnAccount, given the first id of the volume.
+func ownAccount(first id.ID, k Kind, c money.Currency) id.ID {
+	first[8], first[9] = byte(c>>8), byte(c)
+	return first.Facet(uint8(k))
 }
 
 func ownCurrency(x id.ID) money.Currency { return money.Currency(x[8])<<8 | money.Currency(x[9]) }

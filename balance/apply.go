@@ -17,7 +17,7 @@ type editor struct {
 }
 
 // EditAccount implements ledger.Rows.
-func (e editor) EditAccount(x id.ID) *ledger.Account {
+func (e *editor) EditAccount(x id.ID) *ledger.Account {
 	a := e.m.accounts.Edit(e.key(x))
 	switch {
 	case a.Status != 0:
@@ -30,7 +30,7 @@ func (e editor) EditAccount(x id.ID) *ledger.Account {
 }
 
 // EditHold implements ledger.Rows.
-func (e editor) EditHold(x id.ID) *ledger.Hold[id.ID] { return &e.m.branches.Edit(e.key(x)).Hold }
+func (e *editor) EditHold(x id.ID) *ledger.Hold[id.ID] { return &e.m.branches.Edit(e.key(x)).Hold }
 
 // TouchEvent implements book.Machine.
 func (m *Machine) TouchEvent(ev any, t *book.Touch) {
@@ -150,7 +150,8 @@ func (m *Machine) applyConfirmed(at clock.Micros, seq uint64, e *confirmed) {
 // post applies the entry of an event, if it has one.
 func (m *Machine) post(t id.Tenant, at clock.Micros, e *entry) {
 	if len(e.Legs)+len(e.Holds) > 0 {
-		ledger.Apply(editor{m.of(t), at}, *e)
+		m.edits = editor{m.of(t), at}
+		ledger.Apply(&m.edits, *e)
 	}
 }
 

@@ -28,30 +28,17 @@ const (
 	typeAdded
 )
 
-// scratch holds the messages that every payment encodes, so that encoding makes only the bytes.
-type scratch struct {
-	held      journalv1.Held
-	confirmed journalv1.Confirmed
-	cancelled journalv1.Cancelled
-	added     journalv1.Added
-	legs      [2*MaxFundings + 2]journalv1.Leg
-	list      []*journalv1.Leg
-}
-
-// wire converts the legs of an entry. The list is good until the next call.
-func (s *scratch) wire(e *entry) []*journalv1.Leg {
-	s.list = s.list[:0]
-	for i := range e.Legs {
-		l, m := &e.Legs[i], &s.legs[i]
-		m.Account, m.Credit, m.Amount = l.Account[:], l.Side == ledger.Credit, l.Amount.Minor
-		s.list = append(s.list, m)
-	}
-	return s.list
-}
-
 // Encode implements book.Machine.
 func (m *Machine) Encode(ev any) (uint32, []byte) {
-	typ, msg := m.scratch.message(ev)
+	switch e := ev.(type) { // what every payment writes
+	case *tryHeld:
+		return typeTryHeld, e.encode()
+	case *confirmed:
+		return typeConfirmed, e.encode()
+	case *added:
+		return typeAdded, e.encode()
+	}
+	typ, msg := message(ev)
 	body, err := proto.Marshal(msg)
 	if err != nil {
 		panic(fmt.Sprintf("balance: encode %T: %v", ev, err))
@@ -59,10 +46,17 @@ func (m *Machine) Encode(ev any) (uint32, []byte) {
 	return typ, body
 }
 
-func (s *scratch) message(ev any) (uint32, proto.Message) {
+func message(ev any) (uint32, proto.Message) {
 	switch e := ev.(type) {
 	case *accountOpened:
-		return typeAccountOpened, s.accountOpened(e)
+		w := &journalv1.AccountOpened{Tenant: uint32(e.Tenant), Account: e.Account[:], Currency: uint32(e.Terms.Currency),
+			Amount: e.Opening, EffectiveAt: int64(e.EffectiveAt), Day: int32(e.Entry.Day), Legs: legsOut(&e.Entry), Cap: e.Terms.Cap,
+			LimitDayIn: e.Terms.Limits.DayIn, LimitDayOut: e.Terms.Limits.DayOut,
+			LimitMonthIn: e.Terms.Limits.MonthIn, LimitMonthOut: e.Terms.Limits.MonthOut}
+		if !e.Key.IsNil() {
+			w.Key, w.Fingerprint = e.Key[:], e.Print[:]
+		}
+		return typeAccountOpened, w
 	case *statusChanged:
 		return typeStatusChanged, &journalv1.StatusChanged{Tenant: uint32(e.Tenant), Account: e.Account[:],
 			Currency: uint32(e.Currency), Status: journalv1.Status(e.Status), Posted: e.Posted, Available: e.Available}
@@ -70,76 +64,34 @@ func (s *scratch) message(ev any) (uint32, proto.Message) {
 		return typeCredited, &journalv1.Credited{Tenant: uint32(e.Tenant), Credit: e.ID[:], Account: e.Account[:],
 			Currency: uint32(e.Amount.Currency), Amount: e.Amount.Minor, EffectiveAt: int64(e.EffectiveAt),
 			Status: journalv1.Status(e.Status), Day: int32(e.Entry.Day), Fingerprint: e.Print[:], Available: e.Available,
-			Legs: s.wire(&e.Entry), Key: e.Key[:], Posted: e.Posted}
+			Legs: legsOut(&e.Entry), Key: e.Key[:], Posted: e.Posted}
 	case *creditRefused:
 		return typeCreditRefused, &journalv1.CreditRefused{Tenant: uint32(e.Tenant), Credit: e.ID[:], Account: e.Account[:],
 			Currency: uint32(e.Amount.Currency), Amount: e.Amount.Minor, EffectiveAt: int64(e.EffectiveAt),
 			Fingerprint: e.Print[:], Code: e.Code, Message: e.Message, Key: e.Key[:]}
-	case *tryHeld:
-		return typeTryHeld, s.tryHeld(e)
 	case *tryRefused:
 		return typeTryRefused, &journalv1.TryRefused{Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:],
 			Currency: uint32(e.Amount.Currency), Amount: e.Amount.Minor, Purpose: journalv1.Purpose(e.Purpose),
 			EffectiveAt: int64(e.EffectiveAt), Fingerprint: e.Print[:], Code: e.Code, Message: e.Message, NotAfter: int64(e.NotAfter)}
-	case *confirmed:
-		return typeConfirmed, s.confirm(e)
 	case *cancelled:
-		return typeCancelled, s.cancel(e)
-	case *added:
-		return typeAdded, s.add(e)
+		w := &journalv1.Cancelled{Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:], Currency: uint32(e.Currency),
+			Purpose: journalv1.Purpose(e.Purpose), EffectiveAt: int64(e.EffectiveAt), Day: int32(e.Entry.Day), Available: e.Available,
+			NotAfter: int64(e.NotAfter)}
+		if len(e.Entry.Holds) > 0 {
+			w.HeldOn, w.Released = int32(e.Entry.Holds[0].HeldOn), e.Entry.Holds[0].Released
+		}
+		return typeCancelled, w
 	}
 	panic(fmt.Sprintf("balance: event %T", ev))
 }
 
-func (s *scratch) accountOpened(e *accountOpened) proto.Message {
-	w := &journalv1.AccountOpened{Tenant: uint32(e.Tenant), Account: e.Account[:], Currency: uint32(e.Terms.Currency),
-		Amount: e.Opening, EffectiveAt: int64(e.EffectiveAt), Day: int32(e.Entry.Day), Legs: s.wire(&e.Entry), Cap: e.Terms.Cap,
-		LimitDayIn: e.Terms.Limits.DayIn, LimitDayOut: e.Terms.Limits.DayOut,
-		LimitMonthIn: e.Terms.Limits.MonthIn, LimitMonthOut: e.Terms.Limits.MonthOut}
-	if !e.Key.IsNil() {
-		w.Key, w.Fingerprint = e.Key[:], e.Print[:]
+func legsOut(e *entry) []*journalv1.Leg {
+	list := make([]*journalv1.Leg, len(e.Legs))
+	for i := range e.Legs {
+		l := &e.Legs[i]
+		list[i] = &journalv1.Leg{Account: l.Account[:], Credit: l.Side == ledger.Credit, Amount: l.Amount.Minor}
 	}
-	return w
-}
-
-func (s *scratch) tryHeld(e *tryHeld) proto.Message {
-	w, h := &s.held, &e.Entry.Holds[0]
-	w.Tenant, w.Branch, w.Account, w.Purpose = uint32(e.Tenant), e.Branch[:], e.Account[:], journalv1.Purpose(e.Purpose)
-	w.Currency, w.Amount, w.EffectiveAt, w.NotAfter = uint32(e.Amount.Currency), e.Amount.Minor, int64(e.EffectiveAt), int64(e.NotAfter)
-	w.Fingerprint, w.Available, w.Day, w.HeldOn = e.Print[:], e.Available, int32(e.Entry.Day), int32(h.HeldOn)
-	return w
-}
-
-func (s *scratch) confirm(e *confirmed) proto.Message {
-	w, h := &s.confirmed, &e.Entry.Holds[0]
-	w.Tenant, w.Branch, w.Account, w.Purpose = uint32(e.Tenant), e.Branch[:], e.Account[:], journalv1.Purpose(e.Purpose)
-	w.Currency, w.Amount, w.EffectiveAt, w.Capture = uint32(e.Amount.Currency), e.Amount.Minor, int64(e.EffectiveAt), e.Capture
-	w.Fingerprint, w.Available, w.Day, w.HeldOn = e.Print[:], e.Available, int32(e.Entry.Day), int32(h.HeldOn)
-	w.Legs, w.Released = s.wire(&e.Entry), h.Released
-	return w
-}
-
-func (s *scratch) cancel(e *cancelled) proto.Message {
-	w := &s.cancelled
-	w.Tenant, w.Branch, w.Account, w.Purpose = uint32(e.Tenant), e.Branch[:], e.Account[:], journalv1.Purpose(e.Purpose)
-	w.Currency, w.EffectiveAt, w.NotAfter, w.Available = uint32(e.Currency), int64(e.EffectiveAt), int64(e.NotAfter), e.Available
-	w.Day, w.HeldOn, w.Released = int32(e.Entry.Day), 0, 0
-	if len(e.Entry.Holds) > 0 {
-		w.HeldOn, w.Released = int32(e.Entry.Holds[0].HeldOn), e.Entry.Holds[0].Released
-	}
-	return w
-}
-
-func (s *scratch) add(e *added) proto.Message {
-	w := &s.added
-	w.Tenant, w.Branch, w.Account, w.Purpose = uint32(e.Tenant), e.Branch[:], e.Account[:], journalv1.Purpose(e.Purpose)
-	w.Currency, w.Amount, w.EffectiveAt, w.Day = uint32(e.Amount.Currency), e.Amount.Minor, int64(e.EffectiveAt), int32(e.Entry.Day)
-	w.Fingerprint, w.Available, w.Code, w.Message = e.Print[:], e.Available, e.Code, e.Message
-	w.Legs, w.Origin = s.wire(&e.Entry), nil
-	if !e.Origin.IsNil() {
-		w.Origin = e.Origin[:]
-	}
-	return w
+	return list
 }
 
 // Decode implements book.Machine. It may be called by several goroutines at once.

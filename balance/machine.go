@@ -15,22 +15,33 @@ import (
 // Machine is the machine of one volume's book.
 type Machine struct {
 	volume, volumes int
+	first           id.ID // of the volume
 
 	accounts *book.Rows[Account]
 	branches *book.Rows[Branch]
 	credits  *book.Rows[Credit]
 	keys     *book.Keys
 
-	rows    scope   // lent to the ledger, one call at a time
-	scratch scratch // what Encode works with
+	// Memory that is used again with every command: what the ledger is lent, one call at a time, and what it plans in; the
+	// events of a payment, each of which is encoded and applied before the next command is decided.
+	rows    scope
+	edits   editor
+	planner ledger.Planner[id.ID]
 	printer printer
+	events  struct {
+		held      tryHeld
+		confirmed confirmed
+		added     added
+	}
 }
 
 var _ book.Machine = (*Machine)(nil)
 
 // NewMachine returns the machine of one of the service's volumes, without rows.
 func NewMachine(volume, volumes int) *Machine {
-	m := &Machine{volume: volume, volumes: volumes, accounts: book.NewRows(accountSchema), branches: book.NewRows(branchSchema),
+	pack := new(book.Pack)
+	m := &Machine{volume: volume, volumes: volumes, first: id.Compose(0, id.FirstSlot(volume, volumes), [9]byte{}),
+		accounts: book.NewRows(accountSchema(pack)), branches: book.NewRows(branchSchema(pack)),
 		credits: book.NewRows(creditSchema), keys: book.NewKeys(keyTable)}
 	m.rows.m = m
 	return m
@@ -48,7 +59,7 @@ func (m *Machine) Tables() []book.Table {
 func (m *Machine) Expire(book.Table, book.Key) any { return nil }
 
 // Own returns the id of one of this volume's own accounts.
-func (m *Machine) Own(k Kind, c money.Currency) id.ID { return OwnAccount(k, c, m.volume, m.volumes) }
+func (m *Machine) Own(k Kind, c money.Currency) id.ID { return ownAccount(m.first, k, c) }
 
 // owner reports whether x can be the account of an owner in this volume. No request can name any other.
 func (m *Machine) owner(x id.ID) bool { return KindOf(x).owned() && x.Volume(m.volumes) == m.volume }

@@ -18,73 +18,103 @@ var Schema embed.FS
 
 const keyTable = "balance_keys"
 
-var accountSchema = book.Schema[Account]{
-	Table: "balance_accounts",
-	Columns: []string{"kind", "currency", "status", "debits_posted", "credits_posted", "debits_pending", "credits_pending", "cap",
-		"limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out", "version", "rest"},
-	Fixed: []string{"kind", "currency", "cap", "limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out"},
-	Args: func(a *Account, args []any) []any {
-		u := &a.Used
-		rest := make(book.Pack, 0, 40).Int(int64(u.Day)).Int(u.DayIn).Int(u.DayOut).Int(u.MonthIn).Int(u.MonthOut).Int(int64(a.OpenedAt))
-		return append(args, a.Kind.String(), int64(a.Currency), a.Status.String(),
-			a.DebitsPosted, a.CreditsPosted, a.DebitsPending, a.CreditsPending, a.Cap,
-			a.Limits.DayIn, a.Limits.DayOut, a.Limits.MonthIn, a.Limits.MonthOut, int64(a.Version), []byte(rest))
-	},
-	Scan: func(scan func(...any) error, a *Account) error {
-		var kind, status string
-		var rest []byte
-		err := scan(&kind, &a.Currency, &status, &a.DebitsPosted, &a.CreditsPosted, &a.DebitsPending, &a.CreditsPending, &a.Cap,
-			&a.Limits.DayIn, &a.Limits.DayOut, &a.Limits.MonthIn, &a.Limits.MonthOut, &a.Version, &rest)
-		if err != nil {
-			return err
-		}
-		u := book.NewUnpack(rest)
-		a.Used.Day, a.Used.DayIn, a.Used.DayOut, a.Used.MonthIn, a.Used.MonthOut = ledger.Day(u.Int()), u.Int(), u.Int(), u.Int(), u.Int()
-		a.OpenedAt = clock.Micros(u.Int())
-		if err := u.Err(); err != nil {
-			return err
-		}
-		var okKind, okStatus bool
-		a.Kind, okKind = ParseKind(kind)
-		a.Status, okStatus = ledger.ParseStatus(status)
-		a.Normal, a.MayGoNegative = ledger.Credit, a.Kind.own()
-		if !okKind || !okStatus {
-			return fmt.Errorf("an account of kind %q, status %q", kind, status)
-		}
-		return a.Check()
-	},
+// Words of columns as arguments: made once, because each that is made is an allocation.
+var (
+	kindTexts   = texts(Fees)
+	statusTexts = texts(ledger.Closed)
+	branchTexts = texts(Added)
+)
+
+func texts[K interface {
+	~uint8
+	String() string
+}](last K) []any {
+	list := make([]any, last+1)
+	for k := range list {
+		list[k] = K(k).String()
+	}
+	return list
 }
 
-var branchSchema = book.Schema[Branch]{
-	Table:   "balance_branches",
-	Passing: true,
-	Columns: []string{"status", "account", "currency", "amount", "posted", "released", "code", "rest"},
-	Fixed:   []string{"account", "currency"},
-	Args: func(b *Branch, args []any) []any {
-		h := &b.Hold
-		return append(args, b.Status.String(), h.Account[:], int64(b.Currency), h.Amount, h.Posted, h.Released, b.Code, []byte(packBranch(b)))
-	},
-	Scan: func(scan func(...any) error, b *Branch) error {
-		var status string
-		var account, rest []byte
-		h := &b.Hold
-		if err := scan(&status, &account, &b.Currency, &h.Amount, &h.Posted, &h.Released, &b.Code, &rest); err != nil {
-			return err
-		}
-		copy(h.Account[:], account)
-		if err := unpackBranch(rest, b); err != nil {
-			return err
-		}
-		var ok bool
-		if b.Status, ok = ParseBranchStatus(status); !ok {
-			return fmt.Errorf("a branch with status %q", status)
-		}
-		if b.Status <= Cancelled && h.Amount > 0 {
-			h.Side = ledger.Debit
-			return h.Check()
-		}
-		return nil
-	},
+// accountSchema is the table of accounts. Rows are packed in the given memory again and again: what Args returns is copied
+// before the next row.
+func accountSchema(pack *book.Pack) book.Schema[Account] {
+	return book.Schema[Account]{
+		Table: "balance_accounts",
+		Columns: []string{"kind", "currency", "status", "debits_posted", "credits_posted", "debits_pending", "credits_pending", "cap",
+			"limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out", "version", "rest"},
+		Fixed: []string{"kind", "currency", "cap", "limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out"},
+		Args: func(a *Account, args []any) []any {
+			u := &a.Used
+			*pack = (*pack)[:0].Int(int64(u.Day)).Int(u.DayIn).Int(u.DayOut).Int(u.MonthIn).Int(u.MonthOut).Int(int64(a.OpenedAt))
+			return append(args, kindTexts[a.Kind], int64(a.Currency), statusTexts[a.Status],
+				a.DebitsPosted, a.CreditsPosted, a.DebitsPending, a.CreditsPending, a.Cap,
+				a.Limits.DayIn, a.Limits.DayOut, a.Limits.MonthIn, a.Limits.MonthOut, int64(a.Version), []byte(*pack))
+		},
+		Scan: scanAccount,
+	}
+}
+
+func scanAccount(scan func(...any) error, a *Account) error {
+	var kind, status string
+	var rest []byte
+	err := scan(&kind, &a.Currency, &status, &a.DebitsPosted, &a.CreditsPosted, &a.DebitsPending, &a.CreditsPending, &a.Cap,
+		&a.Limits.DayIn, &a.Limits.DayOut, &a.Limits.MonthIn, &a.Limits.MonthOut, &a.Version, &rest)
+	if err != nil {
+		return err
+	}
+	u := book.NewUnpack(rest)
+	a.Used.Day, a.Used.DayIn, a.Used.DayOut, a.Used.MonthIn, a.Used.MonthOut = ledger.Day(u.Int()), u.Int(), u.Int(), u.Int(), u.Int()
+	a.OpenedAt = clock.Micros(u.Int())
+	if err := u.Err(); err != nil {
+		return err
+	}
+	var okKind, okStatus bool
+	a.Kind, okKind = ParseKind(kind)
+	a.Status, okStatus = ledger.ParseStatus(status)
+	a.Normal, a.MayGoNegative = ledger.Credit, a.Kind.own()
+	if !okKind || !okStatus {
+		return fmt.Errorf("an account of kind %q, status %q", kind, status)
+	}
+	return a.Check()
+}
+
+// branchSchema is the table of branches, as accountSchema.
+func branchSchema(pack *book.Pack) book.Schema[Branch] {
+	return book.Schema[Branch]{
+		Table:   "balance_branches",
+		Passing: true,
+		Columns: []string{"status", "account", "currency", "amount", "posted", "released", "code", "rest"},
+		Fixed:   []string{"account", "currency"},
+		Args: func(b *Branch, args []any) []any {
+			h := &b.Hold
+			*pack = packBranch((*pack)[:0], b)
+			return append(args, branchTexts[b.Status], h.Account[:], int64(b.Currency), h.Amount, h.Posted, h.Released, b.Code, []byte(*pack))
+		},
+		Scan: scanBranch,
+	}
+}
+
+func scanBranch(scan func(...any) error, b *Branch) error {
+	var status string
+	var account, rest []byte
+	h := &b.Hold
+	if err := scan(&status, &account, &b.Currency, &h.Amount, &h.Posted, &h.Released, &b.Code, &rest); err != nil {
+		return err
+	}
+	copy(h.Account[:], account)
+	if err := unpackBranch(rest, b); err != nil {
+		return err
+	}
+	var ok bool
+	if b.Status, ok = ParseBranchStatus(status); !ok {
+		return fmt.Errorf("a branch with status %q", status)
+	}
+	if b.Status <= Cancelled && h.Amount > 0 {
+		h.Side = ledger.Debit
+		return h.Check()
+	}
+	return nil
 }
 
 func packAnswer(p book.Pack, a Answer) book.Pack {
@@ -95,8 +125,8 @@ func unpackAnswer(u *book.Unpack) Answer {
 	return Answer{Seq: uint64(u.Int()), At: clock.Micros(u.Int()), Available: u.Int()}
 }
 
-func packBranch(b *Branch) book.Pack {
-	p := make(book.Pack, 0, 96).Int(int64(b.Purpose)).Int(int64(b.Hold.HeldOn)).Int(int64(b.EffectiveAt)).Bytes(b.Print[:])
+func packBranch(p book.Pack, b *Branch) book.Pack {
+	p = p.Int(int64(b.Purpose)).Int(int64(b.Hold.HeldOn)).Int(int64(b.EffectiveAt)).Bytes(b.Print[:])
 	p = packAnswer(packAnswer(p, b.First), b.Last).Text(b.Message).Int(int64(len(b.Captures)))
 	for i := range b.Captures {
 		c := &b.Captures[i]

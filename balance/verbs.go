@@ -77,7 +77,8 @@ func (m *Machine) try(now clock.Micros, r *Try, out *book.Decision) *fault.Error
 		return err
 	}
 	available := m.account(r.Branch.Tenant, r.Account).Available() - r.Amount.Minor
-	out.Emit(&tryHeld{part: p, Amount: r.Amount, NotAfter: r.NotAfter, Print: mark, Entry: e, Available: available})
+	m.events.held = tryHeld{part: p, Amount: r.Amount, NotAfter: r.NotAfter, Print: mark, Entry: e, Available: available}
+	out.Emit(&m.events.held)
 	out.Reply(Answer{out.Seq, now, available}.receipt(out.Book))
 	return nil
 }
@@ -89,7 +90,7 @@ func (m *Machine) planTry(now clock.Micros, r *Try) (entry, *fault.Error) {
 	case !m.owner(r.Account):
 		return entry{}, fault.AccountNotFound.New("")
 	}
-	return ledger.Plan(m.of(r.Branch.Tenant), r.Day, ledger.HoldDebit(r.Branch.ID, r.Account, r.Amount))
+	return m.planner.Plan(m.of(r.Branch.Tenant), r.Day, ledger.HoldDebit(r.Branch.ID, r.Account, r.Amount))
 }
 
 func (m *Machine) confirm(now clock.Micros, r *Confirm, out *book.Decision) *fault.Error {
@@ -115,8 +116,9 @@ func (m *Machine) confirm(now clock.Micros, r *Confirm, out *book.Decision) *fau
 		return err
 	}
 	available := m.account(r.Branch.Tenant, r.Account).Available() + e.Holds[0].Released
-	out.Emit(&confirmed{part: part{r.Branch.Tenant, r.Branch.ID, r.Account, b.Purpose, r.EffectiveAt}, Capture: r.Capture,
-		Amount: r.Amount, Print: mark, Entry: e, Available: available})
+	m.events.confirmed = confirmed{part: part{r.Branch.Tenant, r.Branch.ID, r.Account, b.Purpose, r.EffectiveAt}, Capture: r.Capture,
+		Amount: r.Amount, Print: mark, Entry: e, Available: available}
+	out.Emit(&m.events.confirmed)
 	out.Reply(Answer{out.Seq, now, available}.receipt(out.Book))
 	return nil
 }
@@ -132,7 +134,7 @@ func (m *Machine) planConfirm(r *Confirm) (entry, *fault.Error) {
 	if len(chain) == 0 {
 		chain = append(chain, take(r.Branch.ID, m.Own(PaymentClearing, c), r.Amount, r.Final))
 	}
-	return ledger.Plan(m.of(r.Branch.Tenant), r.Day, chain...)
+	return m.planner.Plan(m.of(r.Branch.Tenant), r.Day, chain...)
 }
 
 func take(hold, to id.ID, amount money.Amount, final bool) ledger.Transfer[id.ID] {
@@ -157,7 +159,7 @@ func (m *Machine) cancel(now clock.Micros, r *Cancel, out *book.Decision) *fault
 	}
 	ev := &cancelled{part: part{r.Branch.Tenant, r.Branch.ID, r.Account, 0, r.EffectiveAt}, NotAfter: r.NotAfter}
 	if b != nil {
-		e, err := ledger.Plan(m.of(r.Branch.Tenant), r.Day, ledger.Void(r.Branch.ID))
+		e, err := m.planner.Plan(m.of(r.Branch.Tenant), r.Day, ledger.Void(r.Branch.ID))
 		if err != nil {
 			return err
 		}
@@ -182,8 +184,8 @@ func (m *Machine) add(now clock.Micros, r *Add, out *book.Decision) *fault.Error
 		out.Reply(receipt)
 		return err
 	}
-	ev := &added{part: part{r.Branch.Tenant, r.Branch.ID, r.Account, r.Purpose, r.EffectiveAt}, Amount: r.Amount, Origin: r.Origin,
-		Print: mark}
+	ev := &m.events.added
+	*ev = added{part: part{r.Branch.Tenant, r.Branch.ID, r.Account, r.Purpose, r.EffectiveAt}, Amount: r.Amount, Origin: r.Origin, Print: mark}
 	a := m.account(r.Branch.Tenant, r.Account)
 	to := r.Account
 	if a != nil {
@@ -225,5 +227,5 @@ func (m *Machine) planAdd(r *Add, to id.ID) (entry, *fault.Error) {
 	if len(chain) == 0 {
 		return entry{Day: r.Day}, nil
 	}
-	return ledger.Plan(m.of(r.Branch.Tenant), r.Day, chain...)
+	return m.planner.Plan(m.of(r.Branch.Tenant), r.Day, chain...)
 }
