@@ -27,7 +27,7 @@ func (e *confirmed) encode() []byte {
 
 // encode writes the message Added.
 func (e *added) encode() []byte {
-	w := e.start(make(wire.Message, 0, 192), e.Amount).Uint(9, day(e.Entry.Day)).Bytes(10, e.Print[:]).Int(11, e.Available).
+	w := e.start(make(wire.Message, 0, 176), e.Amount).Uint(9, day(e.Entry.Day)).Bytes(10, e.Print[:]).Int(11, e.Available).
 		Text(12, e.Code).Text(13, e.Message)
 	w = encodeLegs(w, 17, &e.Entry)
 	if !e.Origin.IsNil() {

@@ -188,8 +188,9 @@ func (b *Branch) capture(n uint32) *Capture {
 	return nil
 }
 
-// take returns the parts of the hold that make up amount, in the order in which they were held, and what is left.
-func (b *Branch) take(amount int64) (taken, rest []Part) {
+// take appends the parts of the hold that make up amount, in the order in which they were held, and returns what is left.
+func (b *Branch) take(into []Part, amount int64) (taken, rest []Part) {
+	taken = into
 	for i := range b.Lots {
 		l := &b.Lots[i]
 		n := min(amount, l.open())

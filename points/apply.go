@@ -2,6 +2,7 @@ package points
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
@@ -81,8 +82,7 @@ func (m *Machine) applyGranted(at clock.Micros, seq uint64, e *granted) {
 	k := book.Key{Tenant: e.Tenant, ID: e.Account}
 	a := m.accounts.Edit(k)
 	a.put(e.Lot)
-	n := nets{{m.ownID(Suspense), e.Lot.Amount}, {e.Account, -e.Lot.Amount}}
-	ledger.Apply(m.of(e.Tenant), ledger.Entry[id.ID]{Day: e.Day, Legs: n.legs()})
+	m.post(e.Tenant, e.Day, nets{{m.ownID(Suspense), e.Lot.Amount}, {e.Account, -e.Lot.Amount}})
 	a.mustAgree(e.Posted, e.Held)
 	g := m.grants.Edit(book.Key{Tenant: e.Tenant, ID: e.ID})
 	v := a.view(e.Account, at)
@@ -104,8 +104,7 @@ func (m *Machine) applyExpired(e *expired) {
 		a.Lots.change(p.Lot, -p.Amount, 0)
 	}
 	all := sumParts(e.Lots)
-	n := nets{{e.Account, all}, {m.ownID(Expired), -all}}
-	ledger.Apply(m.of(e.Tenant), ledger.Entry[id.ID]{Day: e.Day, Legs: n.legs()})
+	m.post(e.Tenant, e.Day, nets{{e.Account, all}, {m.ownID(Expired), -all}})
 	a.mustAgree(e.Posted, e.Held)
 }
 
@@ -118,28 +117,27 @@ func (m *Machine) applyTried(at clock.Micros, seq uint64, e *tried) {
 		a.Lots.change(p.Lot, 0, p.Amount)
 		b.Lots[i] = Taken{Lot: p.Lot, Class: p.Class, ExpiresAt: p.ExpiresAt, Held: p.Amount}
 	}
-	hold := ledger.HoldChange[id.ID]{
+	m.post(e.Tenant, e.Day, nil, ledger.HoldChange[id.ID]{
 		Hold: e.Branch, Account: e.Account, Side: ledger.Debit, HeldOn: e.Day, Opened: e.Amount,
-	}
-	ledger.Apply(m.of(e.Tenant), ledger.Entry[id.ID]{Day: e.Day, Holds: []ledger.HoldChange[id.ID]{hold}})
+	})
 	a.mustSum()
 	b.First = Answer{Seq: seq, At: at, Available: a.Lots.Usable(at)}
 }
 
 func (m *Machine) applyConfirmed(at clock.Micros, seq uint64, e *confirmed) {
 	a, b, hold := m.ending(&e.branchOf)
-	n := make(nets, 0, 4)
 	for _, p := range e.Taken {
 		a.Lots.change(p.Lot, -p.Amount, -p.Amount)
 		b.lot(p.Lot).Posted += p.Amount
 	}
 	hold.Posted = sumParts(e.Taken)
-	n.add(hold.Account, hold.Posted)
+	var room [maxNets]net
+	n := nets(room[:0]).add(hold.Account, hold.Posted)
 	for _, s := range e.To {
-		n.add(m.ownID(s.Kind), -s.Amount)
+		n = n.add(m.ownID(s.Kind), -s.Amount)
 	}
-	m.release(a, b, e.Back, &hold, &n)
-	ledger.Apply(m.of(e.Tenant), ledger.Entry[id.ID]{Day: e.Day, Legs: n.legs(), Holds: []ledger.HoldChange[id.ID]{hold}})
+	n = m.release(a, b, e.Back, &hold, n)
+	m.post(e.Tenant, e.Day, n, hold)
 	a.mustSum()
 	b.Status = Confirmed
 	b.Captures = append(b.Captures, Capture{N: e.Capture, Print: e.Print, Answer: Answer{Seq: seq, At: at, Available: a.Lots.Usable(at)}})
@@ -155,9 +153,8 @@ func (m *Machine) applyCancelled(at clock.Micros, seq uint64, e *cancelled) {
 		return
 	}
 	a, b, hold := m.ending(&e.branchOf)
-	var n nets
-	m.release(a, b, e.Back, &hold, &n)
-	ledger.Apply(m.of(e.Tenant), ledger.Entry[id.ID]{Day: e.Day, Legs: n.legs(), Holds: []ledger.HoldChange[id.ID]{hold}})
+	n := m.release(a, b, e.Back, &hold, nil)
+	m.post(e.Tenant, e.Day, n, hold)
 	a.mustSum()
 	b.Status, b.Cancel = Cancelled, Answer{Seq: seq, At: at, Available: a.Lots.Usable(at)}
 }
@@ -168,8 +165,8 @@ func (m *Machine) ending(e *branchOf) (*Account, *Branch, ledger.HoldChange[id.I
 	return a, b, ledger.HoldChange[id.ID]{Hold: e.Branch, Account: e.Account, Side: ledger.Debit, HeldOn: b.HeldOn}
 }
 
-// release lets held points go, to where the event says that they go.
-func (m *Machine) release(a *Account, b *Branch, back []Back, hold *ledger.HoldChange[id.ID], n *nets) {
+// release lets held points go, to where the event says that they go, and adds to n what that posts.
+func (m *Machine) release(a *Account, b *Branch, back []Back, hold *ledger.HoldChange[id.ID], n nets) nets {
 	for i := range back {
 		r := &back[i]
 		b.lot(r.From).Released += r.Amount
@@ -185,23 +182,24 @@ func (m *Machine) release(a *Account, b *Branch, back []Back, hold *ledger.HoldC
 	all, _, lost := sumBack(back)
 	hold.Released = all
 	if lost > 0 {
-		n.add(hold.Account, lost)
-		n.add(m.ownID(Expired), -lost)
+		n = n.add(hold.Account, lost).add(m.ownID(Expired), -lost)
 	}
+	return n
 }
 
 func (m *Machine) applyAdded(at clock.Micros, seq uint64, e *added) {
 	k := book.Key{Tenant: e.Tenant, ID: e.Account}
-	n := make(nets, 0, 4)
+	var room [maxNets]net
+	n := nets(room[:0])
 	for _, s := range e.From {
-		n.add(m.ownID(s.Kind), s.Amount)
+		n = n.add(m.ownID(s.Kind), s.Amount)
 	}
 	for _, r := range e.Back {
 		m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Origin}).lot(r.From).Returned += r.Amount
 	}
 	_, _, lost := sumBack(e.Back)
 	if e.Suspense {
-		n.add(m.ownID(Suspense), -e.Amount)
+		n = n.add(m.ownID(Suspense), -e.Amount)
 	} else {
 		a := m.accounts.Edit(k)
 		for _, r := range e.Back {
@@ -212,11 +210,10 @@ func (m *Machine) applyAdded(at clock.Micros, seq uint64, e *added) {
 		if e.Lot.Amount > 0 {
 			a.put(e.Lot)
 		}
-		n.add(e.Account, -(e.Amount - lost))
-		n.add(m.ownID(Expired), -lost)
+		n = n.add(e.Account, -(e.Amount-lost)).add(m.ownID(Expired), -lost)
 	}
-	if legs := n.legs(); len(legs) > 0 { // what comes from suspense and stays there moves nothing
-		ledger.Apply(m.of(e.Tenant), ledger.Entry[id.ID]{Day: e.Day, Legs: legs})
+	if slices.ContainsFunc(n, net.moves) { // what comes from suspense and stays there does not
+		m.post(e.Tenant, e.Day, n)
 	}
 	b := m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Branch})
 	*b = Branch{Status: Added, On: e.Account, Print: e.Print, First: Answer{Seq: seq, At: at, Suspense: e.Suspense}}
@@ -277,26 +274,10 @@ func (s *scope) EditHold(x id.ID) *ledger.Hold[id.ID] {
 	return &s.m.branches.Edit(book.Key{Tenant: s.tenant, ID: x}).Hold
 }
 
-// nets collects what an entry debits (above zero) and credits (below) on each account.
-type nets []net
-
-type net struct {
-	account id.ID
-	minor   int64
-}
-
-func (n *nets) add(account id.ID, minor int64) {
-	for i := range *n {
-		if (*n)[i].account == account {
-			(*n)[i].minor += minor
-			return
-		}
-	}
-	*n = append(*n, net{account, minor})
-}
-
-func (n nets) legs() []ledger.Leg[id.ID] {
-	legs := make([]ledger.Leg[id.ID], 0, len(n))
+// post has the ledger apply an entry of what n has collected, and of changes of holds.
+func (m *Machine) post(tenant id.Tenant, day ledger.Day, n nets, holds ...ledger.HoldChange[id.ID]) {
+	var room [maxNets]ledger.Leg[id.ID]
+	legs := room[:0]
 	for _, x := range n {
 		switch {
 		case x.minor > 0:
@@ -305,5 +286,28 @@ func (n nets) legs() []ledger.Leg[id.ID] {
 			legs = append(legs, ledger.Leg[id.ID]{Account: x.account, Side: ledger.Credit, Amount: points(-x.minor)})
 		}
 	}
-	return legs
+	ledger.Apply(m.of(tenant), ledger.Entry[id.ID]{Day: day, Legs: legs, Holds: holds})
+}
+
+// nets collects what an entry debits (above zero) and credits (below) on each account.
+type nets []net
+
+type net struct {
+	account id.ID
+	minor   int64
+}
+
+// maxNets is how many accounts an entry is about: a customer's, and the volume's own.
+const maxNets = 4
+
+func (x net) moves() bool { return x.minor != 0 }
+
+func (n nets) add(account id.ID, minor int64) nets {
+	for i := range n {
+		if n[i].account == account {
+			n[i].minor += minor
+			return n
+		}
+	}
+	return append(n, net{account, minor})
 }

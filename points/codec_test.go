@@ -1,10 +1,14 @@
 package points
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
+	pointsjournalv1 "github.com/koban-pay/koban/gen/koban/points/journal/v1"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/tcc"
@@ -38,6 +42,21 @@ func TestEventsRoundTrip(t *testing.T) {
 		got, err := m.Decode(typ, body)
 		if err != nil || !reflect.DeepEqual(got, ev) {
 			t.Errorf("%T: %v\ngot  %+v\nwant %+v", ev, err, got, ev)
+		}
+	}
+}
+
+// TestEncodeIsProtobuf: what is written by hand is what proto.Marshal makes of the message, with nothing unknown in it.
+func TestEncodeIsProtobuf(t *testing.T) {
+	for _, x := range []struct {
+		ev  any
+		msg proto.Message
+	}{{samples()[5], &pointsjournalv1.Tried{}}, {samples()[7], &pointsjournalv1.Confirmed{}}} {
+		_, body := NewMachine(0, 1, nil).Encode(x.ev)
+		err := proto.Unmarshal(body, x.msg)
+		again, err2 := proto.Marshal(x.msg)
+		if err != nil || err2 != nil || unknown(x.msg.ProtoReflect()) || !bytes.Equal(again, body) {
+			t.Errorf("%T: %v, %v\n%x\n%x", x.ev, err, err2, body, again)
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package points
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
@@ -46,10 +43,22 @@ func (m *Machine) ownAccount(tenant id.Tenant, k Kind) *Account {
 	return &a
 }
 
+// asked is what the reply to a command is made of, once its events are applied: an answer in the row of its branch.
+type asked struct {
+	book   string
+	branch book.Key
+	answer func(*Branch) *Answer
+}
+
 // receipt answers with what the branch's row will say once the events are applied.
 func (m *Machine) receipt(out *book.Decision, k book.Key, of func(*Branch) *Answer) {
-	name := out.Book
-	out.ReplyAfter(func() any { return of(m.branches.Get(k)).receipt(name) })
+	m.asked = asked{out.Book, k, of}
+	out.ReplyAfter(m.reply)
+}
+
+// told is the reply that was asked for.
+func (m *Machine) told() any {
+	return m.asked.answer(m.branches.Get(m.asked.branch)).receipt(m.asked.book)
 }
 
 func (a *Answer) receipt(book string) tcc.Receipt {
@@ -58,6 +67,7 @@ func (a *Answer) receipt(book string) tcc.Receipt {
 
 func firstAnswer(b *Branch) *Answer  { return &b.First }
 func cancelAnswer(b *Branch) *Answer { return &b.Cancel }
+func lastCapture(b *Branch) *Answer  { return &b.Captures[len(b.Captures)-1].Answer }
 
 func (m *Machine) decideTry(now clock.Micros, c *tcc.TryRequest, out *book.Decision) {
 	if err := checkRequest(c.Branch, c.Amount); err != nil {
@@ -74,10 +84,11 @@ func (m *Machine) decideTry(now clock.Micros, c *tcc.TryRequest, out *book.Decis
 		m.refuse(about(c.Branch, c.Account), print, err, out)
 		return
 	}
-	out.Emit(&tried{
+	m.events.tried = tried{
 		branchOf: about(c.Branch, c.Account), Print: print, Amount: c.Amount.Minor, Lots: lots, Day: businessDay(c.EffectiveAt, a),
 		NotAfter: c.NotAfter, EffectiveAt: c.EffectiveAt,
-	})
+	}
+	out.Emit(&m.events.tried)
 	m.receipt(out, k, firstAnswer)
 }
 
@@ -118,7 +129,7 @@ func (m *Machine) planTry(now clock.Micros, c *tcc.TryRequest) (*Account, []Part
 	if err := a.CanTake(c.Amount, businessDay(c.EffectiveAt, a)); err != nil {
 		return nil, nil, err
 	}
-	lots := a.Lots.pick(c.Amount.Minor, now)
+	lots := a.Lots.pick(m.events.tried.Lots[:0], c.Amount.Minor, now)
 	if lots == nil { // the balance covers it only with lots that have expired
 		return nil, nil, fault.InsufficientFunds.New("the available points do not cover %v", c.Amount)
 	}
@@ -155,7 +166,7 @@ func (m *Machine) decideConfirm(now clock.Micros, c *tcc.ConfirmRequest, out *bo
 	}
 	ev.Print = print
 	out.Emit(ev)
-	m.receipt(out, k, func(b *Branch) *Answer { return &b.capture(c.Capture).Answer })
+	m.receipt(out, k, lastCapture)
 }
 
 // planConfirm decides a new capture of an open hold. Nothing that happened to the account or its lots since the Try
@@ -179,17 +190,17 @@ func (m *Machine) planConfirm(now clock.Micros, c *tcc.ConfirmRequest, b *Branch
 	if c.Amount.Minor > b.Open() {
 		return nil, fault.ExceedsHold.New("%v is more than the %d that are left of the hold", c.Amount, b.Open())
 	}
-	to, err := m.shares(c.Branch.Tenant, c.To, Redeemed, c.Amount, (*ledger.Account).CanReceive)
+	ev := &m.events.confirmed
+	to, err := m.shares(ev.To[:0], c.Branch.Tenant, c.To, Redeemed, c.Amount, (*ledger.Account).CanReceive)
 	if err != nil {
 		return nil, err.WithParam("to")
 	}
 	a := m.customer(c.Branch.Tenant, c.Account)
-	ev := &confirmed{
-		branchOf: about(c.Branch, c.Account), Capture: c.Capture, Final: c.Final, To: to, Day: businessDay(c.EffectiveAt, a),
+	taken, rest := b.take(ev.Taken[:0], c.Amount.Minor)
+	*ev = confirmed{
+		branchOf: about(c.Branch, c.Account), Capture: c.Capture, Final: c.Final, Taken: taken, To: to, Day: businessDay(c.EffectiveAt, a),
 		EffectiveAt: c.EffectiveAt,
 	}
-	taken, rest := b.take(c.Amount.Minor)
-	ev.Taken = taken
 	if c.Final {
 		ev.Back = m.letGo(now, c.Branch.Tenant, a, rest)
 	}
@@ -229,7 +240,7 @@ func (m *Machine) decideCancel(now clock.Micros, c *tcc.CancelRequest, out *book
 		return
 	default:
 		a := m.customer(c.Branch.Tenant, c.Account)
-		_, rest := b.take(0)
+		_, rest := b.take(nil, 0)
 		ev.Back = m.letGo(now, c.Branch.Tenant, a, rest)
 		ev.Day = businessDay(c.EffectiveAt, a)
 	}
@@ -270,7 +281,7 @@ func (m *Machine) planAdd(now clock.Micros, c *tcc.AddRequest) (*added, *fault.E
 	if c.Purpose == tcc.Refund {
 		standard = Redeemed
 	}
-	from, err := m.shares(c.Branch.Tenant, c.Funding, standard, c.Amount, (*ledger.Account).CanTake)
+	from, err := m.shares(nil, c.Branch.Tenant, c.Funding, standard, c.Amount, (*ledger.Account).CanTake)
 	if err != nil {
 		return nil, err.WithParam("funding")
 	}
@@ -350,8 +361,9 @@ func checkAmount(a money.Amount) *fault.Error {
 // maxShares is the most shares of one amount.
 const maxShares = 8
 
-// shares reads how an amount is spread over the volume's own accounts. None given means all of it on the standard one.
-func (m *Machine) shares(tenant id.Tenant, given []tcc.Funding, standard Kind, amount money.Amount,
+// shares reads how an amount is spread over the volume's own accounts, and appends it to out. None given means all of it on
+// the standard one.
+func (m *Machine) shares(out []share, tenant id.Tenant, given []tcc.Funding, standard Kind, amount money.Amount,
 	can func(*ledger.Account, money.Amount, ledger.Day) *fault.Error,
 ) ([]share, *fault.Error) {
 	if len(given) == 0 {
@@ -360,7 +372,6 @@ func (m *Machine) shares(tenant id.Tenant, given []tcc.Funding, standard Kind, a
 	if len(given) > maxShares {
 		return nil, fault.InvalidRequest.New("%d shares, at most %d", len(given), maxShares)
 	}
-	var out []share
 	left := amount.Minor
 	for _, g := range given {
 		k, ok := ParseKind(g.From)
@@ -383,64 +394,4 @@ func (m *Machine) shares(tenant id.Tenant, given []tcc.Funding, standard Kind, a
 		return nil, fault.SourcesMismatch.New("the shares add up to less than %v", amount)
 	}
 	return out, nil
-}
-
-// print tells requests under one id apart: the first half of a SHA-256 over all that they say.
-type print struct{ b []byte }
-
-func (p *print) id(x id.ID)    { p.b = append(p.b, x[:]...) }
-func (p *print) n(n int64)     { p.b = binary.BigEndian.AppendUint64(p.b, uint64(n)) }
-func (p *print) text(s string) { p.n(int64(len(s))); p.b = append(p.b, s...) }
-func (p *print) sum() [16]byte { s := sha256.Sum256(p.b); return [16]byte(s[:16]) }
-func (p *print) amount(a money.Amount) {
-	p.n(a.Minor)
-	p.n(int64(a.Currency))
-}
-
-func (p *print) fundings(list []tcc.Funding) {
-	p.n(int64(len(list)))
-	for _, f := range list {
-		p.text(f.From)
-		p.amount(f.Amount)
-	}
-}
-
-func printTry(c *tcc.TryRequest) [16]byte {
-	var room [160]byte
-	p := print{append(room[:0], 't')}
-	p.id(c.Account)
-	p.amount(c.Amount)
-	p.n(int64(c.Purpose))
-	p.n(int64(c.NotAfter))
-	p.n(int64(c.EffectiveAt))
-	p.id(c.Customer)
-	p.id(c.Merchant)
-	return p.sum()
-}
-
-func printConfirm(c *tcc.ConfirmRequest) [16]byte {
-	var room [160]byte
-	p := print{append(room[:0], 'c')}
-	p.id(c.Account)
-	p.amount(c.Amount)
-	if c.Final {
-		p.n(1)
-	} else {
-		p.n(0)
-	}
-	p.n(int64(c.EffectiveAt))
-	p.fundings(c.To)
-	return p.sum()
-}
-
-func printAdd(c *tcc.AddRequest) [16]byte {
-	var room [160]byte
-	p := print{append(room[:0], 'a')}
-	p.id(c.Account)
-	p.amount(c.Amount)
-	p.n(int64(c.Purpose))
-	p.fundings(c.Funding)
-	p.id(c.Origin)
-	p.n(int64(c.EffectiveAt))
-	return p.sum()
 }

@@ -6,15 +6,18 @@ import (
 	"github.com/koban-pay/koban/internal/wire"
 )
 
+// usual is what an event about one lot takes.
+const usual = 112
+
 // encode writes the message Tried of proto/koban/points/journal/v1.
 func (e *tried) encode() []byte {
-	w := make(wire.Message, 0, 160).Uint(1, uint64(e.Tenant)).Bytes(2, e.Branch[:]).Bytes(3, e.Account[:]).Bytes(4, e.Print[:]).Int(5, e.Amount)
+	w := make(wire.Message, 0, usual).Uint(1, uint64(e.Tenant)).Bytes(2, e.Branch[:]).Bytes(3, e.Account[:]).Bytes(4, e.Print[:]).Int(5, e.Amount)
 	return encodeParts(w, 6, e.Lots).Int(7, int64(e.Day)).Int(8, int64(e.NotAfter)).Int(9, int64(e.EffectiveAt))
 }
 
 // encode writes the message Confirmed of proto/koban/points/journal/v1.
 func (e *confirmed) encode() []byte {
-	w := make(wire.Message, 0, 160).Uint(1, uint64(e.Tenant)).Bytes(2, e.Branch[:]).Bytes(3, e.Account[:]).Bytes(4, e.Print[:]).
+	w := make(wire.Message, 0, usual).Uint(1, uint64(e.Tenant)).Bytes(2, e.Branch[:]).Bytes(3, e.Account[:]).Bytes(4, e.Print[:]).
 		Uint(5, uint64(e.Capture)).Bool(6, e.Final)
 	w = encodeParts(w, 7, e.Taken)
 	for _, s := range e.To {

@@ -128,8 +128,8 @@ func (ls Lots) expired(now clock.Micros) (parts []Part) {
 	return parts
 }
 
-// pick returns the parts that make up amount, in the order in which lots are spent; nil if less is usable at now.
-func (ls Lots) pick(amount int64, now clock.Micros) (parts []Part) {
+// pick appends the parts that make up amount, in the order in which lots are spent; it returns nil if less is usable at now.
+func (ls Lots) pick(parts []Part, amount int64, now clock.Micros) []Part {
 	for i := range ls {
 		l := &ls[i]
 		n := min(amount, l.free())

@@ -74,18 +74,31 @@ type Machine struct {
 	branches *book.Rows[Branch]
 	grants   *book.Rows[GrantRow]
 	keys     *book.Keys
-	rows     scope // lent to the ledger, one call at a time
+	first    id.ID // of the volume
+
+	// Memory that is used again with every command: what the ledger is lent, one call at a time; what the reply is made of;
+	// and the events of a payment, each of which is encoded and applied before the next command is decided.
+	rows   scope
+	asked  asked
+	reply  func() any // m.told
+	events struct {
+		tried     tried
+		confirmed confirmed
+	}
 }
 
 var _ book.Machine = (*Machine)(nil)
 
 // NewMachine returns the machine of one of the service's volumes, without state.
 func NewMachine(volume, volumes int, rules RuleSet) *Machine {
-	return &Machine{
+	pack := new(book.Pack)
+	m := &Machine{
 		volume: volume, volumes: volumes, rules: rules,
-		accounts: book.NewRows(accountSchema), branches: book.NewRows(branchSchema), grants: book.NewRows(grantSchema),
-		keys: book.NewKeys(keyTable),
+		accounts: book.NewRows(accountSchema(pack)), branches: book.NewRows(branchSchema(pack)), grants: book.NewRows(grantSchema),
+		keys: book.NewKeys(keyTable), first: id.Compose(0, id.FirstSlot(volume, volumes), [9]byte{}),
 	}
+	m.reply = m.told
+	return m
 }
 
 // Version implements book.Machine.
@@ -161,7 +174,7 @@ func (m *Machine) own(tenant id.Tenant, k Kind) book.Key {
 	return book.Key{Tenant: tenant, ID: m.ownID(k)}
 }
 
-func (m *Machine) ownID(k Kind) id.ID { return OwnAccount(k, m.volume, m.volumes) }
+func (m *Machine) ownID(k Kind) id.ID { return m.first.Facet(uint8(k)) }
 
 // Decide implements book.Machine.
 func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {

@@ -18,59 +18,86 @@ var Schema embed.FS
 
 const keyTable = "points_keys"
 
-// Points have no caps or limits, so the tables have no columns for them. The currency and the normal side of every
-// account are the same, and its kind says whether it may go below zero.
-var accountSchema = book.Schema[Account]{
-	Table: "points_accounts",
-	Columns: []string{
-		"kind", "status", "debits_posted", "credits_posted", "debits_pending", "credits_pending", "version", "next_lot", "lots", "rest",
-	},
-	Fixed: []string{"kind"},
-	Args: func(a *Account, args []any) []any {
-		u := &a.Used
-		rest := make(book.Pack, 0, 56).Bytes(a.Owner[:]).Int(int64(u.Day)).Int(u.DayIn).Int(u.DayOut).Int(u.MonthIn).Int(u.MonthOut).
-			Int(int64(a.OpenedAt))
-		return append(args, a.Kind.String(), a.Status.String(), a.DebitsPosted, a.CreditsPosted, a.DebitsPending, a.CreditsPending,
-			int64(a.Version), a.NextLot, lotsText(a.Lots), []byte(rest))
-	},
-	Scan: func(scan func(dest ...any) error, a *Account) error {
-		var kind, status, lots string
-		var rest []byte
-		var version int64
-		*a = newAccount(Customer)
-		err := scan(&kind, &status, &a.DebitsPosted, &a.CreditsPosted, &a.DebitsPending, &a.CreditsPending, &version, &a.NextLot, &lots, &rest)
-		if err != nil {
-			return err
-		}
-		var known, sane bool
-		a.Kind, known = ParseKind(kind)
-		a.Status, sane = ledger.ParseStatus(status)
-		if !known || !sane {
-			return fmt.Errorf("points: an account of kind %q and status %q", kind, status)
-		}
-		a.MayGoNegative = a.Kind != Customer
-		a.Version = uint64(version)
-		r := book.NewUnpack(rest)
-		copy(a.Owner[:], r.Bytes())
-		a.Used = ledger.Usage{Day: ledger.Day(r.Int()), DayIn: r.Int(), DayOut: r.Int(), MonthIn: r.Int(), MonthOut: r.Int()}
-		a.OpenedAt = clock.Micros(r.Int())
-		if err := r.Err(); err != nil {
-			return err
-		}
-		return json.Unmarshal([]byte(lots), &a.Lots)
-	},
-	Due: func(a *Account) clock.Micros { return a.Lots.Due() },
+// Words of columns as arguments: made once, because each that is made is an allocation.
+var (
+	kindTexts    = texts(Customer)
+	accountTexts = texts(ledger.Closed)
+	branchTexts  = texts(Added)
+)
+
+func texts[K interface {
+	~uint8
+	String() string
+}](last K) []any {
+	list := make([]any, last+1)
+	for k := range list {
+		list[k] = K(k).String()
+	}
+	return list
 }
 
-var branchSchema = book.Schema[Branch]{
-	Table:   "points_branches",
-	Passing: true,
-	Columns: []string{"account", "status", "amount", "posted", "released", "refusal_code", "lots", "rest"},
-	Fixed:   []string{"account"},
-	Args: func(b *Branch, args []any) []any {
-		return append(args, b.On[:], b.Status.String(), b.Amount, b.Posted, b.Released, b.Refusal.Code, takenText(b.Lots), []byte(packBranch(b)))
-	},
-	Scan: scanBranch,
+// Points have no caps or limits, so the tables have no columns for them. The currency and the normal side of every
+// account are the same, and its kind says whether it may go below zero.
+//
+// Rows are packed in the given memory again and again: what Args returns is copied before the next row.
+func accountSchema(pack *book.Pack) book.Schema[Account] {
+	return book.Schema[Account]{
+		Table: "points_accounts",
+		Columns: []string{
+			"kind", "status", "debits_posted", "credits_posted", "debits_pending", "credits_pending", "version", "next_lot", "lots", "rest",
+		},
+		Fixed: []string{"kind"},
+		Args: func(a *Account, args []any) []any {
+			u := &a.Used
+			*pack = (*pack)[:0].Bytes(a.Owner[:]).Int(int64(u.Day)).Int(u.DayIn).Int(u.DayOut).Int(u.MonthIn).Int(u.MonthOut).
+				Int(int64(a.OpenedAt))
+			return append(args, kindTexts[a.Kind], accountTexts[a.Status], a.DebitsPosted, a.CreditsPosted, a.DebitsPending, a.CreditsPending,
+				int64(a.Version), a.NextLot, lotsText(a.Lots), []byte(*pack))
+		},
+		Scan: scanAccount,
+		Due:  func(a *Account) clock.Micros { return a.Lots.Due() },
+	}
+}
+
+func scanAccount(scan func(dest ...any) error, a *Account) error {
+	var kind, status, lots string
+	var rest []byte
+	var version int64
+	*a = newAccount(Customer)
+	err := scan(&kind, &status, &a.DebitsPosted, &a.CreditsPosted, &a.DebitsPending, &a.CreditsPending, &version, &a.NextLot, &lots, &rest)
+	if err != nil {
+		return err
+	}
+	var known, sane bool
+	a.Kind, known = ParseKind(kind)
+	a.Status, sane = ledger.ParseStatus(status)
+	if !known || !sane {
+		return fmt.Errorf("points: an account of kind %q and status %q", kind, status)
+	}
+	a.MayGoNegative = a.Kind != Customer
+	a.Version = uint64(version)
+	r := book.NewUnpack(rest)
+	copy(a.Owner[:], r.Bytes())
+	a.Used = ledger.Usage{Day: ledger.Day(r.Int()), DayIn: r.Int(), DayOut: r.Int(), MonthIn: r.Int(), MonthOut: r.Int()}
+	a.OpenedAt = clock.Micros(r.Int())
+	if err := r.Err(); err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(lots), &a.Lots)
+}
+
+func branchSchema(pack *book.Pack) book.Schema[Branch] {
+	return book.Schema[Branch]{
+		Table:   "points_branches",
+		Passing: true,
+		Columns: []string{"account", "status", "amount", "posted", "released", "refusal_code", "lots", "rest"},
+		Fixed:   []string{"account"},
+		Args: func(b *Branch, args []any) []any {
+			*pack = packBranch((*pack)[:0], b)
+			return append(args, b.On[:], branchTexts[b.Status], b.Amount, b.Posted, b.Released, b.Refusal.Code, takenText(b.Lots), []byte(*pack))
+		},
+		Scan: scanBranch,
+	}
 }
 
 func scanBranch(scan func(dest ...any) error, b *Branch) error {
@@ -105,8 +132,8 @@ func unpackAnswer(u *book.Unpack) Answer {
 	return Answer{Seq: uint64(u.Int()), At: clock.Micros(u.Int()), Available: u.Int(), Suspense: u.Int() == 1}
 }
 
-func packBranch(b *Branch) book.Pack {
-	p := make(book.Pack, 0, 96).Bytes(b.Print[:]).Int(int64(b.HeldOn)).Text(b.Refusal.Message).Text(b.Refusal.Param)
+func packBranch(p book.Pack, b *Branch) book.Pack {
+	p = p.Bytes(b.Print[:]).Int(int64(b.HeldOn)).Text(b.Refusal.Message).Text(b.Refusal.Param)
 	p = packAnswer(packAnswer(p, b.First), b.Cancel).Int(int64(len(b.Captures)))
 	for i := range b.Captures {
 		c := &b.Captures[i]
@@ -151,9 +178,13 @@ var grantSchema = book.Schema[GrantRow]{
 	},
 }
 
+// textRoom is enough for a few lots. Texts are written on the stack, and made once.
+const textRoom = 512
+
 // lotsText is a list as people read it, in JSON. It is written by hand, because every payment does.
 func lotsText(list Lots) string {
-	b := make([]byte, 0, 96*len(list)+2)
+	var room [textRoom]byte
+	b := append(room[:0], '[')
 	for i := range list {
 		l := &list[i]
 		b = field(b, i, `{"lot":`, l.N)
@@ -162,11 +193,12 @@ func lotsText(list Lots) string {
 		b = field(b, 0, `,"held":`, l.Held)
 		b = append(field(b, 0, `,"expires_at":`, int64(l.ExpiresAt)), '}')
 	}
-	return "[" + string(b) + "]"
+	return string(append(b, ']'))
 }
 
 func takenText(list []Taken) string {
-	b := make([]byte, 0, 128*len(list)+2)
+	var room [textRoom]byte
+	b := append(room[:0], '[')
 	for i := range list {
 		t := &list[i]
 		b = field(b, i, `{"lot":`, t.Lot)
@@ -177,7 +209,7 @@ func takenText(list []Taken) string {
 		b = field(b, 0, `,"released":`, t.Released)
 		b = append(field(b, 0, `,"returned":`, t.Returned), '}')
 	}
-	return "[" + string(b) + "]"
+	return string(append(b, ']'))
 }
 
 // field appends a name and a number, after a comma if it is not the first of the list.
