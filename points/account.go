@@ -135,7 +135,7 @@ type Branch struct {
 	On                 id.ID    // the account that was asked
 	Print              [16]byte // of the Try or the Add
 	First              Answer   // to the Try or the Add; Seq 0 if there was none
-	Refusal            Refusal  // with Refused
+	Refusal            *Refusal // with Refused; nil for nearly all
 	Cancel             Answer   // Seq 0 before a Cancel
 	Captures           []Capture
 	Lots               []Taken

@@ -63,7 +63,8 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 		m.applyTried(at, seq, e)
 	case *refused:
 		b := m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Branch})
-		*b = Branch{Status: Refused, On: e.Account, Print: e.Print, Refusal: e.Refusal, First: Answer{Seq: seq, At: at}}
+		no := e.Refusal
+		*b = Branch{Status: Refused, On: e.Account, Print: e.Print, Refusal: &no, First: Answer{Seq: seq, At: at}}
 		if a := m.customer(e.Tenant, e.Account); a != nil {
 			b.First.Available = a.Lots.Usable(at)
 		}

@@ -94,7 +94,7 @@ func branchSchema(pack *book.Pack) book.Schema[Branch] {
 		Fixed:   []string{"account"},
 		Args: func(b *Branch, args []any) []any {
 			*pack = packBranch((*pack)[:0], b)
-			return append(args, b.On[:], branchTexts[b.Status], b.Amount, b.Posted, b.Released, b.Refusal.Code, takenText(b.Lots), []byte(*pack))
+			return append(args, b.On[:], branchTexts[b.Status], b.Amount, b.Posted, b.Released, b.refusal().Code, takenText(b.Lots), []byte(*pack))
 		},
 		Scan: scanBranch,
 	}
@@ -103,7 +103,8 @@ func branchSchema(pack *book.Pack) book.Schema[Branch] {
 func scanBranch(scan func(dest ...any) error, b *Branch) error {
 	var on, rest []byte
 	var status, lots string
-	if err := scan(&on, &status, &b.Amount, &b.Posted, &b.Released, &b.Refusal.Code, &lots, &rest); err != nil {
+	var no Refusal
+	if err := scan(&on, &status, &b.Amount, &b.Posted, &b.Released, &no.Code, &lots, &rest); err != nil {
 		return err
 	}
 	var ok bool
@@ -114,10 +115,21 @@ func scanBranch(scan func(dest ...any) error, b *Branch) error {
 	if b.Amount > 0 {
 		b.Account, b.Side = b.On, ledger.Debit
 	}
-	if err := unpackBranch(rest, b); err != nil {
+	if err := unpackBranch(rest, b, &no); err != nil {
 		return err
 	}
+	if b.Status == Refused {
+		b.Refusal = &no
+	}
 	return json.Unmarshal([]byte(lots), &b.Lots)
+}
+
+// refusal is what the row says of a refusal: nothing, mostly.
+func (b *Branch) refusal() Refusal {
+	if b.Refusal == nil {
+		return Refusal{}
+	}
+	return *b.Refusal
 }
 
 func packAnswer(p book.Pack, a Answer) book.Pack {
@@ -133,7 +145,8 @@ func unpackAnswer(u *book.Unpack) Answer {
 }
 
 func packBranch(p book.Pack, b *Branch) book.Pack {
-	p = p.Bytes(b.Print[:]).Int(int64(b.HeldOn)).Text(b.Refusal.Message).Text(b.Refusal.Param)
+	no := b.refusal()
+	p = p.Bytes(b.Print[:]).Int(int64(b.HeldOn)).Text(no.Message).Text(no.Param)
 	p = packAnswer(packAnswer(p, b.First), b.Cancel).Int(int64(len(b.Captures)))
 	for i := range b.Captures {
 		c := &b.Captures[i]
@@ -142,10 +155,10 @@ func packBranch(p book.Pack, b *Branch) book.Pack {
 	return p
 }
 
-func unpackBranch(rest []byte, b *Branch) error {
+func unpackBranch(rest []byte, b *Branch, no *Refusal) error {
 	u := book.NewUnpack(rest)
 	copy(b.Print[:], u.Bytes())
-	b.HeldOn, b.Refusal.Message, b.Refusal.Param = ledger.Day(u.Int()), u.Text(), u.Text()
+	b.HeldOn, no.Message, no.Param = ledger.Day(u.Int()), u.Text(), u.Text()
 	b.First, b.Cancel = unpackAnswer(u), unpackAnswer(u)
 	for range u.Count() {
 		c := Capture{N: uint32(u.Int())}
