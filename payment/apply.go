@@ -92,6 +92,7 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 		m.applyStarted(at, seq, e)
 	case Advanced:
 		p := m.edit(e.Tenant, e.ID, at, seq)
+		p.ownParts()
 		for _, a := range e.Answers {
 			if x := p.part(a.Number); x != nil {
 				x.merge(a)
@@ -124,20 +125,20 @@ func (m *Machine) bind(c Caller, target id.ID, at clock.Micros) {
 }
 
 func (m *Machine) applyStarted(at clock.Micros, seq uint64, e Started) {
-	k := book.Key{Tenant: e.Payment.Tenant, ID: e.Payment.ID}
-	p := m.payments.Edit(k)
-	*p = *e.Payment.clone()
+	p := e.Payment // shares Sources and Parts with the event
 	p.CreatedAt, p.UpdatedAt = at, at
-	p.Blocks = append(p.Blocks[:0], seq)
+	p.Blocks = append(make([]uint64, 0, usualBlocks), seq)
+	m.payments.Edit(book.Key{Tenant: p.Tenant, ID: p.ID}).Payment = &p
 	m.bind(e.Caller, p.ID, at)
 	if p.Parent.IsNil() {
 		return
 	}
-	charge := m.payments.Edit(book.Key{Tenant: p.Tenant, ID: p.Parent})
+	charge := m.payments.Edit(book.Key{Tenant: p.Tenant, ID: p.Parent}).next()
+	charge.ownSources()
 	for i := range p.Parts {
 		if x := &p.Parts[i]; x.Role == Add {
 			s := &charge.Sources[x.Source-1]
-			s.Refunding += shareOf(p, x)
+			s.Refunding += shareOf(&p, x)
 			free := planted.Bug == planted.RefundUncounted || planted.Bug == planted.RefundRoundedUp
 			if s.Refunded+s.Refunding > s.Captured && !free {
 				panic(fmt.Sprintf("payment: refund %x gives back more than was captured (P3)", p.ID))
@@ -150,9 +151,12 @@ func (m *Machine) applyStarted(at clock.Micros, seq uint64, e Started) {
 // its adding parts.
 func shareOf(p *Payment, x *Part) int64 { return p.Sources[x.Number-2].Amount }
 
-// edit returns the row to be changed by an event in block seq.
+// usualBlocks is how many blocks most payments have: they start, all parts are held, all is taken.
+const usualBlocks = 3
+
+// edit returns the next version of a payment, to be changed by an event in block seq.
 func (m *Machine) edit(t id.Tenant, x id.ID, at clock.Micros, seq uint64) *Payment {
-	p := m.payments.Edit(book.Key{Tenant: t, ID: x})
+	p := m.payments.Edit(book.Key{Tenant: t, ID: x}).next()
 	p.UpdatedAt = at
 	if n := len(p.Blocks); n == 0 || p.Blocks[n-1] != seq {
 		p.Blocks = append(p.Blocks, seq)
@@ -176,6 +180,7 @@ func (m *Machine) stand(p *Payment, to Standing, at clock.Micros, seq uint64) {
 	}
 	if to.Status == Captured || to.Status == Succeeded {
 		p.Captured = p.Amount.Minor
+		p.ownSources()
 		for i := range p.Sources {
 			p.Sources[i].Captured = p.Sources[i].Amount
 		}
@@ -193,6 +198,7 @@ func (m *Machine) stand(p *Payment, to Standing, at clock.Micros, seq uint64) {
 // settleRefund books the end of a refund on its charge.
 func (m *Machine) settleRefund(p *Payment, at clock.Micros, seq uint64) {
 	charge := m.edit(p.Tenant, p.Parent, at, seq)
+	charge.ownSources()
 	for i := range p.Parts {
 		x := &p.Parts[i]
 		if x.Role != Add {

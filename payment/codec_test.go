@@ -112,37 +112,3 @@ func TestEventsAreProtobuf(t *testing.T) {
 		}
 	})
 }
-
-// TestCloneSharesNothing: whatever is done to a copy, the payment stays.
-func TestCloneSharesNothing(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		p := drawPayment(t)
-		before := encodeState(nil, &p)
-		c := p.clone()
-		if diff := cmp.Diff(p, *c, cmpopts.EquateEmpty()); diff != "" {
-			t.Fatal(diff)
-		}
-		for i := range c.Parts {
-			x := &c.Parts[i]
-			for j := range x.Answers {
-				x.Answers[j].Seq++
-			}
-			x.Answers = append(x.Answers, Answer{Seq: 9})
-			x.State++
-		}
-		for i := range c.Sources {
-			c.Sources[i].Amount++
-		}
-		c.Blocks = append(c.Blocks, 1)
-		for i := range c.Parts[:len(p.Parts)] {
-			for j, a := range p.Parts[i].Answers {
-				if c.Parts[i].Answers[j].Seq != a.Seq+1 {
-					t.Fatalf("answers of part %d ran into each other", i)
-				}
-			}
-		}
-		if !bytes.Equal(before, encodeState(nil, &p)) {
-			t.Fatal("the payment has changed with its copy")
-		}
-	})
-}

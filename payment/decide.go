@@ -26,9 +26,7 @@ func (m *Machine) replay(c Caller, out *book.Decision) bool {
 		r.Operation = &done
 		k.ID = o.Payment
 	}
-	if p := m.payments.Get(k); p != nil {
-		r.Payment = p.clone()
-	}
+	r.Payment = m.payment(k)
 	out.Reply(r)
 	return true
 }
@@ -38,7 +36,7 @@ func (m *Machine) start(now clock.Micros, c Start, out *book.Decision) {
 		return
 	}
 	p := c.Payment
-	p.GiveUpAt = now.Add(kinds[p.Kind].giveUp)
+	p.GiveUpAt = now.Add(p.Kind.data().giveUp)
 	if p.EffectiveAt == 0 {
 		p.EffectiveAt = now
 	}
@@ -57,7 +55,7 @@ func (m *Machine) accept(out *book.Decision, c Caller, p Payment) {
 func (m *Machine) answer(out *book.Decision, t id.Tenant, x id.ID, made bool) {
 	k := book.Key{Tenant: t, ID: x}
 	out.ReplyAfter(func() any {
-		r := Reply{Payment: m.payments.Get(k).clone(), New: made}
+		r := Reply{Payment: m.payment(k), New: made}
 		if o := m.operations.Peek(book.Key{Tenant: t, ID: r.Payment.Operation}); o != nil && !r.Payment.Operation.IsNil() {
 			done := *o
 			r.Operation = &done
@@ -70,7 +68,7 @@ func (m *Machine) startRefund(now clock.Micros, c StartRefund, out *book.Decisio
 	if m.replay(c.Caller, out) {
 		return
 	}
-	charge := m.payments.Get(book.Key{Tenant: c.Tenant, ID: c.Parent})
+	charge := m.payment(book.Key{Tenant: c.Tenant, ID: c.Parent})
 	if charge == nil || (!c.Merchant.IsNil() && charge.Merchant != c.Merchant) {
 		out.Refuse(fault.PaymentNotFound.New(""))
 		return
@@ -89,7 +87,7 @@ func (m *Machine) startRefund(now clock.Micros, c StartRefund, out *book.Decisio
 		return
 	}
 	p := Payment{Tenant: c.Tenant, ID: c.ID, Kind: Refund, Capture: Automatic, Amount: amount, Customer: charge.Customer,
-		Merchant: charge.Merchant, Session: charge.Session, Parent: c.Parent, GiveUpAt: now.Add(kinds[Refund].giveUp),
+		Merchant: charge.Merchant, Session: charge.Session, Parent: c.Parent, GiveUpAt: now.Add(Refund.data().giveUp),
 		EffectiveAt: now, Noted: c.Noted, Standing: Standing{Status: Accepted, Resource: WorkInProgress}}
 	p.Parts, p.Sources = refundParts(charge, c.ID, shares)
 	m.accept(out, c.Caller, p)
@@ -120,7 +118,7 @@ func (m *Machine) decline(out *book.Decision, d Declined) {
 	k := book.Key{Tenant: d.Tenant, ID: d.Operation}
 	out.ReplyAfter(func() any {
 		o := *m.operations.Get(k)
-		return Reply{Payment: m.payments.Get(book.Key{Tenant: d.Tenant, ID: d.Payment}).clone(), Operation: &o, New: true}
+		return Reply{Payment: m.payment(book.Key{Tenant: d.Tenant, ID: d.Payment}), Operation: &o, New: true}
 	})
 }
 
@@ -128,7 +126,7 @@ func (m *Machine) operate(now clock.Micros, c Operate, out *book.Decision) {
 	if m.replay(c.Caller, out) {
 		return
 	}
-	p := m.payments.Get(book.Key{Tenant: c.Tenant, ID: c.Payment})
+	p := m.payment(book.Key{Tenant: c.Tenant, ID: c.Payment})
 	if p == nil || (!c.Merchant.IsNil() && p.Merchant != c.Merchant) {
 		out.Refuse(fault.PaymentNotFound.New(""))
 		return
@@ -173,7 +171,7 @@ func operable(now clock.Micros, p *Payment, c Operate) fault.Code {
 }
 
 func (m *Machine) report(c Report, out *book.Decision) {
-	p := m.payments.Get(book.Key{Tenant: c.Tenant, ID: c.ID})
+	p := m.payment(book.Key{Tenant: c.Tenant, ID: c.ID})
 	if p == nil {
 		out.Refuse(fault.PaymentNotFound.New(""))
 		return
@@ -182,13 +180,15 @@ func (m *Machine) report(c Report, out *book.Decision) {
 		m.answer(out, c.Tenant, c.ID, false)
 		return
 	}
-	after := m.after.copy(p)
+	after := *p // what the payment would become
+	after.Parts = append(m.parts[:0], p.Parts...)
+	m.parts = after.Parts
 	for _, a := range c.Answers {
 		if x := after.part(a.Number); x != nil {
-			x.merge(a)
+			x.move(a)
 		}
 	}
-	out.Emit(Advanced{Tenant: c.Tenant, ID: c.ID, Parent: p.Parent, Operation: p.Operation, Answers: c.Answers, Standing: advance(after)})
+	out.Emit(Advanced{Tenant: c.Tenant, ID: c.ID, Parent: p.Parent, Operation: p.Operation, Answers: c.Answers, Standing: advance(&after)})
 	m.answer(out, c.Tenant, c.ID, false)
 }
 
@@ -205,7 +205,7 @@ const (
 )
 
 func (m *Machine) deferred(now clock.Micros, c Defer, out *book.Decision) {
-	p := m.payments.Get(book.Key{Tenant: c.Tenant, ID: c.ID})
+	p := m.payment(book.Key{Tenant: c.Tenant, ID: c.ID})
 	if p == nil {
 		out.Refuse(fault.PaymentNotFound.New(""))
 		return
@@ -224,7 +224,7 @@ func (m *Machine) wake(now clock.Micros, c Wake, out *book.Decision) {
 		out.Refuse(fault.Overloaded.New(""))
 		return
 	}
-	p := m.payments.Get(book.Key{Tenant: c.Tenant, ID: c.ID})
+	p := m.payment(book.Key{Tenant: c.Tenant, ID: c.ID})
 	if p == nil {
 		out.Refuse(fault.PaymentNotFound.New(""))
 		return

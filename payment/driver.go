@@ -46,8 +46,8 @@ type Driver struct {
 	timing   Timing
 	breakers [participants]*breaker // of those that the platform has
 
+	closed  atomic.Bool // set under mu
 	mu      sync.Mutex
-	closed  bool
 	runs    map[book.Key]*Run
 	waiting waitlist
 
@@ -73,7 +73,7 @@ func NewDriver(h Host, l Layers, t Timing, who []Participant) *Driver {
 // on at the next start.
 func (d *Driver) Close() {
 	d.mu.Lock()
-	d.closed = true
+	d.closed.Store(true)
 	runs := make([]*Run, 0, len(d.runs))
 	for _, r := range d.runs {
 		runs = append(runs, r)
@@ -84,11 +84,7 @@ func (d *Driver) Close() {
 	}
 }
 
-func (d *Driver) over() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.closed
-}
+func (d *Driver) over() bool { return d.closed.Load() }
 
 // Drive starts a run if something is owed and none is at work. It returns the one at work, nil if nothing is owed.
 func (d *Driver) Drive(r Reply) *Run { return d.launch(r, false) }
@@ -100,7 +96,7 @@ func (d *Driver) launch(seen Reply, asks bool) *Run {
 	}
 	k := book.Key{Tenant: p.Tenant, ID: p.ID}
 	d.mu.Lock()
-	if d.closed {
+	if d.over() {
 		d.mu.Unlock()
 		return nil
 	}

@@ -31,19 +31,13 @@ func (h host) Warn(what string, err error) { h.s.Log.Warn(what, "error", err) }
 // Submit lets the crew go on: the book's writer, who brings the answer, has the next block to write.
 func (h host) Submit(x id.ID, cmd any, done func(Reply, error)) {
 	h.s.book(x).Start(cmd, func(reply any, err error) {
-		h.s.crew.do(func() {
-			if err != nil {
-				done(Reply{}, err)
-				return
-			}
-			done(reply.(Reply), nil)
-		})
+		h.s.crew.add(task{done: done, reply: reply, err: err})
 	})
 }
 
 // Call asks a participant in this process without waiting, and any other one in a goroutine.
 func (h host) Call(p *Payment, st Step, done func(tcc.Receipt, error)) {
-	heard := func(rc tcc.Receipt, err error) { h.s.crew.do(func() { done(rc, err) }) }
+	heard := func(rc tcc.Receipt, err error) { h.s.crew.add(task{heard: done, receipt: rc, err: err}) }
 	if h.start(p, st, heard) {
 		return
 	}
@@ -85,21 +79,47 @@ func (s *Service) Expired(_, reply any, err error) {
 // nothing to do.
 type crew struct {
 	mu      sync.Mutex
-	todo    []func()
+	todo    []task
 	taken   int // of todo
 	working int
 	closed  bool
 	work    sync.WaitGroup
 }
 
+// task is a call that the crew makes: of f, or with an answer. It has room for the answer, so that no function has to be made
+// around it.
+type task struct {
+	f       func()
+	heard   func(tcc.Receipt, error)
+	done    func(Reply, error)
+	receipt tcc.Receipt // for heard
+	reply   any         // for done, unless there is err
+	err     error
+}
+
+func (t *task) do() {
+	switch {
+	case t.heard != nil:
+		t.heard(t.receipt, t.err)
+	case t.done == nil:
+		t.f()
+	case t.err != nil:
+		t.done(Reply{}, t.err)
+	default:
+		t.done(t.reply.(Reply), nil)
+	}
+}
+
 // do has f called soon; not at all if the crew is closed.
-func (c *crew) do(f func()) {
+func (c *crew) do(f func()) { c.add(task{f: f}) }
+
+func (c *crew) add(t task) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return
 	}
-	c.todo = append(c.todo, f)
+	c.todo = append(c.todo, t)
 	if c.working < runtime.GOMAXPROCS(0) {
 		c.working++
 		c.work.Go(c.run)
@@ -110,7 +130,7 @@ func (c *crew) do(f func()) {
 const atOnce = 16
 
 func (c *crew) run() {
-	var mine [atOnce]func()
+	var mine [atOnce]task
 	for {
 		c.mu.Lock()
 		n := copy(mine[:], c.todo[c.taken:])
@@ -124,8 +144,8 @@ func (c *crew) run() {
 			c.todo, c.taken = c.todo[:0], 0
 		}
 		c.mu.Unlock()
-		for _, f := range mine[:n] {
-			f()
+		for i := range mine[:n] {
+			mine[i].do()
 		}
 	}
 }

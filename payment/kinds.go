@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"cmp"
 	"time"
 )
 
@@ -18,31 +19,42 @@ type kind struct {
 	word    string // prefix of its public events
 	giveUp  time.Duration
 	success Status
-	after   Resource // the resource once it succeeded
-	duties  map[Decision][]duty
+	after   Resource  // the resource once it succeeded
+	duties  [4][]duty // by decision
 }
 
 // giveUpAfter is how long a payment may stay undecided: a till cannot wait.
 const giveUpAfter = 30 * time.Second
 
-var kinds = map[Kind]kind{
-	Charge: {name: "charge", word: "payment", giveUp: giveUpAfter, success: Captured, after: Wait, duties: map[Decision][]duty{
+var kinds = [...]kind{
+	Charge: {name: "charge", word: "payment", giveUp: giveUpAfter, success: Captured, after: Wait, duties: [...][]duty{
 		Undecided: {{VerbTry, Hold}, {VerbTry, Claim}},
 		Authorize: {{VerbConfirm, Claim}},
 		Confirm:   {{VerbConfirm, Hold}, {VerbConfirm, Claim}, {VerbAdd, Add}},
 		Cancel:    {{VerbCancel, Hold}, {VerbCancel, Claim}},
 	}},
-	Refund: {name: "refund", word: "refund", giveUp: giveUpAfter, success: Succeeded, after: Completed, duties: map[Decision][]duty{
+	Refund: {name: "refund", word: "refund", giveUp: giveUpAfter, success: Succeeded, after: Completed, duties: [...][]duty{
 		Undecided: {{VerbTry, Hold}},
 		Confirm:   {{VerbConfirm, Hold}, {VerbAdd, Add}},
 		Cancel:    {{VerbCancel, Hold}},
 	}},
 }
 
-// String returns the kind's word.
-func (k Kind) String() string {
-	if d, ok := kinds[k]; ok {
-		return d.name
+// data returns what the kind is; of an unknown one, nothing.
+func (k Kind) data() *kind {
+	if int(k) < len(kinds) {
+		return &kinds[k]
 	}
-	return "unknown"
+	return &kinds[0]
 }
+
+// dutiesOf returns what is owed once d was decided.
+func (k Kind) dutiesOf(d Decision) []duty {
+	if x := k.data(); int(d) < len(x.duties) {
+		return x.duties[d]
+	}
+	return nil
+}
+
+// String returns the kind's word.
+func (k Kind) String() string { return cmp.Or(k.data().name, "unknown") }

@@ -15,16 +15,20 @@ import (
 type Machine struct {
 	volume     int
 	volumes    int
-	payments   *book.Rows[Payment]
+	payments   *book.Rows[version]
 	operations *book.Rows[Operation]
 	keys       *book.Keys
-	after      room // where a report works out what a payment would become
+	parts      []Part // room for a report to work out what a payment would become
+	state      []byte // room for a row's state on its way to a snapshot
 }
 
 // NewMachine returns the machine of a volume.
 func NewMachine(volume, volumes int) *Machine {
-	return &Machine{volume: volume, volumes: volumes, payments: book.NewRows(paymentSchema),
-		operations: book.NewRows(operationSchema), keys: book.NewKeys("payment_keys")}
+	m := &Machine{volume: volume, volumes: volumes, operations: book.NewRows(operationSchema), keys: book.NewKeys("payment_keys")}
+	s := paymentSchema
+	s.Args = m.paymentArgs
+	m.payments = book.NewRows(s)
+	return m
 }
 
 // foldVersion goes up when apply changes its meaning (rule B4).
@@ -42,7 +46,8 @@ type Caller struct {
 	Fingerprint [16]byte
 }
 
-// Start accepts a charge. Payment carries everything but the parts; Reply.New tells whether this command made it.
+// Start accepts a charge. Payment carries everything but the parts, and its Sources are kept; Reply.New tells whether this
+// command made it.
 type Start struct {
 	Caller
 	Payment Payment
@@ -192,8 +197,8 @@ func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 	case Wake:
 		m.wake(now, c, out)
 	case Get:
-		if p := m.payments.Get(book.Key{Tenant: c.Tenant, ID: c.ID}); p != nil {
-			out.Reply(Reply{Payment: p.clone()})
+		if p := m.payment(book.Key{Tenant: c.Tenant, ID: c.ID}); p != nil {
+			out.Reply(Reply{Payment: p})
 		} else {
 			out.Refuse(fault.PaymentNotFound.New(""))
 		}
@@ -206,13 +211,21 @@ func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 	}
 }
 
+// payment returns a payment as it stands, nil if there is none.
+func (m *Machine) payment(k book.Key) *Payment {
+	if v := m.payments.Get(k); v != nil {
+		return v.Payment
+	}
+	return nil
+}
+
 func (m *Machine) look(c Look, out *book.Decision) {
-	p := m.payments.Get(book.Key{Tenant: c.Tenant, ID: c.ID})
+	p := m.payment(book.Key{Tenant: c.Tenant, ID: c.ID})
 	if p == nil {
 		out.Refuse(fault.PaymentNotFound.New(""))
 		return
 	}
-	r := Reply{Payment: p.clone()}
+	r := Reply{Payment: p}
 	if !c.Operation.IsNil() {
 		if o := m.operations.Get(book.Key{Tenant: c.Tenant, ID: c.Operation}); o != nil {
 			done := *o
@@ -251,5 +264,5 @@ func dueAt(p *Payment) clock.Micros {
 
 // EachPayment calls f for every payment in memory, for verify.
 func (m *Machine) EachPayment(f func(*Payment)) {
-	m.payments.Each(func(_ book.Key, p *Payment) { f(p) })
+	m.payments.Each(func(_ book.Key, v *version) { f(v.Payment) })
 }

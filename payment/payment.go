@@ -1,6 +1,8 @@
 package payment
 
 import (
+	"slices"
+
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
@@ -199,7 +201,7 @@ type Part struct {
 
 	State   PartState
 	Code    fault.Code // of the last refusal or unknown answer
-	Answers []Answer   // the last answer to each verb
+	Answers []Answer   // the last answer to each verb; one that stands here is never changed
 }
 
 // Verb is one of the calls to a participant. The numbers are stored.
@@ -223,12 +225,12 @@ type Answer struct {
 	Number   uint8 // of the part
 	Verb     Verb
 	Outcome  tcc.Outcome
-	Code     fault.Code // unless done
+	Suspense bool       // an add that landed in suspense
 	Attempts uint32     // calls made for this answer, since the last one
+	Code     fault.Code // unless done
 	At       clock.Micros
 	Book     string // where the effect is written
 	Seq      uint64
-	Suspense bool // an add that landed in suspense
 }
 
 // Standing is where a payment stands. It changes as a whole.
@@ -242,13 +244,15 @@ type Standing struct {
 	Failure  fault.Code // why it failed
 }
 
-// Payment is one payment or refund. It is copied out of the book; changing a copy changes nothing.
+// Payment is one payment or refund, as it stood after one event. What a book answers with is what its row holds, and both
+// share it with the answers before: it is never changed. Whoever wants another makes a copy.
 type Payment struct {
 	Standing
 	Tenant      id.Tenant
 	ID          id.ID
 	Kind        Kind
 	Capture     Capture
+	Noted       bool // the caller's reference or metadata stands in a note
 	Amount      money.Amount
 	Customer    id.ID
 	Merchant    id.ID
@@ -263,7 +267,6 @@ type Payment struct {
 	EffectiveAt clock.Micros // the business time, which travels with every leg
 	GiveUpAt    clock.Micros // undecided until then: cancelled
 	ExpiresAt   clock.Micros // of an authorization
-	Noted       bool         // the caller's reference or metadata stands in a note
 
 	DeferredUntil clock.Micros // when the queue (recovery layer 2) drives it again; 0 if it is not queued
 	Attempts      uint32       // times it was queued
@@ -275,37 +278,23 @@ type Payment struct {
 	Blocks        []uint64 // of its book, that hold its events
 }
 
-// room is a payment with room for what most payments have, so that a copy is one piece.
-type room struct {
-	Payment
-	sources [2]Source
-	parts   [4]Part
-	answers [10]Answer
-	blocks  [6]uint64
+// version is what a payment's row holds. What it points to is never changed once an event was applied; the next event puts
+// another payment in its place.
+type version struct{ *Payment }
+
+// next puts a copy in the place of what the row holds, to be changed by one event. It shares with what came before:
+//   - Sources and Parts, of which an event that changes one makes its own (ownSources, ownParts);
+//   - Blocks, and the Answers of parts, which grow at their end only: an older payment has less of them and does not see
+//     what comes after, and only the newest one is added to.
+func (v *version) next() *Payment {
+	p := *v.Payment
+	v.Payment = &p
+	return &p
 }
 
-// clone returns a copy that shares nothing that can change.
-func (p *Payment) clone() *Payment { return new(room).copy(p) }
+func (p *Payment) ownSources() { p.Sources = slices.Clone(p.Sources) }
 
-// copy makes r a copy of p. Each part has room for one more answer.
-func (r *room) copy(p *Payment) *Payment {
-	r.Payment = *p
-	c := &r.Payment
-	c.Sources = append(r.sources[:0:len(r.sources)], p.Sources...)
-	c.Parts = append(r.parts[:0:len(r.parts)], p.Parts...)
-	c.Blocks = append(r.blocks[:0:len(r.blocks)], p.Blocks...)
-	left := r.answers[:]
-	for i := range c.Parts {
-		x := &c.Parts[i]
-		n := len(x.Answers)
-		if n >= len(left) {
-			left = make([]Answer, n+1)
-		}
-		copy(left, x.Answers)
-		x.Answers, left = left[:n:n+1], left[n+1:]
-	}
-	return c
-}
+func (p *Payment) ownParts() { p.Parts = slices.Clone(p.Parts) }
 
 // Operation is a capture or a void: what it was asked for, and how it ended.
 type Operation struct {

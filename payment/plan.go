@@ -2,6 +2,7 @@ package payment
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/id"
@@ -27,8 +28,11 @@ func pointsFor(minor int64) money.Amount {
 
 // chargeParts returns the parts of a charge: a hold per source, a claim on the session, and what the merchant gets.
 func chargeParts(p *Payment) []Part {
-	var parts []Part
-	var funding []tcc.Funding
+	n := len(p.Sources) + 1
+	if !p.Session.IsNil() {
+		n++
+	}
+	parts, funding := make([]Part, 0, n), make([]tcc.Funding, 0, len(p.Sources))
 	add := func(x Part) {
 		x.Number = uint8(len(parts) + 1)
 		parts = append(parts, x)
@@ -182,12 +186,10 @@ func divide(amount money.Amount, customer id.ID, wants []want) ([]Source, error)
 // checkSources requires sources that add up to the amount, each type once.
 func checkSources(amount money.Amount, sources []Source) error {
 	sum := int64(0)
-	seen := map[SourceType]bool{}
-	for _, s := range sources {
-		if seen[s.Type] {
+	for i, s := range sources {
+		if slices.ContainsFunc(sources[:i], func(o Source) bool { return o.Type == s.Type }) {
 			return fault.InvalidRequest.New("each type of source may be named once").WithParam("sources")
 		}
-		seen[s.Type] = true
 		if s.Amount < 0 {
 			return fault.InvalidAmount.New("expected a positive amount").WithParam("sources")
 		}

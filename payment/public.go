@@ -18,4 +18,4 @@ func (m *Machine) Public(ev any) (id.Tenant, bool) {
 }
 
 // publicType returns the type of the public event that announces a status, such as payment.captured.
-func publicType(k Kind, s Status) string { return kinds[k].word + "." + strings.ToLower(s.String()) }
+func publicType(k Kind, s Status) string { return k.data().word + "." + strings.ToLower(s.String()) }

@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +19,6 @@ type Run struct {
 	key book.Key
 
 	// Guarded by Driver.mu.
-	asks  bool             // it only asks whether a participant is back: if not, it leaves no trace, and the queue keeps the payment
 	next  *Payment         // the payment as somebody else has seen it since
 	ended bool             // nothing comes of it any more
 	last  *Payment         // ended: as it stood when nothing was owed any more; nil if the queue has it
@@ -26,12 +26,16 @@ type Run struct {
 
 	// Of the step that is being made.
 	p        *Payment
+	asks     bool         // it only asks whether a participant is back: if not, it leaves no trace, and the queue keeps the payment
 	deadline clock.Micros // when the queue gets the payment
 	backoff  time.Duration
 	tries    []tried
-	calls    []call
+	answers  []Answer     // to the calls of this round
+	unsure   []Answer     // those of them that tell nothing
 	left     atomic.Int32 // calls without an answer
 	stop     func() bool  // of the patience with them
+
+	room [usualTries]tried // for tries
 }
 
 // Then calls f when the run is over, at once if it is: with the payment as it stood when nothing was owed any more, nil if
@@ -65,7 +69,7 @@ func (r *Run) push(p *Payment) {
 		r.end(p) // another run was faster
 		return
 	}
-	r.p, r.tries = p, r.tries[:0]
+	r.p, r.tries = p, r.room[:0]
 	r.refresh()
 	r.step()
 }
@@ -85,7 +89,7 @@ func (r *Run) end(last *Payment) {
 		return
 	}
 	next := r.next
-	if last != nil && !d.closed && next != nil && (next.Decision > last.Decision || r.asks && last.Resource == WorkInProgress) {
+	if last != nil && !d.over() && next != nil && (next.Decision > last.Decision || r.asks && last.Resource == WorkInProgress) {
 		r.next, r.asks = nil, false
 		d.mu.Unlock()
 		r.push(next)
@@ -110,7 +114,8 @@ func (r *Run) step() {
 		r.end(nil)
 		return
 	}
-	steps := Owed(r.p)
+	var room [usualTries]Step
+	steps := appendOwed(room[:0], r.p)
 	if len(steps) == 0 {
 		r.d.settled(r.key, r.p)
 		r.end(r.p)
@@ -121,14 +126,15 @@ func (r *Run) step() {
 
 // round makes calls, and waits for their answers as long as they may take.
 func (r *Run) round(steps []Step) {
-	calls := make([]call, len(steps)) // each round has its own: a late answer knows which call it belongs to
-	first := !r.asking()              // asking is no first try: it tells breakers only what they want to know
+	// Each round has its own: a late answer knows which call it belongs to, and what was reported is never changed.
+	calls, answers := make([]call, len(steps)), make([]Answer, len(steps))
+	first := !r.asks // asking is no first try: it tells breakers only what they want to know
 	for i, st := range steps {
 		c := &calls[i]
-		c.r, c.p, c.step, c.tries = r, r.p, st, r.count(st)
+		c.r, c.step, c.tries, c.answer = r, st, r.count(st), &answers[i]
 		c.leave, c.let = r.d.breakers[st.Part.Participant].allow(first && c.tries == 1)
 	}
-	r.calls = calls
+	r.answers = answers
 	r.left.Store(int32(len(steps) + 1)) // one for making them
 	r.stop = r.d.host.Patience(r.d.timing.Attempt, func() {
 		for i := range calls {
@@ -148,134 +154,56 @@ func (r *Run) one() {
 	}
 }
 
-// asking reports whether the run only asks.
-func (r *Run) asking() bool {
-	r.d.mu.Lock()
-	defer r.d.mu.Unlock()
-	return r.asks
-}
-
-// tried counts the calls of one verb to one part since it answered last.
-type tried struct {
-	part uint8
-	verb Verb
-	n    uint32
-}
-
-// count counts a try and returns how many there were.
-func (r *Run) count(st Step) uint32 {
-	for i := range r.tries {
-		if t := &r.tries[i]; t.part == st.Part.Number && t.verb == st.Verb {
-			t.n++
-			return t.n
-		}
-	}
-	r.tries = append(r.tries, tried{st.Part.Number, st.Verb, 1})
-	return 1
-}
-
-// answered forgets the tries of what has an answer.
-func (r *Run) answered(a Answer) {
-	for i := range r.tries {
-		if t := &r.tries[i]; t.part == a.Number && t.verb == a.Verb {
-			t.n = 0
-		}
-	}
-}
-
-// call is one call to a participant.
-type call struct {
-	r      *Run
-	p      *Payment
-	step   Step
-	tries  uint32
-	leave  permit // of the participant's breaker
-	let    bool   // by the breaker; it is not made otherwise
-	heard  atomic.Bool
-	answer Answer
-}
-
-// make makes the call, unless the participant's breaker keeps it back.
-func (c *call) make() {
-	if !c.let {
-		c.hear(tcc.Receipt{}, fault.CircuitOpen.New(""))
-		return
-	}
-	c.r.d.host.Call(c.p, c.step, c.hear)
-}
-
-// hear takes the answer that comes first: the participant's, that of our patience, or the breaker's.
-func (c *call) hear(rc tcc.Receipt, err error) {
-	if !c.heard.CompareAndSwap(false, true) {
-		return
-	}
-	a := Answer{Outcome: tcc.OutcomeOf(err), At: rc.At, Book: rc.Book, Seq: rc.Seq, Suspense: rc.Suspense}
-	if c.let {
-		c.r.d.breakers[c.step.Part.Participant].record(c.leave, a.Outcome != tcc.Unknown || fault.KindOf(err) == fault.Conflict)
-	}
-	if c.step.Verb != VerbTry && a.Outcome == tcc.Refused && planted.Bug != planted.DecisionFlips {
-		// After a decision there is no refusal: a participant that says no breaks the contract, and is asked again
-		// until a person has mended it.
-		a.Outcome = tcc.Unknown
-	}
-	if planted.Bug == planted.UnknownIsRefused && c.step.Verb == VerbTry && a.Outcome == tcc.Unknown {
-		a.Outcome = tcc.Refused
-	}
-	if planted.Bug == planted.UnknownIsDone && c.step.Verb != VerbTry && a.Outcome == tcc.Unknown {
-		a.Outcome = tcc.Done
-	}
-	if err != nil {
-		a.Code = fault.Of(err).Code
-	}
-	if c.let && a.Outcome == tcc.Unknown {
-		c.r.d.counts.unknown.Add(1)
-	}
-	if a.At == 0 {
-		a.At = c.r.d.host.Now()
-	}
-	a.Number, a.Verb, a.Attempts = c.step.Part.Number, c.step.Verb, c.tries
-	c.answer = a
-	c.r.one()
-}
-
 // gathered goes on once every call of a round has an answer.
 func (r *Run) gathered() {
 	r.stop()
-	var sure, unsure []Answer
-	for i := range r.calls {
-		if a := r.calls[i].answer; a.Outcome == tcc.Unknown {
+	sure, unsure := split(r.answers)
+	r.answers, r.unsure = nil, unsure
+	if len(sure) == 0 {
+		r.retry()
+		return
+	}
+	for _, a := range sure {
+		r.answered(a)
+	}
+	r.report(sure, 0, (*Run).heard)
+}
+
+// split divides answers into those that tell something and those that do not.
+func split(answers []Answer) (sure, unsure []Answer) {
+	unknown := func(a Answer) bool { return a.Outcome == tcc.Unknown }
+	if !slices.ContainsFunc(answers, unknown) {
+		return answers, nil
+	}
+	for _, a := range answers {
+		if unknown(a) {
 			unsure = append(unsure, a)
 		} else {
-			r.answered(a)
 			sure = append(sure, a)
 		}
 	}
-	if len(sure) == 0 {
-		r.retry(unsure)
+	return sure, unsure
+}
+
+// heard goes on once the book has what a round has told.
+func (r *Run) heard() {
+	r.backoff, r.asks = r.d.timing.Backoff, false
+	if len(r.unsure) == 0 {
+		r.step()
 		return
 	}
-	r.report(sure, 0, func() {
-		r.backoff = r.d.timing.Backoff
-		r.d.mu.Lock()
-		r.asks = false
-		r.d.mu.Unlock()
-		if len(unsure) == 0 {
-			r.step()
-			return
-		}
-		r.retry(unsure)
-	})
+	r.retry()
 }
 
 // retry is recovery layer 1, until its time is over.
-func (r *Run) retry(unsure []Answer) {
+func (r *Run) retry() {
 	d := r.d
-	if r.asking() {
+	if r.asks {
 		r.end(r.p)
 		return
 	}
-	if d.layers.NoWorker || shut(unsure) || d.host.Now().Add(r.backoff) > r.deadline {
-		r.report(unsure, 0, func() { r.giveBack(unsure) })
+	if d.layers.NoWorker || shut(r.unsure) || d.host.Now().Add(r.backoff) > r.deadline {
+		r.report(r.unsure, 0, (*Run).giveBack)
 		return
 	}
 	d.host.After(d.jitter(r.backoff), r.step)
@@ -298,23 +226,25 @@ func (d *Driver) jitter(t time.Duration) time.Duration {
 
 // report submits answers, and goes on with the payment as it stands then; not if another process has the book, and drives
 // the payment. A report whose outcome is unknown is simply made again: the participants keep their answers.
-func (r *Run) report(answers []Answer, n int, then func()) {
+func (r *Run) report(answers []Answer, n int, then func(*Run)) {
 	d := r.d
 	if planted.Bug == planted.SecondPhaseEarly && n == 0 {
-		r.p = r.p.clone()
+		p := *r.p
+		p.ownParts()
 		for _, a := range answers {
-			r.p.part(a.Number).merge(a)
+			p.part(a.Number).move(a)
 		}
-		r.p.Standing = advance(r.p)
+		p.Standing = advance(&p)
+		r.p = &p
 		d.host.Submit(r.key.ID, Report{Tenant: r.key.Tenant, ID: r.key.ID, Answers: answers}, func(Reply, error) {})
-		then()
+		then(r)
 		return
 	}
 	d.host.Submit(r.key.ID, Report{Tenant: r.key.Tenant, ID: r.key.ID, Answers: answers}, func(seen Reply, err error) {
 		switch {
 		case err == nil:
 			r.p = seen.Payment
-			then()
+			then(r)
 		case d.over() || fault.HasCode(err, fault.Fenced):
 			r.end(nil)
 		default:
@@ -331,8 +261,8 @@ func (r *Run) report(answers []Answer, n int, then func()) {
 
 // giveBack hands the payment to the queue (recovery layer 2), with what is known. It is driven on at once instead if it was
 // decided otherwise meanwhile, and what is owed now has not been tried; or if the breaker that kept it waiting has closed.
-func (r *Run) giveBack(unsure []Answer) {
-	d, p := r.d, r.p
+func (r *Run) giveBack() {
+	d, p, unsure := r.d, r.p, r.unsure
 	goOn := func() {
 		r.refresh()
 		r.step()

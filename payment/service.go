@@ -118,7 +118,7 @@ type Request struct {
 	Merchant id.ID
 	Session  id.ID // nil: paid without a code
 	Amount   money.Amount
-	Sources  []Source // types and amounts; they add up to Amount
+	Sources  []Source // types and amounts; they add up to Amount. The payment keeps them: nobody may change them afterwards
 	Capture  Capture
 	Note     []byte // the caller's reference and metadata, nil if there are none
 }

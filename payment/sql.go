@@ -12,7 +12,6 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/store"
-	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/money"
 )
 
@@ -21,32 +20,40 @@ import (
 //go:embed schema/*.sql
 var Schema embed.FS
 
-var paymentSchema = book.Schema[Payment]{
+// paymentSchema lacks Args, which are a machine's.
+var paymentSchema = book.Schema[version]{
 	Table:   "payments",
 	Passing: true,
 	Columns: []string{"kind", "status", "resource", "currency", "amount", "captured", "refunded", "customer", "merchant",
 		"session", "parent", "created_at", "updated_at", "state"},
 	Fixed: []string{"kind", "currency", "amount", "customer", "merchant", "session", "parent", "created_at"},
-	Args:  paymentArgs,
 	Scan:  scanPayment,
-	Due:   dueAt,
+	Due:   func(v *version) clock.Micros { return dueAt(v.Payment) },
 }
 
-func paymentArgs(p *Payment, args []any) []any {
-	state := encodeState(make(wire.Message, 0, 640), p)
+// paymentArgs writes the state of each row over that of the row before: the book copies a row's bytes before it asks for the
+// next row's.
+func (m *Machine) paymentArgs(v *version, args []any) []any {
+	p := v.Payment
+	m.state = encodeState(m.state[:0], p)
 	return append(args, int64(p.Kind), int64(p.Status), int64(p.Resource), int64(p.Amount.Currency), p.Amount.Minor, p.Captured,
-		p.Refunded, raw(&p.Customer), raw(&p.Merchant), raw(&p.Session), raw(&p.Parent), int64(p.CreatedAt), int64(p.UpdatedAt), []byte(state))
+		p.Refunded, raw(&p.Customer), raw(&p.Merchant), raw(&p.Session), raw(&p.Parent), int64(p.CreatedAt), int64(p.UpdatedAt),
+		m.state)
 }
 
 // raw returns the bytes of an id, none if there is no id.
-func raw(x *id.ID) []byte {
+func raw(x *id.ID) any {
 	if x.IsNil() {
-		return []byte{}
+		return none
 	}
 	return x[:]
 }
 
-func scanPayment(scan func(dest ...any) error, p *Payment) error {
+var none any = []byte{}
+
+func scanPayment(scan func(dest ...any) error, v *version) error {
+	p := new(Payment)
+	v.Payment = p
 	var customer, merchant, session, parent, state []byte
 	var currency uint16
 	err := scan(&p.Kind, &p.Status, &p.Resource, &currency, &p.Amount.Minor, &p.Captured, &p.Refunded, &customer, &merchant,

@@ -16,12 +16,13 @@ type Step struct {
 
 // Owed returns the calls that are owed now, all of which may be made at the same time; none if the resource is not
 // WORK_IN_PROGRESS.
-func Owed(p *Payment) []Step {
+func Owed(p *Payment) []Step { return appendOwed(nil, p) }
+
+func appendOwed(out []Step, p *Payment) []Step {
 	if p.Resource != WorkInProgress {
-		return nil
+		return out
 	}
-	var out []Step
-	for _, d := range kinds[p.Kind].duties[p.Decision] {
+	for _, d := range p.Kind.dutiesOf(p.Decision) {
 		for i := range p.Parts {
 			if x := &p.Parts[i]; x.Role == d.role && !x.satisfies(d.verb) {
 				out = append(out, Step{d.verb, x})
@@ -48,9 +49,14 @@ func (x *Part) satisfies(v Verb) bool {
 	}
 }
 
-// merge records an answer on its part. A part that has ended does not go back, whatever arrives late.
+// merge records an answer on its part.
 func (x *Part) merge(a Answer) {
 	x.note(a)
+	x.move(a)
+}
+
+// move brings a part to where an answer leaves it. One that has ended does not go back, whatever arrives late.
+func (x *Part) move(a Answer) {
 	if x.State == Taken || x.State == LetGo || x.State == Added {
 		return
 	}
@@ -73,14 +79,19 @@ func (x *Part) merge(a Answer) {
 	}
 }
 
-// note keeps the last answer to each verb, and how many calls were made for it in all.
+// note keeps the last answer to each verb, and how many calls were made for it in all. It adds to what stands there, or puts
+// a copy in its place, but changes nothing of it: older versions of the payment share it.
 func (x *Part) note(a Answer) {
 	for i := range x.Answers {
 		if x.Answers[i].Verb == a.Verb {
 			a.Attempts += x.Answers[i].Attempts
+			x.Answers = slices.Clone(x.Answers)
 			x.Answers[i] = a
 			return
 		}
+	}
+	if x.Answers == nil && x.Role != Add { // most parts hear of a Try and of what follows from it
+		x.Answers = make([]Answer, 0, 2)
 	}
 	x.Answers = append(x.Answers, a)
 }
@@ -102,7 +113,7 @@ func advance(p *Payment) Standing {
 		case s.Decision == Authorize:
 			s.Phase, s.Status, s.Resource = Authorization, Authorized, Wait
 		case s.Decision == Confirm:
-			k := kinds[p.Kind]
+			k := p.Kind.data()
 			s.Phase, s.Status, s.Resource = Notified, k.success, k.after
 		default:
 			s.Rollback, s.Status, s.Resource = RollbackCompleted, s.Aim, Completed
@@ -117,7 +128,7 @@ func advance(p *Payment) Standing {
 // survey returns the first part whose Try was refused, and whether all that the decision asks for is done.
 func survey(p *Payment, d Decision) (refused *Part, done bool) {
 	done = true
-	for _, y := range kinds[p.Kind].duties[d] {
+	for _, y := range p.Kind.dutiesOf(d) {
 		for i := range p.Parts {
 			x := &p.Parts[i]
 			if x.Role != y.role || x.satisfies(y.verb) {

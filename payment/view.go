@@ -51,7 +51,8 @@ func (f facts) seen(p *Payment) *Payment {
 	if f.status == 0 {
 		return p
 	}
-	c := p.clone()
+	c := *p
+	c.ownSources()
 	c.Status, c.Resource, c.UpdatedAt = f.status, f.resource, f.at
 	took := f.status == Captured || f.status == Succeeded
 	c.Captured, c.Refunded = 0, 0
@@ -65,7 +66,7 @@ func (f facts) seen(p *Payment) *Payment {
 			s.Captured = s.Amount
 		}
 	}
-	return c
+	return &c
 }
 
 // expiryOf returns when what is not final ends by itself, 0 if it is final.

@@ -1,0 +1,94 @@
+package payment
+
+import (
+	"sync/atomic"
+
+	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/planted"
+	"github.com/koban-pay/koban/tcc"
+)
+
+// usualTries is how many verbs parts hear in a round, and in all, of most payments.
+const usualTries = 6
+
+// tried counts the calls of one verb to one part since it answered last.
+type tried struct {
+	part uint8
+	verb Verb
+	n    uint32
+}
+
+// count counts a try and returns how many there were.
+func (r *Run) count(st Step) uint32 {
+	for i := range r.tries {
+		if t := &r.tries[i]; t.part == st.Part.Number && t.verb == st.Verb {
+			t.n++
+			return t.n
+		}
+	}
+	r.tries = append(r.tries, tried{st.Part.Number, st.Verb, 1})
+	return 1
+}
+
+// answered forgets the tries of what has an answer.
+func (r *Run) answered(a Answer) {
+	for i := range r.tries {
+		if t := &r.tries[i]; t.part == a.Number && t.verb == a.Verb {
+			t.n = 0
+		}
+	}
+}
+
+// call is one call to a participant.
+type call struct {
+	r      *Run
+	step   Step
+	leave  permit  // of the participant's breaker
+	answer *Answer // of the round's
+	tries  uint32
+	let    bool // by the breaker; it is not made otherwise
+	heard  atomic.Bool
+}
+
+// make makes the call, unless the participant's breaker keeps it back.
+func (c *call) make() {
+	if !c.let {
+		c.hear(tcc.Receipt{}, fault.CircuitOpen.New(""))
+		return
+	}
+	c.r.d.host.Call(c.r.p, c.step, c.hear)
+}
+
+// hear takes the answer that comes first: the participant's, that of our patience, or the breaker's.
+func (c *call) hear(rc tcc.Receipt, err error) {
+	if !c.heard.CompareAndSwap(false, true) {
+		return
+	}
+	a := Answer{Outcome: tcc.OutcomeOf(err), At: rc.At, Book: rc.Book, Seq: rc.Seq, Suspense: rc.Suspense}
+	if c.let {
+		c.r.d.breakers[c.step.Part.Participant].record(c.leave, a.Outcome != tcc.Unknown || fault.KindOf(err) == fault.Conflict)
+	}
+	if c.step.Verb != VerbTry && a.Outcome == tcc.Refused && planted.Bug != planted.DecisionFlips {
+		// After a decision there is no refusal: a participant that says no breaks the contract, and is asked again
+		// until a person has mended it.
+		a.Outcome = tcc.Unknown
+	}
+	if planted.Bug == planted.UnknownIsRefused && c.step.Verb == VerbTry && a.Outcome == tcc.Unknown {
+		a.Outcome = tcc.Refused
+	}
+	if planted.Bug == planted.UnknownIsDone && c.step.Verb != VerbTry && a.Outcome == tcc.Unknown {
+		a.Outcome = tcc.Done
+	}
+	if err != nil {
+		a.Code = fault.Of(err).Code
+	}
+	if c.let && a.Outcome == tcc.Unknown {
+		c.r.d.counts.unknown.Add(1)
+	}
+	if a.At == 0 {
+		a.At = c.r.d.host.Now()
+	}
+	a.Number, a.Verb, a.Attempts = c.step.Part.Number, c.step.Verb, c.tries
+	*c.answer = a
+	c.r.one()
+}
