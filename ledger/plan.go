@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/money"
@@ -37,7 +36,7 @@ func (p *Planner[R]) Plan(view View[R], day Day, chain ...Transfer[R]) (Entry[R]
 		return Entry[R]{}, err
 	}
 	legs, holds := size(chain)
-	p.legs, p.holds = slices.Grow(p.legs[:0], legs), slices.Grow(p.holds[:0], holds)
+	p.legs, p.holds = again(p.legs, legs), again(p.holds, holds)
 	p.seen = overlay[R]{base: view, accounts: p.seen.accounts[:0], holds: p.seen.holds[:0]}
 	e := Entry[R]{day, p.legs, p.holds}
 	if err := e.plan(&p.seen, chain); err != nil {
@@ -45,6 +44,14 @@ func (p *Planner[R]) Plan(view View[R], day Day, chain ...Transfer[R]) (Entry[R]
 	}
 	e.Legs, e.Holds = fit(e.Legs), fit(e.Holds)
 	return e, nil
+}
+
+// again empties a slice, and makes another if n elements have no room in it.
+func again[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, 0, n)
+	}
+	return s[:0]
 }
 
 func checkChain[R comparable](chain []Transfer[R]) *fault.Error {
