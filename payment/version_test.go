@@ -56,3 +56,16 @@ func TestWhatWasShownNeverChanges(t *testing.T) {
 		d.Rebuild()
 	})
 }
+
+// TestAnswersOfThePastAreCopies: what a caller is told of a request that settled earlier is not what the row holds.
+func TestAnswersOfThePastAreCopies(t *testing.T) {
+	d, x := captured(t)
+	p := d.get(x)
+	before := fmt.Sprintf("%+v", *p)
+	if old := (facts{status: Authorized, resource: Wait, at: p.SettledAt}).seen(p); old.Captured != 0 || old.Sources[0].Captured != 0 {
+		t.Errorf("when it was authorized it had captured: %+v", old.Sources)
+	}
+	if now := fmt.Sprintf("%+v", *p); now != before {
+		t.Errorf("the payment was\n%s\nand is\n%s", before, now)
+	}
+}
