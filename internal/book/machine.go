@@ -48,14 +48,15 @@ type Decision struct {
 	err    *fault.Error
 }
 
-// Emit adds an event. Events are applied in order, after Decide has returned.
+// Emit adds an event. Events are encoded and applied in order, after Decide has returned; the book keeps none, so that the
+// machine may use their memory again for the next command.
 func (d *Decision) Emit(ev any) { d.events = append(d.events, ev) }
 
 // Reply sets the answer.
 func (d *Decision) Reply(v any) { d.reply = v }
 
-// ReplyAfter sets a function that makes the answer from the state after the events were applied. It must copy what it
-// returns out of the state.
+// ReplyAfter sets a function that makes the answer from the state after the events were applied. What it returns must not
+// change with the state.
 func (d *Decision) ReplyAfter(f func() any) { d.after = f }
 
 // Refuse sets the fault that the caller is answered with. Events emitted beside it are kept: the refusal of an

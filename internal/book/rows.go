@@ -14,7 +14,8 @@ type Schema[V any] struct {
 	Table   string   // name of the SQL table
 	Columns []string // value columns, in the order of Args and Scan
 	Fixed   []string // those of Columns that never change once the row is made: a later save leaves them and their indexes alone
-	// Args appends the values of the columns. int64, string, []byte and nil are the only types; bytes may be the row's own.
+	// Args appends the values of the columns. int64, string, []byte and nil are the only types. Bytes are copied before the
+	// next call: they may be the row's own, or memory that is used again.
 	Args func(v *V, args []any) []any
 	// Scan reads the columns into v; scan takes one pointer per column.
 	Scan func(scan func(dest ...any) error, v *V) error
