@@ -105,6 +105,7 @@ func TestAuthorizationEndsAtItsInstant(t *testing.T) {
 		if c := declined(p.operate(v.ID, ByCapture, money.Amount{})); c != fault.AuthorizationLapsed {
 			t.Errorf("while it is let go: %q", c)
 		}
+		p.idle() // who asks drives the payment, too, and the queue has it for another time
 		r.balance.plays(nil)
 		r.manual.Set(p.see(v.ID).DeferredUntil)
 		r.whole(p.becomes(v.ID, Expired))
