@@ -18,23 +18,11 @@ var Schema embed.FS
 
 const keyTable = "balance_keys"
 
-// Words of columns as arguments: made once, because each that is made is an allocation.
 var (
-	kindTexts   = texts(Fees)
-	statusTexts = texts(ledger.Closed)
-	branchTexts = texts(Added)
+	kindTexts   = book.Words(Fees)
+	statusTexts = book.Words(ledger.Closed)
+	branchTexts = book.Words(Added)
 )
-
-func texts[K interface {
-	~uint8
-	String() string
-}](last K) []any {
-	list := make([]any, last+1)
-	for k := range list {
-		list[k] = K(k).String()
-	}
-	return list
-}
 
 // accountSchema is the table of accounts. Rows are packed in the given memory again and again: what Args returns is copied
 // before the next row.

@@ -18,23 +18,11 @@ var Schema embed.FS
 
 const keyTable = "points_keys"
 
-// Words of columns as arguments: made once, because each that is made is an allocation.
 var (
-	kindTexts    = texts(Customer)
-	accountTexts = texts(ledger.Closed)
-	branchTexts  = texts(Added)
+	kindTexts    = book.Words(Customer)
+	accountTexts = book.Words(ledger.Closed)
+	branchTexts  = book.Words(Added)
 )
-
-func texts[K interface {
-	~uint8
-	String() string
-}](last K) []any {
-	list := make([]any, last+1)
-	for k := range list {
-		list[k] = K(k).String()
-	}
-	return list
-}
 
 // Points have no caps or limits, so the tables have no columns for them. The currency and the normal side of every
 // account are the same, and its kind says whether it may go below zero.

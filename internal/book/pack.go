@@ -70,3 +70,16 @@ func (u *Unpack) Err() error {
 	}
 	return nil
 }
+
+// Words returns the words of an enumeration, from 0 to the last one, as values for Schema.Args: made once, because each that
+// is made is an allocation.
+func Words[K interface {
+	~uint8
+	String() string
+}](last K) []any {
+	list := make([]any, last+1)
+	for k := range list {
+		list[k] = K(k).String()
+	}
+	return list
+}
