@@ -17,7 +17,6 @@ import (
 
 	"github.com/koban-pay/koban/balance"
 	"github.com/koban-pay/koban/code"
-	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/gateway"
 	"github.com/koban-pay/koban/internal/app/watchman"
 	"github.com/koban-pay/koban/internal/book"
@@ -198,27 +197,6 @@ func (a *App) fatal(err error) {
 func (a *App) recover(ctx context.Context) error {
 	a.driver.Store(a.Payment)
 	return a.Payment.Recover(ctx)
-}
-
-// Ready returns nil if every book answers.
-func (a *App) Ready(context.Context) error {
-	if err := a.failed.Load(); err != nil {
-		return *err
-	}
-	if err := a.Journal.Trouble(); err != nil {
-		return err
-	}
-	for _, s := range a.shelves {
-		for _, b := range s.books {
-			if b.Stats().Fenced {
-				return fault.Fenced.New("another process has taken book %s over", b.Name())
-			}
-		}
-		if err := s.feed.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // watchEvery is how often a process looks after itself.

@@ -1,0 +1,61 @@
+package app
+
+import (
+	"context"
+
+	"github.com/koban-pay/koban/fault"
+)
+
+// probe is one thing that has to be so for new work to be taken. docs/reference/health.md has a row for each, by its name.
+type probe struct {
+	name string
+	fail func(*App, context.Context) error // nil: as it should be; otherwise what is wrong, and what to do
+}
+
+// probes are asked in this order; the first that fails is what /readyz says.
+var probes = []probe{
+	{"process", (*App).probeProcess},
+	{"journal", func(a *App, _ context.Context) error { return a.Journal.Trouble() }},
+	{"books", (*App).probeBooks},
+	{"feeds", (*App).probeFeeds},
+}
+
+// Ready returns nil if new work would be done now; otherwise the first reason why not.
+func (a *App) Ready(ctx context.Context) error {
+	for _, p := range probes {
+		if err := p.fail(a, ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// probeProcess fails once something has gone wrong that ends the process.
+func (a *App) probeProcess(context.Context) error {
+	if err := a.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// probeBooks fails once another process writes one of the books.
+func (a *App) probeBooks(context.Context) error {
+	for _, s := range a.shelves {
+		for _, b := range s.books {
+			if b.Stats().Fenced {
+				return fault.Fenced.New("another process has taken book %s over", b.Name())
+			}
+		}
+	}
+	return nil
+}
+
+// probeFeeds fails if a feed cannot number events any more.
+func (a *App) probeFeeds(context.Context) error {
+	for _, s := range a.shelves {
+		if err := s.feed.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
