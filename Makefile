@@ -18,8 +18,13 @@ PAUSE    ?= 5s
 DISK     ?= -losses=100 -fills=20 -points=64 -readonly=20 -flips=500 -tears=100
 FAULTS   ?= -full
 
-# The version control stamp needs a clone that belongs to the user; nothing but a release needs the stamp.
-export GOFLAGS ?= -buildvcs=false
+# One set of flags for all that is built here, or the large dependencies would be compiled twice. The version control stamp
+# needs a clone that belongs to the user; nothing but a release needs the stamp.
+export GOFLAGS ?= -buildvcs=false -trimpath
+
+# A pipe fails if any part of it does.
+SHELL       := bash
+.SHELLFLAGS := -o pipefail -c
 
 # Where Debian keeps what makes file systems.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -29,6 +34,10 @@ export PATH := $(PATH):/usr/sbin:/sbin
 IS_ROOT       = $(filter 0,$(shell id -u))
 WITH_POSTGRES = $(if $(KOBAN_TEST_PG),,$(GO) run ./internal/store/storetest/pgcluster --)
 GOLANGCI      = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
+
+# Compiling takes minutes the first time, and says nothing by itself: $(call compile,arguments of go build) counts aloud.
+COUNT   = awk '/^[^ :]+$$/ { if (++n % 40 == 1) { print "compiling, the first time takes minutes: package " n; fflush() } next } { print }' >&2
+compile = $(GO) build -v $(1) 2>&1 | $(COUNT)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run build test test-race lint fmt fuzz bench gen verify-gen cover clean postgres disk-tools \
@@ -41,22 +50,27 @@ help:
 	@sed -n 's/^## \([a-z-]*\): /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 ## demo: make a payment, kill the platform in the middle of another, watch it heal, prove the books
-demo:
-	@$(GO) run ./cmd/koban demo $(ARGS)
+demo: build
+	@bin/koban demo $(ARGS)
 
 ## run: start the platform on 127.0.0.1:8080, with its data in ./koban-data
-run:
-	@$(GO) run ./cmd/koban run $(ARGS)
+run: build
+	@exec bin/koban run $(ARGS)
 
 ## build: build bin/koban
 build:
-	$(GO) build -trimpath -o bin/koban ./cmd/koban
+	@$(call compile,-o bin/koban ./cmd/koban)
 
 ## test: run every test, on SQLite and on PostgreSQL (PKG=./ledger/... RUN=TestName for a part)
 test: postgres disk-tools
-	@score=$$(mktemp) && trap 'rm -f "$$score"' EXIT && code=0; \
-	KOBAN_SCORE=$$score $(WITH_POSTGRES) $(GO) test -timeout 30m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG) || code=$$?; \
-	$(GO) run ./e2e/scoreboard --from "$$score" || code=$$?; \
+	@$(call compile,./...)
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && code=0; \
+	KOBAN_SCORE=$$dir/score $(WITH_POSTGRES) $(GO) test -timeout 30m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG) 2>&1 | tee "$$dir/out" || code=$$?; \
+	$(GO) run ./e2e/scoreboard --from "$$dir/score" || code=$$?; \
+	if [ $$code != 0 ]; then \
+		echo; echo "FAILED (what each has to say stands above):"; \
+		grep -E '^ *--- FAIL|^FAIL[[:space:]]|^panic: |^# |DATA RACE' "$$dir/out" | sort -u; \
+	fi; \
 	exit $$code
 
 ## test-race: the same under the race detector (needs a C compiler)
@@ -82,8 +96,8 @@ fuzz:
 	done
 
 ## bench: measure payments per second against a bound measured in the same run
-bench:
-	@$(GO) run ./cmd/koban bench $(ARGS)
+bench: build
+	@bin/koban bench $(ARGS)
 
 ## scoreboard: run every proof at full size (90 minutes at most) and keep the score in docs/scoreboard
 scoreboard: postgres disk-tools
