@@ -18,6 +18,7 @@ const (
 	IdempotencyKeyNeeded Code = "idempotency_key_required"
 	IdempotencyKeyBad    Code = "idempotency_key_invalid"
 	RequestTooLarge      Code = "request_too_large"
+	UnsupportedMediaType Code = "unsupported_media_type"
 	AmountOverflow       Code = "amount_overflow"
 	CurrencyMismatch     Code = "currency_mismatch"
 	SourcesMismatch      Code = "sources_mismatch"
@@ -103,6 +104,7 @@ var table = index([]Info{
 	{IdempotencyKeyNeeded, Invalid, 400, "Every POST needs an Idempotency-Key header.", "Make one key for one intent, keep it, and send it with every try."},
 	{IdempotencyKeyBad, Invalid, 400, "The Idempotency-Key is not usable.", "Send one header of 1 to 255 printable ASCII characters."},
 	{RequestTooLarge, Invalid, 413, "The request is larger than allowed.", "Send less at once."},
+	{UnsupportedMediaType, Invalid, 415, "The body is announced as something else than JSON in UTF-8.", "Send Content-Type: application/json."},
 	{AmountOverflow, Invalid, 400, "The amounts add up to more than can be stored.", "Use smaller amounts."},
 	{CurrencyMismatch, Invalid, 400, "The currencies do not agree.", "Use the currency of the account or payment."},
 	{SourcesMismatch, Invalid, 400, "The sources do not add up to the amount.", "Leave one source without amount to take the rest."},

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/rpc"
 )
 
@@ -18,7 +21,11 @@ import (
 // caller's role and rate, the key, the request.
 func (g *Gateway) serveCall(x *exchange) error {
 	path := x.r.URL.EscapedPath()
-	rt, allowed := find(g.table, x.r.Method, path)
+	verb := x.r.Method
+	if verb == http.MethodHead {
+		verb = http.MethodGet // the same, without the body (RFC 9110 section 9.3.2)
+	}
+	rt, allowed := find(g.table, verb, path)
 	if rt == nil {
 		if len(allowed) == 0 {
 			return fault.RouteNotFound.New("")
@@ -35,7 +42,13 @@ func (g *Gateway) serveCall(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return g.run(x, call, req)
+	buf := buffers.Get().(*[]byte)
+	defer release(buf)
+	status, err := g.run(x, call, req, buf)
+	if err != nil {
+		return err
+	}
+	return g.send(x, status, *buf)
 }
 
 // admit says who is asking, and whether they may ask this, now.
@@ -99,7 +112,7 @@ func (g *Gateway) read(x *exchange, path string, req proto.Message) (rpc.Call, e
 		return call, ferr
 	}
 	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
+	defer release(buf)
 	body, err := x.body((*buf)[:0])
 	*buf = body
 	if err != nil {
@@ -129,6 +142,9 @@ func (x *exchange) body(b []byte) ([]byte, error) {
 	if e := x.r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return b, fault.InvalidRequest.New("the body is encoded; send it as plain JSON")
 	}
+	if problem := mediaType(x.r.Header["Content-Type"]); problem != "" {
+		return b, fault.UnsupportedMediaType.New("%s", problem)
+	}
 	if x.r.ContentLength > maxBody {
 		x.w.Header().Set("Connection", "close")
 		return b, fault.RequestTooLarge.New("the body has %d bytes; at most %d are taken", x.r.ContentLength, maxBody)
@@ -141,6 +157,7 @@ func (x *exchange) body(b []byte) ([]byte, error) {
 		n, err := src.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
 		if err == io.EOF {
+			x.read = true
 			return b, nil
 		}
 		var large *http.MaxBytesError
@@ -153,11 +170,46 @@ func (x *exchange) body(b []byte) ([]byte, error) {
 	}
 }
 
+// mediaType returns what is wrong with how a body is announced, empty if nothing is. JSON needs no announcement, and is
+// UTF-8 (RFC 8259 section 8.1); curl calls what it sends a form unless told otherwise.
+func mediaType(header []string) string {
+	if len(header) == 0 || len(header) == 1 && header[0] == "application/json" {
+		return ""
+	}
+	if len(header) > 1 {
+		return "Content-Type stands twice in the headers; send it once"
+	}
+	name, params, err := mime.ParseMediaType(header[0])
+	if err != nil {
+		return "the Content-Type cannot be read; send application/json"
+	}
+	if c, ok := params["charset"]; ok && !strings.EqualFold(c, "utf-8") {
+		return "the body is announced in another character set; send UTF-8"
+	}
+	switch {
+	case name == "application/json", name == "application/x-www-form-urlencoded":
+	case strings.HasPrefix(name, "application/") && strings.HasSuffix(name, "+json"):
+	default:
+		return "the body is announced as something else than JSON; send application/json"
+	}
+	return ""
+}
+
 // buffers hold bodies and answers while they are worked on.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
 
-// run calls the handler and writes its answer.
-func (g *Gateway) run(x *exchange, call rpc.Call, req proto.Message) error {
+// keepBuffer is the largest buffer that is kept for the next call: one long list must not stay in memory for ever.
+const keepBuffer = 64 << 10
+
+func release(buf *[]byte) {
+	if cap(*buf) <= keepBuffer {
+		buffers.Put(buf)
+	}
+}
+
+// run calls the handler and writes its answer into buf. When it returns, the call has left its slot, and what the handler
+// made can go: an answer that nobody reads holds its bytes and no more.
+func (g *Gateway) run(x *exchange, call rpc.Call, req proto.Message, buf *[]byte) (status int, err error) {
 	slots := g.inFlight
 	if x.route.Policy.Waits {
 		slots = g.waiting
@@ -166,7 +218,7 @@ func (g *Gateway) run(x *exchange, call rpc.Call, req proto.Message) error {
 	case slots <- struct{}{}:
 		defer func() { <-slots }()
 	default:
-		return fault.Overloaded.New("")
+		return 0, fault.Overloaded.New("")
 	}
 	timeout := orElse(x.route.Policy.Timeout, g.cfg.Timeout)
 	call.Deadline = g.cfg.Clock.Now().Add(timeout)
@@ -182,33 +234,50 @@ func (g *Gateway) run(x *exchange, call rpc.Call, req proto.Message) error {
 	if err != nil {
 		var known *fault.Error
 		if !errors.As(err, &known) && context.Cause(ctx) == errTimeout {
-			return fault.Timeout.New("").Because(err)
+			return 0, fault.Timeout.New("").Because(err)
 		}
-		return err
+		return 0, err
 	}
 	if !resp.ProtoReflect().IsValid() {
-		return fault.Bug.New("the handler gave neither an answer nor a fault")
+		return 0, fault.Bug.New("the handler gave neither an answer nor a fault")
 	}
-	g.answer(x, reply, resp)
-	return nil
+	*buf = append(appendMessage((*buf)[:0], x.route.output, resp.ProtoReflect()), '\n')
+	return x.route.status(reply), nil
 }
 
-func (g *Gateway) answer(x *exchange, reply *rpc.Reply, resp proto.Message) {
-	status := reply.Status
+// status is what an answer that is no fault is sent with.
+func (r *route) status(reply *rpc.Reply) int {
 	switch {
-	case status != 0:
-	case x.route.Verb == http.MethodPost:
-		status = http.StatusCreated
-	default:
-		status = http.StatusOK
+	case reply.Status != 0:
+		return reply.Status
+	case r.Verb == http.MethodPost:
+		return http.StatusCreated
 	}
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	b := appendMessage((*buf)[:0], x.route.output, resp.ProtoReflect())
-	b = append(b, '\n')
-	*buf = b
+	return http.StatusOK
+}
+
+// What callers do not read stands in memory until they do, or until the deadline of the answer.
+const (
+	smallAnswer    = 32 << 10 // goes into the buffers of the connection
+	maxUnread      = 64 << 20 // of larger answers, all together
+	unreadPatience = 10 * time.Second
+	slowestReader  = 64 << 10 // bytes a second
+)
+
+// send writes an answer. A large one counts until it has been taken; where too much waits already it is refused, which a
+// caller of something that was done hears as busy: the same key gives the same answer later.
+func (g *Gateway) send(x *exchange, status int, body []byte) error {
+	if n := int64(len(body)); n > smallAnswer {
+		defer g.unread.Add(-n)
+		if g.unread.Add(n) > maxUnread {
+			return fault.Overloaded.New("too many answers wait to be read; read those first, then ask again")
+		}
+		patience := unreadPatience + time.Duration(n/slowestReader)*time.Second
+		_ = http.NewResponseController(x.w).SetWriteDeadline(clock.Deadline(patience)) // only a real connection has one
+	}
 	if x.retryAfter > 0 {
 		x.setRetryAfter()
 	}
-	x.write(status, jsonType, b)
+	x.write(status, jsonType, body)
+	return nil
 }

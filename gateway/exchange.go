@@ -30,6 +30,7 @@ type exchange struct {
 	status     int // 0 until answered
 	code       fault.Code
 	bytes      int
+	read       bool // the body was read to its end
 }
 
 var (
@@ -93,8 +94,22 @@ func (g *Gateway) fail(x *exchange, err error) {
 	if f.Kind == fault.Internal || f.Kind == fault.Unknown {
 		g.cfg.Log.Error("call failed", slog.String("request_id", x.id), slog.String("route", x.label), slog.String("error", err.Error()))
 	}
+	x.unread()
 	body := appendMessage(nil, g.errors, (&typev1.ErrorResponse{Error: e}).ProtoReflect())
 	x.write(f.Status(), jsonType, append(body, '\n'))
+}
+
+// linger is how long a body that nobody reads may go on to come after the answer: long enough for its sender to see it.
+const linger = time.Second
+
+// unread lets go of a connection whose request is refused before its body was read. net/http would wait for the body, up
+// to the time that a body may take, to use the connection again: so a stranger without a key could hold many.
+func (x *exchange) unread() {
+	if x.r.Body == nil || x.r.Body == http.NoBody || x.read {
+		return
+	}
+	x.w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(x.w).SetReadDeadline(clock.Deadline(linger)) // only a real connection has one
 }
 
 // finish turns a panic into an answer, counts and logs. The log holds no key, no body, no query and no header.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,12 +32,16 @@ type Config struct {
 	Metrics       *prometheus.Registry        // served at /metrics; nil: a fresh one
 	Ready         func(context.Context) error // whether every book answers; nil: always
 	Degraded      func() []string             // what is found wrong while it serves, in words of ASCII; nil: nothing
+	GuardMetrics  bool                        // /metrics wants an operator's key: for a door that strangers reach
 	Pace          clock.Clock                 // of callers' patience, where Clock can be moved; nil: Clock
 	Rehearsal     func() string               // what is not as in production, in a line of ASCII; nil: this is production
 
 	Timeout     time.Duration // of a call; 10 s
 	MaxInFlight int           // calls at once; 2048. More are answered overloaded
 	MaxWaiting  int           // calls at once that may wait for events; 1024
+
+	MaxConns           int // connections at once, see Listener; 8192
+	MaxConnsPerAddress int // of one address; 4096: a proxy in front is one address
 
 	Rate      rate.Limit               // requests per second of one principal; 1000
 	Burst     int                      // requests at once of one principal; 1000
@@ -59,6 +64,7 @@ type Gateway struct {
 	limits   *limiter
 	inFlight chan struct{}
 	waiting  chan struct{}
+	unread   atomic.Int64 // bytes of large answers that were not taken yet
 	metrics  *metrics
 	scrape   http.Handler
 	errors   *schema
@@ -116,6 +122,8 @@ func (c *Config) fill() {
 	c.Timeout = orElse(c.Timeout, 10*time.Second)
 	c.MaxInFlight = orElse(c.MaxInFlight, 2048)
 	c.MaxWaiting = orElse(c.MaxWaiting, 1024)
+	c.MaxConns = orElse(c.MaxConns, 8192)
+	c.MaxConnsPerAddress = orElse(c.MaxConnsPerAddress, 4096)
 	c.Rate = orElse(c.Rate, 1000)
 	c.Burst = orElse(c.Burst, 1000)
 }
@@ -133,8 +141,8 @@ func newRequestID() string {
 	return "req_" + macAlphabet.EncodeToString(b)[:20]
 }
 
-// Server returns an HTTP server for g with every limit set (requirement S29). The caller listens and shuts down;
-// Shutdown ends what waits for events first.
+// Server returns an HTTP server for g with every limit set (requirement S29). The caller listens, through Listener, and
+// shuts down; Shutdown ends what waits for events first.
 func (g *Gateway) Server() *http.Server {
 	s := &http.Server{
 		Handler:           g,
@@ -157,7 +165,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, id: g.cfg.RequestID(), start: g.cfg.Pace.Now(), rehearsal: g.cfg.Rehearsal}
 	w.Header()["Request-Id"] = []string{x.id}
 	defer g.finish(x)
-	switch r.URL.Path {
+	if len(r.TransferEncoding) > 0 {
+		// net/http has forgotten by now whether a Content-Length stood beside it. If one did, somebody on the way may have
+		// cut this request elsewhere, so nothing that follows on this connection is to be believed (RFC 9112 section 6.1).
+		w.Header().Set("Connection", "close")
+	}
+	switch r.URL.EscapedPath() { // as it was written: what a proxy's rule lets pass must not mean something else here
 	case "/healthz", "/readyz", "/metrics", "/openapi.yaml":
 		g.serveOwn(x)
 	default:
@@ -187,11 +200,38 @@ func (g *Gateway) serveOwn(x *exchange) {
 	case "/openapi.yaml":
 		x.write(http.StatusOK, yamlType, openapi)
 	case "/metrics":
+		if err := g.mayScrape(x); err != nil {
+			g.fail(x, err)
+			return
+		}
 		x.status = http.StatusOK
 		x.mark()
 		g.scrape.ServeHTTP(x.w, x.r)
 	}
 }
+
+// mayScrape says whether the figures are for who asks. They name no customer, but tell a competitor how business goes.
+func (g *Gateway) mayScrape(x *exchange) error {
+	if !g.cfg.GuardMetrics {
+		return nil
+	}
+	key, err := bearer(x.r.Header)
+	if err != nil {
+		return err
+	}
+	p, authErr := g.cfg.Authenticator.Authenticate(key)
+	if authErr != nil {
+		return authErr
+	}
+	x.principal = p
+	if p.Role != rpc.Operator {
+		return fault.NotAllowed.New("figures are for operators' keys")
+	}
+	return nil
+}
+
+// Scrape returns the handler of /metrics alone, for a listener of its own that strangers do not reach.
+func (g *Gateway) Scrape() http.Handler { return g.scrape }
 
 // errTimeout ends the context of a call that took its time.
 var errTimeout = errors.New("the call took too long")

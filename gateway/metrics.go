@@ -13,6 +13,9 @@ import (
 type metrics struct {
 	seconds *prometheus.HistogramVec
 	faults  *prometheus.CounterVec
+
+	connections prometheus.Gauge
+	turnedAway  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -26,8 +29,16 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "koban_http_faults_total",
 			Help: "Requests answered with a fault, by its code.",
 		}, []string{"code"}),
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "koban_http_connections",
+			Help: "Connections to the door that are open.",
+		}),
+		turnedAway: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "koban_http_connections_refused_total",
+			Help: "Connections closed at once, for there were too many in all or from their address.",
+		}),
 	}
-	return m, errors.Join(reg.Register(m.seconds), reg.Register(m.faults))
+	return m, errors.Join(reg.Register(m.seconds), reg.Register(m.faults), reg.Register(m.connections), reg.Register(m.turnedAway))
 }
 
 func (m *metrics) observe(x *exchange, took clock.Micros) {

@@ -302,7 +302,7 @@ func TestPaths(t *testing.T) {
 	if d.reached() != 0 {
 		t.Error("a handler was reached")
 	}
-	if got := d.do(request{verb: "PUT", path: "/v1/payments"}).Header.Get("Allow"); got != "POST, GET" {
+	if got := d.do(request{verb: "PUT", path: "/v1/payments"}).Header.Get("Allow"); got != "POST, GET, HEAD" {
 		t.Errorf("Allow: %q", got)
 	}
 }

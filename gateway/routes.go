@@ -206,6 +206,9 @@ func find(table []*route, verb, path string) (found *route, allowed []string) {
 		}
 		if !slices.Contains(allowed, r.Verb) {
 			allowed = append(allowed, r.Verb)
+			if r.Verb == "GET" {
+				allowed = append(allowed, "HEAD")
+			}
 		}
 	}
 	return nil, allowed

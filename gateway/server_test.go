@@ -23,7 +23,7 @@ func (d *door) listen(edit func(*http.Server)) string {
 		edit(s)
 	}
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
+	go func() { served <- s.Serve(d.Listener(l)) }()
 	d.t.Cleanup(func() {
 		_ = s.Close()
 		if err := <-served; err != http.ErrServerClosed {
@@ -41,6 +41,9 @@ func (d *door) raw(address, text string) string {
 		d.t.Fatal(err)
 	}
 	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		d.t.Fatal(err)
+	}
 	if _, err := io.WriteString(c, text); err != nil {
 		d.t.Fatal(err)
 	}

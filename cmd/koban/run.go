@@ -17,17 +17,18 @@ import (
 )
 
 type runCmd struct {
-	Data       string  `help:"The folder for platform.json, and for the books unless they are on PostgreSQL." default:"./koban-data" type:"path" placeholder:"DIR"`
-	Listen     string  `help:"Where to take requests; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"ADDRESS"`
-	Store      string  `help:"Keep the books on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
-	Standby    bool    `help:"Wait while another process holds the store, and take over when it ends."`
-	Tenant     string  `help:"Whether to make the demo company: demo or none." enum:"demo,none" default:"demo"`
-	Volumes    int     `help:"How many volumes the books of a new platform are cut into, for good." placeholder:"8"`
-	JudgeEvery rest    `help:"How long the judge of the running books rests between two sweeps, 1s to 1h; off: nobody judges." default:"5s" placeholder:"5s"`
-	JudgeShare percent `help:"How much of one core the judge may take, in percent, 1 to 100." default:"5" placeholder:"5"`
-	Rehearsal  bool    `help:"Not for production: let operators break participants (koban fault) and move the clock (koban clock). New books are then to rehearse on, for good."`
-	Log        string  `help:"Where to write the log, requests included; - is the standard error. Without it, only what needs attention is written, there." placeholder:"FILE"`
-	Mortal     bool    `hidden:"" help:"On SIGUSR1, die at the step of the next payment that DIR/die-at-step names."`
+	Data          string  `help:"The folder for platform.json, and for the books unless they are on PostgreSQL." default:"./koban-data" type:"path" placeholder:"DIR"`
+	Listen        string  `help:"Where to take requests; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"ADDRESS"`
+	MetricsListen string  `help:"Serve /metrics here, without a key, and on the public address to operators' keys only." placeholder:"ADDRESS"`
+	Store         string  `help:"Keep the books on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
+	Standby       bool    `help:"Wait while another process holds the store, and take over when it ends."`
+	Tenant        string  `help:"Whether to make the demo company: demo or none." enum:"demo,none" default:"demo"`
+	Volumes       int     `help:"How many volumes the books of a new platform are cut into, for good." placeholder:"8"`
+	JudgeEvery    rest    `help:"How long the judge of the running books rests between two sweeps, 1s to 1h; off: nobody judges." default:"5s" placeholder:"5s"`
+	JudgeShare    percent `help:"How much of one core the judge may take, in percent, 1 to 100." default:"5" placeholder:"5"`
+	Rehearsal     bool    `help:"Not for production: let operators break participants (koban fault) and move the clock (koban clock). New books are then to rehearse on, for good."`
+	Log           string  `help:"Where to write the log, requests included; - is the standard error. Without it, only what needs attention is written, there." placeholder:"FILE"`
+	Mortal        bool    `hidden:"" help:"On SIGUSR1, die at the step of the next payment that DIR/die-at-step names."`
 }
 
 // Help says more than one line can.
@@ -89,7 +90,7 @@ func (x *runCmd) Run(c *console) (err error) {
 	if err != nil {
 		return err
 	}
-	config := app.Config{Data: x.Data, StoreURL: x.Store, Standby: x.Standby, Listen: x.Listen, Tenant: x.Tenant, Volumes: x.Volumes,
+	config := app.Config{Data: x.Data, StoreURL: x.Store, Standby: x.Standby, Listen: x.Listen, MetricsListen: x.MetricsListen, Tenant: x.Tenant, Volumes: x.Volumes,
 		Rehearsal: x.Rehearsal, Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) },
 		Watchman: watchman.Pace{Off: x.JudgeEvery == 0, Rest: time.Duration(x.JudgeEvery), Share: int(x.JudgeShare)}}
 	if x.Mortal {

@@ -35,8 +35,11 @@ type Config struct {
 	StoreURL string // of PostgreSQL; "" keeps the books in the data folder
 	Standby  bool   // wait while another process holds the store, instead of failing
 	Listen   string // address of the door, such as 127.0.0.1:8080; "" opens none
-	Tenant   string // "demo" makes the demo company; "none" or "" makes nothing
-	Volumes  int    // how many volumes a new platform's books are cut into; 0 means 8, or as it was created
+	// MetricsListen is an address where /metrics is served to whoever reaches it, and nothing else. With it, or if strangers
+	// can reach Listen, the door itself shows the figures to operators' keys only. "" opens none.
+	MetricsListen string
+	Tenant        string // "demo" makes the demo company; "none" or "" makes nothing
+	Volumes       int    // how many volumes a new platform's books are cut into; 0 means 8, or as it was created
 
 	// Rehearsal makes a new platform one to rehearse on: participants can be broken there, and the clock be moved. It must
 	// be set whenever that platform starts, and never for another.
@@ -116,7 +119,7 @@ func Start(ctx context.Context, c Config) (*App, error) {
 		a.virtual = clock.NewVirtual(c.Clock)
 		a.Clock = a.virtual
 	}
-	for _, step := range []func(context.Context) error{a.prepare, a.open, a.build, a.recover, a.welcome, a.guard, a.listen, a.announce} {
+	for _, step := range []func(context.Context) error{a.prepare, a.open, a.build, a.recover, a.welcome, a.guard, a.listen, a.listenForMetrics, a.announce} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close(ctx))
 		}
@@ -246,7 +249,7 @@ func (a *App) listen(ctx context.Context) error {
 	a.Card.Address = "http://" + reachable(l.Addr())
 	server := a.Gateway.Server()
 	go func() {
-		if err := server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(a.Gateway.Listener(l)); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			a.fatal(fmt.Errorf("app: the door is shut: %w", err))
 		}
 	}()

@@ -15,6 +15,7 @@ import (
 // from when the platform is ready until it stops.
 type Card struct {
 	Address   string         `json:"address"`
+	Metrics   string         `json:"metrics,omitempty"` // where figures are served without a key, if anywhere but at Address
 	PID       int            `json:"pid"`
 	Data      string         `json:"data"`
 	Store     string         `json:"store"` // sqlite or postgres

@@ -23,6 +23,7 @@ func (a *App) openDoor() (err error) {
 	c := gateway.Config{
 		Secret: a.constants.derive("door", secretBytes), Authenticator: a.keys, Clock: a.Clock, Log: a.Log, Metrics: a.metrics,
 		Ready: a.Ready, Degraded: a.wrong, Unlimited: a.unlimited,
+		GuardMetrics: a.MetricsListen != "" || !loopback(a.Listen),
 	}
 	r := a.registry()
 	if a.rehearsal != nil {
