@@ -263,12 +263,8 @@ func (r *Run) report(answers []Answer, n int, then func(*Run)) {
 // decided otherwise meanwhile, and what is owed now has not been tried; or if the breaker that kept it waiting has closed.
 func (r *Run) giveBack() {
 	d, p, unsure := r.d, r.p, r.unsure
-	goOn := func() {
-		r.refresh()
-		r.step()
-	}
 	if !owes(Owed(p), unsure) {
-		goOn()
+		r.goOn()
 		return
 	}
 	d.counts.deferred.Add(1)
@@ -281,14 +277,28 @@ func (r *Run) giveBack() {
 	d.waiting.add(r.key, who)
 	d.mu.Unlock()
 	if unsure[0].Code == fault.CircuitOpen && d.breakers[who].isClosed() {
-		goOn()
+		r.goOn()
 		return
 	}
-	deferred := Defer{Tenant: r.key.Tenant, ID: r.key.ID, Code: unsure[0].Code, Jitter: uint32(d.host.Draw(1000))}
-	d.host.Submit(r.key.ID, deferred, func(seen Reply, err error) {
+	r.enqueue(Defer{Tenant: r.key.Tenant, ID: r.key.ID, Code: unsure[0].Code, Jitter: uint32(d.host.Draw(1000))}, 0)
+}
+
+// enqueue has the queue take the payment. While nobody knows whether it has, it is told again: what is in no queue, and is
+// driven by nobody, would stand still until the sweep comes round.
+func (r *Run) enqueue(q Defer, n int) {
+	d, p := r.d, r.p
+	d.host.Submit(r.key.ID, q, func(seen Reply, err error) {
 		switch {
+		case uncertain(err) && !d.over():
+			d.host.After(d.pause(n), func() {
+				if d.over() {
+					r.end(nil)
+					return
+				}
+				r.enqueue(q, n+1)
+			})
 		case err != nil:
-			if !d.over() {
+			if !d.over() && !fault.HasCode(err, fault.Fenced) {
 				d.host.Warn("a payment was not put back into the queue; the sweep has it", err)
 			}
 			r.end(p)
@@ -296,9 +306,15 @@ func (r *Run) giveBack() {
 			r.end(seen.Payment)
 		default:
 			r.p = seen.Payment
-			goOn()
+			r.goOn()
 		}
 	})
+}
+
+// goOn drives the payment on as if its driver had only just come upon it.
+func (r *Run) goOn() {
+	r.refresh()
+	r.step()
 }
 
 // owes reports whether one of the answers' verbs is still owed to its part.

@@ -110,6 +110,29 @@ func (s *Service) do(ctx context.Context, x id.ID, cmd any) (Reply, error) {
 	return r.(Reply), nil
 }
 
+// begin submits a command that something is owed by, and drives what it made. A caller who stops waiting takes nothing
+// with it: once the command is decided, its block may become durable however long that takes, and is driven then.
+func (s *Service) begin(ctx context.Context, x id.ID, cmd any) (Outcome, error) {
+	type answer struct {
+		Outcome
+		err error
+	}
+	heard := make(chan answer, 1) // room for an answer that nobody waits for any more
+	s.book(x).Go(ctx, cmd, func(reply any, err error) {
+		s.crew.add(task{reply: reply, err: err, done: func(r Reply, err error) {
+			heard <- answer{Outcome{Reply: r, run: s.Drive(r)}, err}
+		}})
+	})
+	select {
+	case a := <-heard:
+		return a.Outcome, a.err
+	case <-ctx.Done():
+		return Outcome{}, fault.Timeout.New("").Because(ctx.Err())
+	case <-s.life.Done():
+		return Outcome{}, fault.Unavailable.New("the platform is being stopped; ask again with the same key")
+	}
+}
+
 // Request asks for a charge. Amounts are minor units of Amount.Currency.
 type Request struct {
 	Caller
@@ -135,37 +158,33 @@ func (s *Service) Create(ctx context.Context, q Request) (Outcome, error) {
 	p := Payment{Tenant: q.Tenant, ID: s.IDs.New(now, id.SlotOf(q.Key.ID[:])), Kind: Charge, Capture: q.Capture, Amount: q.Amount,
 		Customer: q.Customer, Merchant: q.Merchant, Session: q.Session, Sources: q.Sources,
 		ExpiresAt: now.Add(s.Timing.Authorization), Noted: q.Note != nil}
-	r, err := s.noted(ctx, q.Caller, p.ID, p.ID, q.Note, Start{Caller: q.Caller, Payment: p})
-	if err != nil {
-		return Outcome{}, err
-	}
-	return Outcome{Reply: r, run: s.Drive(r)}, nil
+	return s.noted(ctx, q.Caller, p.ID, p.ID, q.Note, Start{Caller: q.Caller, Payment: p})
 }
 
 // noted submits a command to the book of at, after the note for x, which the command makes, was kept. A request that came
 // before has its note already; one that comes to nothing must not leave one behind that nobody would find to erase it.
-func (s *Service) noted(ctx context.Context, c Caller, at, x id.ID, note []byte, cmd any) (Reply, error) {
+func (s *Service) noted(ctx context.Context, c Caller, at, x id.ID, note []byte, cmd any) (Outcome, error) {
 	if note == nil {
-		return s.do(ctx, at, cmd)
+		return s.begin(ctx, at, cmd)
 	}
 	before, err := s.do(ctx, at, Known{c})
 	if err != nil {
-		return Reply{}, err
+		return Outcome{}, err
 	}
 	if before.New {
 		n := journal.Note{Tenant: uint32(c.Key.Tenant), Service: "payment", ID: append([]byte(nil), x[:]...), Body: note}
 		if err := s.Notes.PutNotes(ctx, []journal.Note{n}); err != nil {
-			return Reply{}, err
+			return Outcome{}, err
 		}
 	}
-	r, err := s.do(ctx, at, cmd)
-	made := err == nil && r.Payment != nil && r.Payment.ID == x
+	o, err := s.begin(ctx, at, cmd)
+	made := err == nil && o.Payment != nil && o.Payment.ID == x
 	if before.New && !made && fault.KindOf(err) != fault.Unknown {
 		if err := s.Notes.EraseNote(ctx, uint32(c.Key.Tenant), "payment", x[:]); err != nil {
 			s.Log.Warn("a note that belongs to no payment was left behind", "error", err)
 		}
 	}
-	return r, err
+	return o, err
 }
 
 // Note returns the caller's reference and metadata of a payment, nil if there are none or they were erased. It is read
@@ -197,12 +216,8 @@ type RefundRequest struct {
 // refund is durable.
 func (s *Service) Refund(ctx context.Context, q RefundRequest) (Outcome, error) {
 	x := s.IDs.New(s.Clock.Now(), q.Payment.Slot())
-	r, err := s.noted(ctx, q.Caller, q.Payment, x, q.Note, StartRefund{Caller: q.Caller, Tenant: q.Tenant, ID: x,
+	return s.noted(ctx, q.Caller, q.Payment, x, q.Note, StartRefund{Caller: q.Caller, Tenant: q.Tenant, ID: x,
 		Parent: q.Payment, Amount: q.Amount, Merchant: q.Merchant, Noted: q.Note != nil})
-	if err != nil {
-		return Outcome{}, err
-	}
-	return Outcome{Reply: r, run: s.Drive(r)}, nil
 }
 
 // OperationRequest asks for a capture or a void.
@@ -220,12 +235,8 @@ type OperationRequest struct {
 // Errors: as Refund.
 func (s *Service) Operate(ctx context.Context, q OperationRequest) (Outcome, error) {
 	x := s.IDs.New(s.Clock.Now(), q.Payment.Slot())
-	r, err := s.do(ctx, q.Payment, Operate{Caller: q.Caller, Tenant: q.Tenant, Cause: q.Cause, Operation: x, Payment: q.Payment,
+	return s.begin(ctx, q.Payment, Operate{Caller: q.Caller, Tenant: q.Tenant, Cause: q.Cause, Operation: x, Payment: q.Payment,
 		Amount: q.Amount, Merchant: q.Merchant})
-	if err != nil {
-		return Outcome{}, err
-	}
-	return Outcome{Reply: r, run: s.Drive(r)}, nil
 }
 
 // Get reads a payment. Error: fault.PaymentNotFound.

@@ -23,9 +23,10 @@ import (
 // finished by sending it again, and the answer is made of the request and what the first step recorded, for ever.
 type platform struct {
 	*accounts
-	fresh *id.Source
-	code  *code.Service
-	key   func(id.Tenant, id.ID) string // of a merchant
+	fresh   *id.Source
+	code    *code.Service
+	key     func(id.Tenant, id.ID) string // of a merchant
+	errands *errands
 }
 
 // CreateCustomer serves POST /v1/customers: the balance account names the customer, the points account follows.
@@ -42,29 +43,37 @@ func (h *platform) CreateCustomer(ctx context.Context, q *platformv1.CreateCusto
 			return nil, fault.CurrencyMismatch.New("points are in PT").WithParam("points.currency")
 		}
 	}
-	customer, account, err := h.openBalance(ctx, opening)
-	if err != nil {
-		return nil, err
-	}
-	wallet, err := h.openPoints(ctx, customer, granted)
-	if err != nil {
-		return nil, err
-	}
-	return &platformv1.Customer{Id: h.ids.Encode(id.Customer, customer), CreatedAt: int64(customer.Time()), Balance: account, Points: wallet}, nil
+	return runErrand(ctx, h.errands, func(ctx context.Context) (*platformv1.Customer, error) {
+		customer, account, err := h.openBalance(ctx, opening)
+		if err != nil {
+			return nil, err
+		}
+		wallet, err := nextStep(ctx, h.errands, "a customer's points account", func() (*balancev1.Account, error) {
+			return h.openPoints(ctx, customer, granted)
+		})
+		if err != nil {
+			return nil, err
+		}
+		return &platformv1.Customer{Id: h.ids.Encode(id.Customer, customer), CreatedAt: int64(customer.Time()), Balance: account,
+			Points: wallet}, nil
+	})
 }
 
 // openBalance returns the customer that the caller's key stands for, and the balance account as it was opened.
 func (h *platform) openBalance(ctx context.Context, opening money.Amount) (id.ID, *balancev1.Account, error) {
 	c, now := rpc.From(ctx), h.clock.Now()
-	customer, err := h.balance.Service.OpenOwner(ctx, balance.OpenOwner{
+	owner := balance.OpenOwner{
 		Key: book.Key{Tenant: c.Principal.Tenant, ID: id.ID(c.Key)}, Print: balance.Print(c.Fingerprint),
 		Owner: h.fresh.New(now, c.Key.Slot()), Kind: balance.Balance, Terms: balance.Terms{Currency: opening.Currency},
 		Opening: opening.Minor, EffectiveAt: now,
-	})
+	}
+	customer, err := firstStep(ctx, h.errands, "a customer", func() (id.ID, error) { return h.balance.Service.OpenOwner(ctx, owner) })
 	if err != nil {
 		return id.Nil, nil, err
 	}
-	m, err := h.balance.Account(ctx, c.Principal.Tenant, customer.Facet(tcc.BalanceAccount))
+	m, err := nextStep(ctx, h.errands, "what the customer's account says", func() (*balancev1.Account, error) {
+		return h.balance.Account(ctx, c.Principal.Tenant, customer.Facet(tcc.BalanceAccount))
+	})
 	if err != nil {
 		return id.Nil, nil, err
 	}
@@ -95,13 +104,22 @@ func (h *platform) CreateMerchant(ctx context.Context, q *platformv1.CreateMerch
 }
 
 func (h *platform) openShop(ctx context.Context, d code.Details) (*platformv1.Merchant, error) {
+	return runErrand(ctx, h.errands, func(ctx context.Context) (*platformv1.Merchant, error) { return h.makeShop(ctx, d) })
+}
+
+func (h *platform) makeShop(ctx context.Context, d code.Details) (*platformv1.Merchant, error) {
 	c := rpc.From(ctx)
-	shop, err := h.code.RegisterShop(ctx, code.Request{Tenant: c.Principal.Tenant, Key: c.Key, Fingerprint: c.Fingerprint}, d)
+	shop, err := firstStep(ctx, h.errands, "a merchant", func() (code.Shop, error) {
+		return h.code.RegisterShop(ctx, code.Request{Tenant: c.Principal.Tenant, Key: c.Key, Fingerprint: c.Fingerprint}, d)
+	})
 	if err != nil {
 		return nil, err
 	}
 	account := shop.Merchant.Facet(tcc.PayableAccount)
-	if _, err := h.balance.Service.Open(ctx, c.Principal.Tenant, account, balance.Terms{Currency: money.JPY}); err != nil {
+	_, err = nextStep(ctx, h.errands, "a merchant's account", func() (balance.Account, error) {
+		return h.balance.Service.Open(ctx, c.Principal.Tenant, account, balance.Terms{Currency: money.JPY})
+	})
+	if err != nil {
 		return nil, err
 	}
 	return &platformv1.Merchant{Id: h.ids.Encode(id.Merchant, shop.Merchant), Name: shop.Name, Payload: shop.Payload,

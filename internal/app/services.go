@@ -35,7 +35,9 @@ func (a *App) build(context.Context) (err error) {
 	a.Payment = a.payment()
 	h := &a.handlers
 	h.accounts = a.accountHandler()
-	h.platform = &platform{accounts: h.accounts, fresh: a.Fresh, code: a.Code, key: a.keys.Merchant}
+	spans := newErrands(a.Log)
+	a.onStop(spans.close)
+	h.platform = &platform{accounts: h.accounts, fresh: a.Fresh, code: a.Code, key: a.keys.Merchant, errands: spans}
 	h.code = code.NewHandler(a.Code, a.IDs)
 	h.payment = a.paymentHandler()
 	h.feeds = a.feedHandler()
