@@ -170,7 +170,7 @@ func operable(now clock.Micros, p *Payment, c Operate) fault.Code {
 	return ""
 }
 
-func (m *Machine) report(c Report, out *book.Decision) {
+func (m *Machine) report(now clock.Micros, c Report, out *book.Decision) {
 	p := m.payment(book.Key{Tenant: c.Tenant, ID: c.ID})
 	if p == nil {
 		out.Refuse(fault.PaymentNotFound.New(""))
@@ -181,6 +181,10 @@ func (m *Machine) report(c Report, out *book.Decision) {
 		return
 	}
 	after := *p // what the payment would become
+	if d, late := lapse(now, p); late { // the timer was slower than the answers: nobody is charged after expires_at
+		out.Emit(d)
+		after.Standing = d.Standing
+	}
 	after.Parts = append(m.parts[:0], p.Parts...)
 	m.parts = after.Parts
 	for _, a := range c.Answers {
@@ -229,7 +233,17 @@ func (m *Machine) wake(now clock.Micros, c Wake, out *book.Decision) {
 		out.Refuse(fault.PaymentNotFound.New(""))
 		return
 	}
-	d := Decided{Tenant: c.Tenant, ID: c.ID, Parent: p.Parent, Standing: p.Standing}
+	if d, late := lapse(now, p); late {
+		out.Emit(d)
+	}
+	m.answer(out, c.Tenant, c.ID, false)
+}
+
+// lapse returns what time has decided about a payment by now: to give up what is undecided, or to let an authorization
+// lapse. It reports false if there is nothing to decide.
+func lapse(now clock.Micros, p *Payment) (Decided, bool) {
+	d := Decided{Tenant: p.Tenant, ID: p.ID, Parent: p.Parent, Standing: p.Standing}
+	d.Standing.Decision, d.Standing.Rollback = Cancel, CancelPhase
 	switch {
 	case p.Resource == WorkInProgress && (p.Decision == Undecided || planted.Bug == planted.GiveUpDecided) && now >= p.GiveUpAt:
 		d.Cause = ByGiveUp
@@ -238,9 +252,5 @@ func (m *Machine) wake(now clock.Micros, c Wake, out *book.Decision) {
 		d.Cause = ByExpiry
 		d.Standing.Aim, d.Standing.Resource = Expired, WorkInProgress
 	}
-	if d.Cause != 0 {
-		d.Standing.Decision, d.Standing.Rollback = Cancel, CancelPhase
-		out.Emit(d)
-	}
-	m.answer(out, c.Tenant, c.ID, false)
+	return d, d.Cause != 0
 }

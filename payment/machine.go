@@ -191,7 +191,7 @@ func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 	case Operate:
 		m.operate(now, c, out)
 	case Report:
-		m.report(c, out)
+		m.report(now, c, out)
 	case Defer:
 		m.deferred(now, c, out)
 	case Wake:

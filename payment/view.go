@@ -54,6 +54,9 @@ func (f facts) seen(p *Payment) *Payment {
 	c := *p
 	c.ownSources()
 	c.Status, c.Resource, c.UpdatedAt = f.status, f.resource, f.at
+	if f.status == Authorized { // whatever was decided since
+		c.Decision = Authorize
+	}
 	took := f.status == Captured || f.status == Succeeded
 	c.Captured, c.Refunded = 0, 0
 	if took {
@@ -69,12 +72,13 @@ func (f facts) seen(p *Payment) *Payment {
 	return &c
 }
 
-// expiryOf returns when what is not final ends by itself, 0 if it is final.
+// expiryOf returns when the payment ends by itself unless something is decided before: it is given up, or its authorization
+// lapses. Once that is decided, 0: whoever waits for the time to pass, and takes cash then, would be paid twice.
 func expiryOf(v *Payment) clock.Micros {
-	switch v.Status {
-	case Accepted:
+	switch {
+	case v.Status == Accepted && v.Decision == Undecided:
 		return v.GiveUpAt
-	case Authorized:
+	case v.Status == Authorized && v.Decision == Authorize:
 		return v.ExpiresAt
 	default:
 		return 0

@@ -333,7 +333,8 @@ type Payment struct {
 	Failure   *v1.Failure `protobuf:"bytes,14,opt,name=failure,proto3" json:"failure,omitempty"`
 	CreatedAt int64       `protobuf:"varint,15,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	UpdatedAt int64       `protobuf:"varint,16,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
-	// When the authorization lapses, or while the payment is undecided, when it is given up.
+	// When the payment ends by itself unless something is decided before: an undecided one is given up, an authorization
+	// lapses. Absent as soon as it is decided, and then it may still be under way. Read the payment before relying on it.
 	ExpiresAt *int64 `protobuf:"varint,17,opt,name=expires_at,json=expiresAt,proto3,oneof" json:"expires_at,omitempty"`
 	// The caller's own data, as it was sent.
 	Metadata      map[string]string `protobuf:"bytes,18,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
