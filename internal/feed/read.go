@@ -36,7 +36,8 @@ type Event struct {
 // Read returns up to limit (1 to MaxLimit) events of a tenant with numbers above after, in order, and the number to read
 // after next. If there are none yet it waits for the first one, up to wait (at most MaxWait), and then returns none.
 //
-// Errors: fault.InvalidRequest for a limit or wait out of bounds; fault.Overloaded if too many wait already; fault.Timeout
+// Errors: fault.InvalidRequest for a limit or wait out of bounds; fault.InvalidCursor if after is beyond the last number
+// that was given: whoever waited there would miss all that comes until then; fault.Overloaded if too many wait already; fault.Timeout
 // if ctx ends first; fault.ShuttingDown after Close; the reason why the feed stopped, once all that was numbered before is
 // read; fault.DataDamaged if the record is.
 func (f *Feed) Read(ctx context.Context, tenant id.Tenant, after uint64, limit int, wait time.Duration) ([]Event, uint64, error) {
@@ -47,6 +48,10 @@ func (f *Feed) Read(ctx context.Context, tenant id.Tenant, after uint64, limit i
 		return nil, 0, fault.InvalidRequest.New("wait is 0 to %d seconds", MaxWait/time.Second).WithParam("wait")
 	}
 	last, err := f.await(ctx, tenant, after, wait)
+	if err == nil && last < after {
+		err = fault.InvalidCursor.New("after is %d, and the last number of this feed is %d; if you have read further, the platform "+
+			"was restored from an older copy: read again from a number that you know to be right", after, last).WithParam("after")
+	}
 	if err != nil || last <= after {
 		return nil, after, err
 	}
@@ -69,11 +74,11 @@ func (f *Feed) look(ctx context.Context, l Look) (Found, error) {
 	return reply.(Found), nil
 }
 
-// await returns the tenant's last number, as soon as it is above after or wait has passed.
+// await returns the tenant's last number, as soon as it is above after or wait has passed; at once if it is below.
 func (f *Feed) await(ctx context.Context, tenant id.Tenant, after uint64, wait time.Duration) (uint64, error) {
 	news := f.news(tenant) // asked for before looking, so that nothing comes between
 	found, err := f.look(ctx, Look{Tenant: tenant})
-	if err != nil || found.Last > after {
+	if err != nil || found.Last != after {
 		return found.Last, err
 	}
 	if err := f.Err(); err != nil || wait == 0 {
