@@ -14,22 +14,29 @@ import (
 
 // Handler serves koban.code.v1.SessionService.
 type Handler struct {
-	service *Service
-	ids     *id.Codec
+	service   *Service
+	ids       *id.Codec
+	customers Customers
 }
 
 // NewHandler returns the handler of a service, which speaks of ids as the codec writes them.
-func NewHandler(s *Service, ids *id.Codec) *Handler { return &Handler{s, ids} }
+func NewHandler(s *Service, ids *id.Codec, c Customers) *Handler { return &Handler{s, ids, c} }
 
 // CreateSession opens a session for the customer who scanned the code.
 //
-// Errors: invalid_id (param customer), and those of Service.OpenSession.
+// Errors: invalid_id and customer_not_found (param customer), and those of Service.OpenSession.
 func (h *Handler) CreateSession(ctx context.Context, r *codev1.CreateSessionRequest) (*codev1.Session, error) {
 	customer, err := h.ids.Decode(id.Customer, r.GetCustomer())
 	if err != nil {
 		return nil, fault.InvalidID.New("%v", err).WithParam("customer")
 	}
 	call := rpc.From(ctx)
+	switch ours, err := h.customers.IsCustomer(ctx, call.Principal.Tenant, customer); {
+	case err != nil:
+		return nil, err
+	case !ours:
+		return nil, fault.CustomerNotFound.New("").WithParam("customer")
+	}
 	s, err := h.service.OpenSession(ctx, Request{call.Principal.Tenant, call.Key, call.Fingerprint}, customer, r.GetPayload())
 	if err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func (g *Gateway) admit(x *exchange) error {
 	}
 	x.principal = p
 	if !x.route.Policy.admits(p.Role) {
-		return fault.NotAllowed.New("")
+		return fault.NotAllowed.New("a key of the role %s may not do this; it takes one of %s", p.Role, x.route.Policy.names())
 	}
 	if wait := g.limits.take(p, x.start); wait > 0 {
 		x.retryAfter = wait
@@ -79,6 +79,15 @@ func (p *Policy) admits(r rpc.Role) bool {
 		}
 	}
 	return false
+}
+
+// names lists the roles that may call.
+func (p *Policy) names() string {
+	words := make([]string, len(p.Roles))
+	for i, r := range p.Roles {
+		words[i] = r.String()
+	}
+	return strings.Join(words, " or ")
 }
 
 // bearer returns the one key of the Authorization header (RFC 6750 §2.1).

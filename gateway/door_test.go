@@ -120,6 +120,8 @@ func (d *door) registry() *Registry {
 	const account = "koban.balance.v1.AccountService."
 	Handle(r, account+"GetAccount", meet[*balancev1.GetAccountRequest](d, &balancev1.Account{}))
 	Handle(r, account+"ListCustomerAccounts", meet[*balancev1.ListCustomerAccountsRequest](d, &balancev1.ListCustomerAccountsResponse{}))
+	Handle(r, account+"ListMerchantAccounts",
+		meet[*balancev1.ListMerchantAccountsRequest](d, &balancev1.ListMerchantAccountsResponse{}))
 	Handle(r, account+"CreditAccount", meet[*balancev1.CreditAccountRequest](d, &balancev1.Account{}))
 	Handle(r, "koban.code.v1.SessionService.CreateSession", meet[*codev1.CreateSessionRequest](d, &codev1.Session{}))
 	Handle(r, "koban.code.v1.SessionService.GetSession", meet[*codev1.GetSessionRequest](d, &codev1.Session{}))

@@ -23,7 +23,7 @@ type Object uint8
 const (
 	AnyObject   Object = iota // every object of the tenant
 	OwnMerchant               // the role merchant: what is its own; a list shows nothing else. Other roles: every object
-	OfCustomers               // the role customer_app: what belongs to customers. The operator: every object
+	OwnAccount                // the role merchant: its own; customer_app: those of customers. The operator: every object
 )
 
 var (
@@ -36,12 +36,13 @@ var (
 		"koban.payment.v1.PaymentService.CreatePayment":  {Roles: operatorApp},
 		"koban.payment.v1.PaymentService.GetPayment":     {Roles: everyone, Object: OwnMerchant},
 		"koban.payment.v1.PaymentService.ListPayments":   {Roles: everyone, Object: OwnMerchant},
-		"koban.payment.v1.PaymentService.CapturePayment": {Roles: operatorApp},
-		"koban.payment.v1.PaymentService.VoidPayment":    {Roles: operatorApp},
+		"koban.payment.v1.PaymentService.CapturePayment": {Roles: operatorMerchant, Object: OwnMerchant},
+		"koban.payment.v1.PaymentService.VoidPayment":    {Roles: operatorMerchant, Object: OwnMerchant},
 		"koban.payment.v1.PaymentService.CreateRefund":   {Roles: operatorMerchant, Object: OwnMerchant},
 		"koban.payment.v1.PaymentService.ExplainPayment": {Roles: operator},
 
-		"koban.balance.v1.AccountService.GetAccount":           {Roles: operatorApp, Object: OfCustomers},
+		"koban.balance.v1.AccountService.GetAccount":           {Roles: everyone, Object: OwnAccount},
+		"koban.balance.v1.AccountService.ListMerchantAccounts": {Roles: operatorMerchant, Object: OwnMerchant},
 		"koban.balance.v1.AccountService.ListCustomerAccounts": {Roles: operatorApp},
 		"koban.balance.v1.AccountService.CreditAccount":        {Roles: operator},
 
@@ -57,6 +58,7 @@ var (
 		"koban.rehearsal.v1.RehearsalService.GetClock":     {Roles: operator},
 		"koban.rehearsal.v1.RehearsalService.AdvanceClock": {Roles: operator},
 
-		"koban.feed.v1.FeedService.ReadFeed": {Roles: operator, Timeout: feedWait + 10*time.Second, Waits: true},
+		"koban.feed.v1.FeedService.ReadFeed": {Roles: operatorMerchant, Object: OwnMerchant, Timeout: feedWait + 10*time.Second,
+			Waits: true},
 	}
 )

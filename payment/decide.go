@@ -180,7 +180,7 @@ func (m *Machine) report(now clock.Micros, c Report, out *book.Decision) {
 		m.answer(out, c.Tenant, c.ID, false)
 		return
 	}
-	after := *p // what the payment would become
+	after := *p                         // what the payment would become
 	if d, late := lapse(now, p); late { // the timer was slower than the answers: nobody is charged after expires_at
 		out.Emit(d)
 		after.Standing = d.Standing

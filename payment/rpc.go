@@ -179,6 +179,9 @@ func (h *Handler) CreateRefund(ctx context.Context, q *paymentv1.CreateRefundReq
 			return nil, err
 		}
 	}
+	if _, err := h.visible(ctx, q.Id); err != nil { // before anything is done, or kept, for a payment of somebody else
+		return nil, err
+	}
 	if r.Note, err = note(q.Reference, nil); err != nil {
 		return nil, err
 	}
@@ -433,10 +436,11 @@ func moneyOf(a money.Amount) *typev1.Money {
 
 func pointer[T any](v T) *T { return &v }
 
-// PublicEvent returns the public event that an event of the payment's journal announces, and its type.
+// PublicEvent returns the public event that an event of the payment's journal announces, and its type; nil if the
+// payment is none that the reader may see.
 //
 // Errors: fault.DataDamaged if the event is not understood.
-func (h *Handler) PublicEvent(ctx context.Context, t id.Tenant, typ uint32, body []byte) (string, *paymentv1.PaymentEvent, error) {
+func (h *Handler) PublicEvent(ctx context.Context, reader *rpc.Principal, typ uint32, body []byte) (string, *paymentv1.PaymentEvent, error) {
 	ev, err := decode(typ, body)
 	if err != nil {
 		return "", nil, fault.DataDamaged.New("an event is not understood").Because(err)
@@ -445,11 +449,14 @@ func (h *Handler) PublicEvent(ctx context.Context, t id.Tenant, typ uint32, body
 	switch e := ev.(type) {
 	case Started:
 		x, st = e.Payment.ID, e.Payment.Standing
+		if !reader.SeesMerchant(e.Payment.Merchant) {
+			return "", nil, nil
+		}
 	case Advanced:
 		x, st = e.ID, e.Standing
 	}
-	p, err := h.Service.Get(ctx, t, x)
-	if err != nil {
+	p, err := h.Service.Get(ctx, reader.Tenant, x)
+	if err != nil || !reader.SeesMerchant(p.Merchant) {
 		return "", nil, err
 	}
 	f := facts{status: st.Status, resource: st.Resource}

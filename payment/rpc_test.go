@@ -12,6 +12,7 @@ import (
 	"github.com/koban-pay/koban/fault"
 	paymentv1 "github.com/koban-pay/koban/gen/koban/payment/v1"
 	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
+	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
@@ -408,6 +409,35 @@ func TestARetryLeavesNoNoteBehind(t *testing.T) {
 			t.Errorf("another body: %s, and %d notes", a.code, kept.put)
 		}
 	})
+}
+
+// Whose payment it is comes first: for somebody else's nothing is kept, and nothing is written.
+func TestNothingIsKeptForAnothersPayment(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		p := r.start(DefaultTiming, Layers{})
+		paid := p.visit(operator, "paid").post(p.order())
+		kept := &counted{Notes: p.Service.Notes}
+		p.Service.Notes = kept
+		before := r.written()
+		q := &paymentv1.CreateRefundRequest{Id: paid.payment, Reference: proto.String("佐藤様")}
+		for _, who := range []rpc.Principal{{Tenant: 1, Role: rpc.Merchant, Merchant: p.fresh(), Name: "rival"}, {Tenant: 2, Role: rpc.Operator}} {
+			p.visit(who, "theirs").post(q).wants(t, who.Name, fault.PaymentNotFound, "")
+		}
+		if after := r.written(); kept.put+kept.erased != 0 || after != before {
+			t.Errorf("%d notes were kept, %d erased, and %d blocks written", kept.put, kept.erased, after-before)
+		}
+	})
+}
+
+// written returns how many blocks the books have.
+func (r *rig) written() (n int) {
+	r.t.Helper()
+	for v := range rigVolumes {
+		blocks, err := r.journal.Read(r.t.Context(), book.Name("payment", v), 1, 10_000)
+		check(r.t, err)
+		n += len(blocks)
+	}
+	return n
 }
 
 // counted counts what is kept and erased.

@@ -34,12 +34,12 @@ func TestReplays(t *testing.T) {
 		{"payment for want of funds", "/v1/payments", w.app, body(w.charge(99_999)), " " + body(w.charge(99_999)), body(w.charge(99_998)), 402},
 		{"payment with a reference", "/v1/payments", w.app, body(w.charge(10, "reference", "a")), body(w.charge(10, "reference", "a")) + "\n",
 			body(w.charge(10, "reference", "b")), 201},
-		{"capture", "/v1/payments/" + authorized + "/capture", w.app, `{}`, `{ }`, `{"final":true}`, 201},
-		{"void", "/v1/payments/" + voided + "/void", w.app, `{}`, `{ }`, "", 201},
-		{"capture of what is captured", "/v1/payments/" + paid + "/capture", w.app, `{}`, `{ }`, `{"amount":{"currency":"JPY","value":1}}`, 422},
-		{"capture of another amount", "/v1/payments/" + poor + "/capture", w.app, `{"amount":{"currency":"JPY","value":1}}`,
+		{"capture", "/v1/payments/" + authorized + "/capture", w.shop, `{}`, `{ }`, `{"final":true}`, 201},
+		{"void", "/v1/payments/" + voided + "/void", w.shop, `{}`, `{ }`, "", 201},
+		{"capture of what is captured", "/v1/payments/" + paid + "/capture", w.shop, `{}`, `{ }`, `{"amount":{"currency":"JPY","value":1}}`, 422},
+		{"capture of another amount", "/v1/payments/" + poor + "/capture", w.shop, `{"amount":{"currency":"JPY","value":1}}`,
 			`{"amount":{"value":1,"currency":"JPY"}}`, `{}`, 422},
-		{"void of what is captured", "/v1/payments/" + paid + "/void", w.app, `{}`, `{ }`, "", 422},
+		{"void of what is captured", "/v1/payments/" + paid + "/void", w.shop, `{}`, `{ }`, "", 422},
 		{"refund", "/v1/payments/" + paid + "/refunds", w.shop, `{"amount":{"currency":"JPY","value":90}}`, `{"amount":{"value":90,"currency":"JPY"}}`, `{}`, 201},
 		{"refund of what is refunded", "/v1/payments/" + paid + "/refunds", w.shop, `{}`, `{ }`, `{"reference":"x"}`, 422},
 	} {
@@ -175,7 +175,7 @@ func TestCaptureAgainstVoid(t *testing.T) {
 		var group sync.WaitGroup
 		won := make([]*answer, 4)
 		for i, verb := range []string{"/capture", "/void", "/capture", "/void"} {
-			group.Go(func() { won[i] = w.app.post(path+verb, object{}) })
+			group.Go(func() { won[i] = w.shop.post(path+verb, object{}) })
 		}
 		group.Wait()
 		outcome := w.settle(object{"id": strings.TrimPrefix(path, "/v1/payments/")})
@@ -232,14 +232,14 @@ func TestEverythingAtOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 24 {
 		group.Go(func() {
-			c, path, request := w.app, "/v1/payments/"+id+"/capture", object{}
+			c, path, request := w.shop, "/v1/payments/"+id+"/capture", object{}
 			switch i % 4 {
 			case 1:
 				path = "/v1/payments/" + id + "/void"
 			case 2:
-				c, path, request = w.op, "/v1/payments/"+id+"/refunds", object{"amount": jpy(int64(i) * 10)}
+				path, request = "/v1/payments/"+id+"/refunds", object{"amount": jpy(int64(i) * 10)}
 			case 3:
-				path, request = "/v1/payments", w.charge(1)
+				c, path, request = w.app, "/v1/payments", w.charge(1)
 			}
 			if a := c.post(path, request); a.status >= 500 || a.status == 400 {
 				t.Errorf("%s answered %d %s", path, a.status, a.text)

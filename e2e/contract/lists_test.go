@@ -34,7 +34,7 @@ func TestPayments(t *testing.T) {
 		add(w.pay(10))
 	}
 	voided := add(w.authorize(10))
-	w.app.post("/v1/payments/"+voided.text("id")+"/void", object{}).wants(t, 201)
+	w.shop.post("/v1/payments/"+voided.text("id")+"/void", object{}).wants(t, 201)
 	other := add(w.pay(10, "customer", second["id"]))
 	failed := w.app.post("/v1/payments", w.charge(99_999)).refuses(t, 402, "insufficient_funds").text("payment")
 	add(object{"id": failed})

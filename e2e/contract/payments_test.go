@@ -115,13 +115,13 @@ func TestManualCapture(t *testing.T) {
 		{object{"final": false}, 400, "invalid_request"},
 		{object{"amount": 1_000}, 400, "invalid_amount"},
 	} {
-		w.app.post(path+"/capture", c.body).refuses(t, c.status, c.code)
+		w.shop.post(path+"/capture", c.body).refuses(t, c.status, c.code)
 	}
-	done := w.app.post(path+"/capture", object{"amount": jpy(1_000), "final": true}).wants(t, 201)
+	done := w.shop.post(path+"/capture", object{"amount": jpy(1_000), "final": true}).wants(t, 201)
 	w.is(done, "CAPTURED", "WAIT", 1_000, 1_000, 0)
 	w.wallet(9_000, 0, 1_000, 0)
-	w.app.post(path+"/capture", object{}).refuses(t, 422, "not_capturable")
-	w.app.post(path+"/void", object{}).refuses(t, 422, "not_voidable")
+	w.shop.post(path+"/capture", object{}).refuses(t, 422, "not_capturable")
+	w.shop.post(path+"/void", object{}).refuses(t, 422, "not_voidable")
 }
 
 func TestVoid(t *testing.T) {
@@ -129,14 +129,14 @@ func TestVoid(t *testing.T) {
 	w := newWorld(t)
 	p := w.authorize(1_000)
 	path := "/v1/payments/" + p.text("id")
-	void := w.app.postAs("v", path+"/void", object{}).wants(t, 201)
+	void := w.shop.postAs("v", path+"/void", object{}).wants(t, 201)
 	w.is(void, "VOIDED", "COMPLETED", 1_000, 0, 0)
 	w.wallet(10_000, 0, 1_000, 0)
-	if again := w.app.postAs("v", path+"/void", object{}).wants(t, 201); body(again) != body(void) {
+	if again := w.shop.postAs("v", path+"/void", object{}).wants(t, 201); body(again) != body(void) {
 		t.Errorf("the replay is %v, expected %v", again, void)
 	}
-	w.app.post(path+"/capture", object{}).refuses(t, 422, "not_capturable")
-	w.app.post(path+"/void", object{}).refuses(t, 422, "not_voidable")
+	w.shop.post(path+"/capture", object{}).refuses(t, 422, "not_capturable")
+	w.shop.post(path+"/void", object{}).refuses(t, 422, "not_voidable")
 	w.op.post(path+"/refunds", object{}).refuses(t, 422, "not_refundable")
 	w.holds(w.merchant.text("account"), 0, 0)
 }
@@ -240,10 +240,10 @@ func TestAsync(t *testing.T) {
 	w.is(w.read(p), "REFUNDED", "COMPLETED", 300, 300, 300)
 
 	p = w.authorize(50)
-	w.app.post("/v1/payments/"+p.text("id")+"/capture", object{"async": true}).wants(t, 202)
+	w.shop.post("/v1/payments/"+p.text("id")+"/capture", object{"async": true}).wants(t, 202)
 	w.is(w.settle(p), "CAPTURED", "WAIT", 50, 50, 0)
 	p = w.authorize(50)
-	w.app.post("/v1/payments/"+p.text("id")+"/void", object{"async": true}).wants(t, 202)
+	w.shop.post("/v1/payments/"+p.text("id")+"/void", object{"async": true}).wants(t, 202)
 	w.is(w.settle(p), "VOIDED", "COMPLETED", 50, 0, 0)
 
 	refused := w.app.post("/v1/payments", w.charge(20_000, "async", true)).wants(t, 202)

@@ -50,11 +50,20 @@ func homeOf(x id.ID) home {
 
 func ownAccount(x id.ID) bool { return x.Time() == id.Nil.Time() }
 
-// locate reads the account's id in an address. What is no account, or a volume's own for a customer app, does not exist.
+// locate reads the account's id in an address. What is no account, or is none that the caller may see, does not exist: a
+// volume's own are the operator's, a merchant sees its own, a customer app those of customers.
 func (h *accounts) locate(ctx context.Context, text string) (id.ID, home, error) {
 	x, err := h.ids.Decode(id.Account, text)
-	where := homeOf(x)
-	if err != nil || where == nowhere || ownAccount(x) && rpc.From(ctx).Principal.Role != rpc.Operator {
+	where, p, sees := homeOf(x), &rpc.From(ctx).Principal, false
+	switch p.Role {
+	case rpc.Operator:
+		sees = true
+	case rpc.CustomerApp:
+		sees = !ownAccount(x) && (x.Part() == tcc.BalanceAccount || x.Part() == tcc.PointsAccount)
+	case rpc.Merchant:
+		sees = !ownAccount(x) && x.Part() == tcc.PayableAccount && p.SeesMerchant(x.Root())
+	}
+	if err != nil || where == nowhere || !sees {
 		return x, nowhere, fault.AccountNotFound.New("")
 	}
 	return x, where, nil
@@ -106,6 +115,24 @@ func (h *accounts) ListCustomerAccounts(ctx context.Context, q *balancev1.ListCu
 	return out, nil
 }
 
+// ListMerchantAccounts serves GET /v1/merchants/{id}/accounts.
+func (h *accounts) ListMerchantAccounts(ctx context.Context, q *balancev1.ListMerchantAccountsRequest) (
+	*balancev1.ListMerchantAccountsResponse, error) {
+	p := &rpc.From(ctx).Principal
+	merchant, err := h.ids.Decode(id.Merchant, q.Id)
+	if err != nil || !p.SeesMerchant(merchant) {
+		return nil, fault.MerchantNotFound.New("")
+	}
+	m, err := h.read(ctx, p.Tenant, merchant.Facet(tcc.PayableAccount))
+	if fault.HasCode(err, fault.AccountNotFound) {
+		return nil, fault.MerchantNotFound.New("")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &balancev1.ListMerchantAccountsResponse{Items: []*balancev1.Account{m}}, nil
+}
+
 // creditLife is how long points live that an operator gives away.
 const creditLife = 365 * clock.Day
 
@@ -138,6 +165,12 @@ func (h *accounts) Currency(ctx context.Context, t id.Tenant, account id.ID) (mo
 		return money.None, nil
 	}
 	return a.Currency, err
+}
+
+// IsCustomer tells the code service whether somebody is a customer of the tenant.
+func (h *accounts) IsCustomer(ctx context.Context, t id.Tenant, customer id.ID) (bool, error) {
+	c, err := h.Currency(ctx, t, customer.Facet(tcc.BalanceAccount))
+	return c != money.None, err
 }
 
 // message returns the message about an account of the points service.

@@ -76,6 +76,7 @@ func (a *App) registry() *gateway.Registry {
 	const account = "koban.balance.v1.AccountService."
 	gateway.Handle(r, account+"GetAccount", h.accounts.GetAccount)
 	gateway.Handle(r, account+"ListCustomerAccounts", h.accounts.ListCustomerAccounts)
+	gateway.Handle(r, account+"ListMerchantAccounts", h.accounts.ListMerchantAccounts)
 	writes(a, r, account+"CreditAccount", h.accounts.CreditAccount)
 	const platform = "koban.platform.v1.PlatformService."
 	writes(a, r, platform+"CreateCustomer", h.platform.CreateCustomer)

@@ -38,7 +38,7 @@ func (a *App) build(context.Context) (err error) {
 	spans := newErrands(a.Log)
 	a.onStop(spans.close)
 	h.platform = &platform{accounts: h.accounts, fresh: a.Fresh, code: a.Code, key: a.keys.Merchant, errands: spans}
-	h.code = code.NewHandler(a.Code, a.IDs)
+	h.code = code.NewHandler(a.Code, a.IDs, h.accounts)
 	h.payment = a.paymentHandler()
 	h.feeds = a.feedHandler()
 	return nil

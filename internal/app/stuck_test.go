@@ -123,8 +123,8 @@ func TestNewWorkIsPutOffWhileNothingCanBeWritten(t *testing.T) {
 		one := `{"amount":{"currency":"JPY","value":1}}`
 		for path, q := range map[string][2]string{
 			"payments":           {a.Card.Keys.CustomerApp, `{"kind":"charge",` + one[1:]},
-			"payments/x/capture": {a.Card.Keys.CustomerApp, "{}"},
-			"payments/x/void":    {a.Card.Keys.CustomerApp, "{}"},
+			"payments/x/capture": {a.Card.Keys.Merchant, "{}"},
+			"payments/x/void":    {a.Card.Keys.Merchant, "{}"},
 			"payments/x/refunds": {a.Card.Keys.Operator, one},
 			"accounts/x/credits": {a.Card.Keys.Operator, one},
 			"customers":          {a.Card.Keys.Operator, "{}"},

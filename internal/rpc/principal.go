@@ -9,7 +9,7 @@ type Role uint8
 const (
 	Operator    Role = iota + 1 // may do everything in its tenant
 	CustomerApp                 // opens sessions, pays and reads for customers
-	Merchant                    // sees and refunds its own payments
+	Merchant                    // sees, captures, voids and refunds its own payments; reads its own account and feed
 )
 
 // String returns the role's word.

@@ -320,6 +320,103 @@ func (x *ListCustomerAccountsResponse) GetNextCursor() string {
 	return ""
 }
 
+type ListMerchantAccountsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMerchantAccountsRequest) Reset() {
+	*x = ListMerchantAccountsRequest{}
+	mi := &file_koban_balance_v1_account_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMerchantAccountsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMerchantAccountsRequest) ProtoMessage() {}
+
+func (x *ListMerchantAccountsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_balance_v1_account_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMerchantAccountsRequest.ProtoReflect.Descriptor instead.
+func (*ListMerchantAccountsRequest) Descriptor() ([]byte, []int) {
+	return file_koban_balance_v1_account_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListMerchantAccountsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type ListMerchantAccountsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Items []*Account             `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	// Always null: a merchant has few accounts.
+	NextCursor    *string `protobuf:"bytes,2,opt,name=next_cursor,json=nextCursor,proto3,oneof" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMerchantAccountsResponse) Reset() {
+	*x = ListMerchantAccountsResponse{}
+	mi := &file_koban_balance_v1_account_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMerchantAccountsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMerchantAccountsResponse) ProtoMessage() {}
+
+func (x *ListMerchantAccountsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_balance_v1_account_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMerchantAccountsResponse.ProtoReflect.Descriptor instead.
+func (*ListMerchantAccountsResponse) Descriptor() ([]byte, []int) {
+	return file_koban_balance_v1_account_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListMerchantAccountsResponse) GetItems() []*Account {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *ListMerchantAccountsResponse) GetNextCursor() string {
+	if x != nil && x.NextCursor != nil {
+		return *x.NextCursor
+	}
+	return ""
+}
+
 type CreditAccountRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -330,7 +427,7 @@ type CreditAccountRequest struct {
 
 func (x *CreditAccountRequest) Reset() {
 	*x = CreditAccountRequest{}
-	mi := &file_koban_balance_v1_account_proto_msgTypes[4]
+	mi := &file_koban_balance_v1_account_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +439,7 @@ func (x *CreditAccountRequest) String() string {
 func (*CreditAccountRequest) ProtoMessage() {}
 
 func (x *CreditAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_balance_v1_account_proto_msgTypes[4]
+	mi := &file_koban_balance_v1_account_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +452,7 @@ func (x *CreditAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreditAccountRequest.ProtoReflect.Descriptor instead.
 func (*CreditAccountRequest) Descriptor() ([]byte, []int) {
-	return file_koban_balance_v1_account_proto_rawDescGZIP(), []int{4}
+	return file_koban_balance_v1_account_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreditAccountRequest) GetId() string {
@@ -393,7 +490,7 @@ type AccountEvent struct {
 
 func (x *AccountEvent) Reset() {
 	*x = AccountEvent{}
-	mi := &file_koban_balance_v1_account_proto_msgTypes[5]
+	mi := &file_koban_balance_v1_account_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -405,7 +502,7 @@ func (x *AccountEvent) String() string {
 func (*AccountEvent) ProtoMessage() {}
 
 func (x *AccountEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_balance_v1_account_proto_msgTypes[5]
+	mi := &file_koban_balance_v1_account_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -418,7 +515,7 @@ func (x *AccountEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountEvent.ProtoReflect.Descriptor instead.
 func (*AccountEvent) Descriptor() ([]byte, []int) {
-	return file_koban_balance_v1_account_proto_rawDescGZIP(), []int{5}
+	return file_koban_balance_v1_account_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AccountEvent) GetAccount() string {
@@ -506,6 +603,13 @@ const file_koban_balance_v1_account_proto_rawDesc = "" +
 	"\x05items\x18\x01 \x03(\v2\x19.koban.balance.v1.AccountR\x05items\x12,\n" +
 	"\vnext_cursor\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01H\x00R\n" +
 	"nextCursor\x88\x01\x01B\x0e\n" +
+	"\f_next_cursor\"5\n" +
+	"\x1bListMerchantAccountsRequest\x12\x16\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\"\x8d\x01\n" +
+	"\x1cListMerchantAccountsResponse\x12/\n" +
+	"\x05items\x18\x01 \x03(\v2\x19.koban.balance.v1.AccountR\x05items\x12,\n" +
+	"\vnext_cursor\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02\x10\x01H\x00R\n" +
+	"nextCursor\x88\x01\x01B\x0e\n" +
 	"\f_next_cursor\"d\n" +
 	"\x14CreditAccountRequest\x12\x16\n" +
 	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\x124\n" +
@@ -524,11 +628,12 @@ const file_koban_balance_v1_account_proto_rawDesc = "" +
 	"\x1aACCOUNT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ACCOUNT_STATUS_ACTIVE\x10\x01\x12\x1c\n" +
 	"\x18ACCOUNT_STATUS_SUSPENDED\x10\x02\x12\x19\n" +
-	"\x15ACCOUNT_STATUS_CLOSED\x10\x032\x90\x03\n" +
+	"\x15ACCOUNT_STATUS_CLOSED\x10\x032\xad\x04\n" +
 	"\x0eAccountService\x12g\n" +
 	"\n" +
 	"GetAccount\x12#.koban.balance.v1.GetAccountRequest\x1a\x19.koban.balance.v1.Account\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/accounts/{id}\x12\x9a\x01\n" +
-	"\x14ListCustomerAccounts\x12-.koban.balance.v1.ListCustomerAccountsRequest\x1a..koban.balance.v1.ListCustomerAccountsResponse\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/customers/{id}/accounts\x12x\n" +
+	"\x14ListCustomerAccounts\x12-.koban.balance.v1.ListCustomerAccountsRequest\x1a..koban.balance.v1.ListCustomerAccountsResponse\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/customers/{id}/accounts\x12\x9a\x01\n" +
+	"\x14ListMerchantAccounts\x12-.koban.balance.v1.ListMerchantAccountsRequest\x1a..koban.balance.v1.ListMerchantAccountsResponse\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/merchants/{id}/accounts\x12x\n" +
 	"\rCreditAccount\x12&.koban.balance.v1.CreditAccountRequest\x1a\x19.koban.balance.v1.Account\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/accounts/{id}/creditsB;Z9github.com/koban-pay/koban/gen/koban/balance/v1;balancev1b\x06proto3"
 
 var (
@@ -544,33 +649,38 @@ func file_koban_balance_v1_account_proto_rawDescGZIP() []byte {
 }
 
 var file_koban_balance_v1_account_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_koban_balance_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_koban_balance_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_koban_balance_v1_account_proto_goTypes = []any{
 	(AccountStatus)(0),                   // 0: koban.balance.v1.AccountStatus
 	(*Account)(nil),                      // 1: koban.balance.v1.Account
 	(*GetAccountRequest)(nil),            // 2: koban.balance.v1.GetAccountRequest
 	(*ListCustomerAccountsRequest)(nil),  // 3: koban.balance.v1.ListCustomerAccountsRequest
 	(*ListCustomerAccountsResponse)(nil), // 4: koban.balance.v1.ListCustomerAccountsResponse
-	(*CreditAccountRequest)(nil),         // 5: koban.balance.v1.CreditAccountRequest
-	(*AccountEvent)(nil),                 // 6: koban.balance.v1.AccountEvent
-	(*v1.Money)(nil),                     // 7: koban.type.v1.Money
+	(*ListMerchantAccountsRequest)(nil),  // 5: koban.balance.v1.ListMerchantAccountsRequest
+	(*ListMerchantAccountsResponse)(nil), // 6: koban.balance.v1.ListMerchantAccountsResponse
+	(*CreditAccountRequest)(nil),         // 7: koban.balance.v1.CreditAccountRequest
+	(*AccountEvent)(nil),                 // 8: koban.balance.v1.AccountEvent
+	(*v1.Money)(nil),                     // 9: koban.type.v1.Money
 }
 var file_koban_balance_v1_account_proto_depIdxs = []int32{
 	0, // 0: koban.balance.v1.Account.status:type_name -> koban.balance.v1.AccountStatus
 	1, // 1: koban.balance.v1.ListCustomerAccountsResponse.items:type_name -> koban.balance.v1.Account
-	7, // 2: koban.balance.v1.CreditAccountRequest.amount:type_name -> koban.type.v1.Money
-	0, // 3: koban.balance.v1.AccountEvent.status:type_name -> koban.balance.v1.AccountStatus
-	2, // 4: koban.balance.v1.AccountService.GetAccount:input_type -> koban.balance.v1.GetAccountRequest
-	3, // 5: koban.balance.v1.AccountService.ListCustomerAccounts:input_type -> koban.balance.v1.ListCustomerAccountsRequest
-	5, // 6: koban.balance.v1.AccountService.CreditAccount:input_type -> koban.balance.v1.CreditAccountRequest
-	1, // 7: koban.balance.v1.AccountService.GetAccount:output_type -> koban.balance.v1.Account
-	4, // 8: koban.balance.v1.AccountService.ListCustomerAccounts:output_type -> koban.balance.v1.ListCustomerAccountsResponse
-	1, // 9: koban.balance.v1.AccountService.CreditAccount:output_type -> koban.balance.v1.Account
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	1, // 2: koban.balance.v1.ListMerchantAccountsResponse.items:type_name -> koban.balance.v1.Account
+	9, // 3: koban.balance.v1.CreditAccountRequest.amount:type_name -> koban.type.v1.Money
+	0, // 4: koban.balance.v1.AccountEvent.status:type_name -> koban.balance.v1.AccountStatus
+	2, // 5: koban.balance.v1.AccountService.GetAccount:input_type -> koban.balance.v1.GetAccountRequest
+	3, // 6: koban.balance.v1.AccountService.ListCustomerAccounts:input_type -> koban.balance.v1.ListCustomerAccountsRequest
+	5, // 7: koban.balance.v1.AccountService.ListMerchantAccounts:input_type -> koban.balance.v1.ListMerchantAccountsRequest
+	7, // 8: koban.balance.v1.AccountService.CreditAccount:input_type -> koban.balance.v1.CreditAccountRequest
+	1, // 9: koban.balance.v1.AccountService.GetAccount:output_type -> koban.balance.v1.Account
+	4, // 10: koban.balance.v1.AccountService.ListCustomerAccounts:output_type -> koban.balance.v1.ListCustomerAccountsResponse
+	6, // 11: koban.balance.v1.AccountService.ListMerchantAccounts:output_type -> koban.balance.v1.ListMerchantAccountsResponse
+	1, // 12: koban.balance.v1.AccountService.CreditAccount:output_type -> koban.balance.v1.Account
+	9, // [9:13] is the sub-list for method output_type
+	5, // [5:9] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_koban_balance_v1_account_proto_init() }
@@ -579,13 +689,14 @@ func file_koban_balance_v1_account_proto_init() {
 		return
 	}
 	file_koban_balance_v1_account_proto_msgTypes[3].OneofWrappers = []any{}
+	file_koban_balance_v1_account_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_koban_balance_v1_account_proto_rawDesc), len(file_koban_balance_v1_account_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

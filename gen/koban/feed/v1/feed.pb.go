@@ -31,7 +31,7 @@ type ReadFeedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// payment, balance, points or code.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	// The last number seen; 0 to read from the start.
+	// The last number seen, or next of the page before; 0 to read from the start. A number that was not given yet is refused.
 	After int64 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
 	// Most events of the answer; 100 unless said otherwise.
 	Limit *int64 `protobuf:"varint,3,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
@@ -155,7 +155,7 @@ func (x *ReadFeedResponse) GetNext() int64 {
 // Event is one public event.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1, 2, 3 … without gaps, per tenant and service.
+	// 1, 2, 3 … without gaps, per tenant and service. A merchant's key sees some of them.
 	N int64 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
 	// What happened, such as payment.captured.
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
