@@ -185,12 +185,13 @@ func (j *Journal) Note(ctx context.Context, tenant uint32, service string, id []
 	return body, ok, err
 }
 
-// EraseNote erases a note, from SQLite's files too; that there is none is no error. PostgreSQL gives the bytes up when it
-// vacuums the table.
+// EraseNote erases a note; that there is none is no error. Its bytes leave SQLite's files soon after, aside (store.DB.Erased);
+// PostgreSQL gives them up when it vacuums the table.
 func (j *Journal) EraseNote(ctx context.Context, tenant uint32, service string, id []byte) error {
 	err := j.db.Write(ctx, func(tx *sql.Tx) error { return eraseNote(ctx, tx, tenant, service, id) })
 	if err != nil {
 		return err
 	}
-	return j.db.Scrub(ctx)
+	j.db.Erased()
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
@@ -33,9 +34,7 @@ func (db *DB) openSQLite(ctx context.Context) error {
 		if err := checkSQLite(ctx, db.write, path, db.config.Durability); err != nil {
 			return err
 		}
-		// After a failed fsync the log may hold frames that are in memory only. They are moved into the file, and synced,
-		// before anything is built on them.
-		if err := db.emptyLog(ctx); err != nil {
+		if err := db.settleLog(ctx, path); err != nil {
 			return err
 		}
 		if db.pin, err = pin(path, path+"-wal"); err != nil {
@@ -63,7 +62,10 @@ func (db *DB) openSQLite(ctx context.Context) error {
 	return nil
 }
 
-// Settings of a connection. busy_timeout is for others' processes (a verifier) only. The log is emptied by Checkpoint and
+// busyTimeout is how long a connection waits for other processes, before whoever uses it tries again.
+const busyTimeout = 5 * time.Second
+
+// Settings of a connection. busy_timeout is busyTimeout, for others' processes (a verifier) only. The log is emptied by Checkpoint and
 // not in the middle of a commit, hence wal_autocheckpoint = 0. Nothing is mapped into memory: a disk that fails under
 // mmap ends the process with a signal instead of an error.
 var (

@@ -59,6 +59,8 @@ type Config struct {
 	// CheckpointEvery is how long SQLite's log collects before it is moved into the file, once something was written.
 	// 0 means a second; below 0 means only when Checkpoint is called.
 	CheckpointEvery time.Duration
+	// LogPages is how long SQLite's log may grow, in pages of 4 KiB, before a checkpoint starts it over. 0 means 16,384.
+	LogPages int
 	// Broken, if set, is told, once, when a checkpoint has failed in a way that Classify calls Broken, or a commit could not
 	// sync: the process has to end. It is called by who met it, with no lock held.
 	Broken func(error)
@@ -79,6 +81,7 @@ type DB struct {
 	moving   sync.Mutex            // SQLite: held by a checkpoint; a second one would be told to come back later
 	pin      *pinned               // SQLite: the files that were opened
 	broken   atomic.Pointer[error] // SQLite: what Config.Broken was told; nothing is written after it
+	log      logBook
 	maintain *maintainer
 }
 
@@ -110,6 +113,9 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	if c.CheckpointEvery == 0 {
 		c.CheckpointEvery = time.Second
+	}
+	if c.LogPages == 0 {
+		c.LogPages = defaultLogPages
 	}
 	db := &DB{config: c, clock: c.Clock}
 	open := db.openSQLite
