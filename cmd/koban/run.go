@@ -27,6 +27,7 @@ type runCmd struct {
 	JudgeEvery    rest    `help:"How long the judge of the running books rests between two sweeps, 1s to 1h; off: nobody judges." default:"5s" placeholder:"5s"`
 	JudgeShare    percent `help:"How much of one core the judge may take, in percent, 1 to 100." default:"5" placeholder:"5"`
 	Rehearsal     bool    `help:"Not for production: let operators break participants (koban fault) and move the clock (koban clock). New books are then to rehearse on, for good."`
+	StartOver     bool    `help:"The journal is lost: set the old tables apart, and make a new platform."`
 	Log           string  `help:"Where to write the log, requests included; - is the standard error. Without it, only what needs attention is written, there." placeholder:"FILE"`
 	Mortal        bool    `hidden:"" help:"On SIGUSR1, die at the step of the next payment that DIR/die-at-step names."`
 }
@@ -90,8 +91,9 @@ func (x *runCmd) Run(c *console) (err error) {
 	if err != nil {
 		return err
 	}
-	config := app.Config{Data: x.Data, StoreURL: x.Store, Standby: x.Standby, Listen: x.Listen, MetricsListen: x.MetricsListen, Tenant: x.Tenant, Volumes: x.Volumes,
-		Rehearsal: x.Rehearsal, Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) },
+	config := app.Config{Data: x.Data, StoreURL: x.Store, Standby: x.Standby, Listen: x.Listen, MetricsListen: x.MetricsListen,
+		Tenant: x.Tenant, Volumes: x.Volumes, Rehearsal: x.Rehearsal, StartOver: x.StartOver,
+		Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) },
 		Watchman: watchman.Pace{Off: x.JudgeEvery == 0, Rest: time.Duration(x.JudgeEvery), Share: int(x.JudgeShare)}}
 	if x.Mortal {
 		config.Watch = app.Mortal(ctx, x.Data)

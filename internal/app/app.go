@@ -44,6 +44,9 @@ type Config struct {
 	// Rehearsal makes a new platform one to rehearse on: participants can be broken there, and the clock be moved. It must
 	// be set whenever that platform starts, and never for another.
 	Rehearsal bool
+	// StartOver makes a new platform where the journal of an old one is lost: its tables are set apart. Without
+	// it, such a start is refused.
+	StartOver bool
 
 	Log   *slog.Logger // nil: none
 	Clock clock.Clock  // nil: the machine's
@@ -119,7 +122,9 @@ func Start(ctx context.Context, c Config) (*App, error) {
 		a.virtual = clock.NewVirtual(c.Clock)
 		a.Clock = a.virtual
 	}
-	for _, step := range []func(context.Context) error{a.prepare, a.open, a.build, a.recover, a.welcome, a.guard, a.listen, a.listenForMetrics, a.announce} {
+	steps := []func(context.Context) error{a.prepare, a.checkRemains, a.removeCard, a.open, a.build, a.recover,
+		a.welcome, a.guard, a.listen, a.listenForMetrics, a.announce}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close(ctx))
 		}
@@ -169,8 +174,11 @@ func (a *App) prepare(ctx context.Context) error {
 		}
 	}()
 	a.onStop(func(context.Context) error { stop(); return held.release() })
-	return removeCard(a.Data) // of a process that died: it would name a platform that does not run
+	return nil
 }
+
+// removeCard removes what a process that died left behind: it would name a platform that does not run.
+func (a *App) removeCard(context.Context) error { return removeCard(a.Data) }
 
 // advise says what to do about an error that ends the process.
 func advise(err error) error {

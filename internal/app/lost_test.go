@@ -117,17 +117,29 @@ func TestLostBlocksRaiseTheAlarm(t *testing.T) {
 	})
 }
 
-// A new journal beside the tables of another platform.
+// The journal of another platform beside the tables.
 func TestTablesOfAnotherJournalRaiseTheAlarm(t *testing.T) {
-	r := newRig(t, "")
+	r, other := newRig(t, ""), newRig(t, "")
 	r.stop()
-	for _, end := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(filepath.Join(r.config.Data, journalFile+end)); err != nil && end == "" {
+	other.stop()
+	for _, name := range []string{journalFile} {
+		text, err := os.ReadFile(filepath.Join(other.config.Data, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(r.config.Data, name), text, 0o600)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := r.alarms(); len(got) < r.config.Volumes || got[0].Journal != 0 {
-		t.Errorf("tables without their journal raise %+v", got)
+	was := r.rows("balance", "SELECT id FROM balance_accounts")
+	if got := r.alarms(); len(got) < r.config.Volumes || got[0].Because == "" {
+		t.Errorf("tables with a journal of others raise %+v", got)
+	}
+	r.stop()
+	r.right(nil)
+	apart := filepath.Join(r.config.Data, "state", "lost-1", "balance.db")
+	if kept := r.rowsAt(apart, "SELECT id FROM balance_accounts"); kept != was {
+		t.Errorf("of %d accounts %d are set apart", was, kept)
 	}
 }
 

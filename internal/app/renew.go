@@ -86,8 +86,17 @@ func (a *App) renew(ctx context.Context, t *tables) (err error) {
 	if t.db, err = a.place.state(ctx, t.Name); err != nil {
 		return err
 	}
-	if err := a.missBlocks(ctx, t); err != nil {
+	lost, err := a.missBlocks(ctx, t)
+	if err != nil {
 		return err
+	}
+	if lost { // they are the only witnesses of what is gone
+		if err := errors.Join(t.close(), a.setApart(ctx, t.Name)); err != nil {
+			return err
+		}
+		if t.db, err = a.place.state(ctx, t.Name); err != nil {
+			return err
+		}
 	}
 	if t.why, err = t.stale(ctx, t.db); err != nil || t.why == "" {
 		return err

@@ -77,3 +77,14 @@ func positions(ctx context.Context, db *store.DB) (out []journal.Head, err error
 	})
 	return out, err
 }
+
+// hasRows says whether a table has rows that a condition holds for. A table that is not there has none.
+func hasRows(ctx context.Context, db *store.DB, table, condition string) (there bool, err error) {
+	err = db.Read(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+table+` WHERE `+condition+`)`).Scan(&there)
+	})
+	if store.Missing(err) {
+		return false, nil
+	}
+	return there, err
+}
