@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -21,6 +22,7 @@ type runCmd struct {
 	Listen        string  `help:"Where to take requests; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"ADDRESS"`
 	MetricsListen string  `help:"Serve /metrics here, without a key, and on the public address to operators' keys only." placeholder:"ADDRESS"`
 	Store         string  `help:"Keep the books on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
+	KeyFile       string  `help:"The file of the root key, instead of DIR/root.key, or of the credential root.key of systemd." type:"path" env:"KOBAN_KEY_FILE" placeholder:"FILE"`
 	Standby       bool    `help:"Wait while another process holds the store, and take over when it ends."`
 	Tenant        string  `help:"Whether to make the demo company: demo or none." enum:"demo,none" default:"demo"`
 	Volumes       int     `help:"How many volumes the books of a new platform are cut into, for good." placeholder:"8"`
@@ -91,8 +93,9 @@ func (x *runCmd) Run(c *console) (err error) {
 	if err != nil {
 		return err
 	}
-	config := app.Config{Data: x.Data, StoreURL: x.Store, Standby: x.Standby, Listen: x.Listen, MetricsListen: x.MetricsListen,
-		Tenant: x.Tenant, Volumes: x.Volumes, Rehearsal: x.Rehearsal, StartOver: x.StartOver,
+	config := app.Config{Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env), Standby: x.Standby,
+		Listen: x.Listen, MetricsListen: x.MetricsListen, Tenant: x.Tenant, Volumes: x.Volumes,
+		Rehearsal: x.Rehearsal, StartOver: x.StartOver,
 		Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) },
 		Watchman: watchman.Pace{Off: x.JudgeEvery == 0, Rest: time.Duration(x.JudgeEvery), Share: int(x.JudgeShare)}}
 	if x.Mortal {
@@ -114,6 +117,18 @@ func (x *runCmd) Run(c *console) (err error) {
 	fmt.Fprintln(c.out, "Stopping: what is under way is finished first.")
 	return platform.Close(context.Background())
 }
+
+// keyFile says where the root key is: as named, or as systemd hands it over; "" means the data folder.
+func keyFile(named string, env func(string) string) string {
+	if dir := env("CREDENTIALS_DIRECTORY"); named == "" && dir != "" {
+		if path := filepath.Join(dir, app.RootKeyFile); exists(path) {
+			return path
+		}
+	}
+	return named
+}
+
+func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
 func (x *runCmd) logger(c *console) (*slog.Logger, error) {
 	var w io.Writer = c.err

@@ -2,6 +2,8 @@ package chaos
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,6 +51,21 @@ func (p *Program) args() []string {
 		args = append(args, "--store", p.Store, "--standby")
 	}
 	return args
+}
+
+// shareKey gives programs on one store the root key of the platform that the first of them will make.
+func shareKey(programs ...*Program) error {
+	key := hex.EncodeToString([]byte(rand.Text() + rand.Text())[:32])
+	for _, p := range programs {
+		err := os.MkdirAll(p.Data, 0o700)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(p.Data, app.RootKeyFile), []byte(key), 0o600)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Platform is one life of a program.

@@ -104,6 +104,11 @@ func Run(ctx context.Context, c Config) (_ *Summary, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.log.Close()) }()
+	if c.Rival != nil {
+		if err := shareKey(&c.Program, c.Rival); err != nil {
+			return nil, err
+		}
+	}
 	p, err := r.start(ctx)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/koban-pay/koban/internal/store/storetest"
@@ -24,7 +25,8 @@ func TestPostgres(t *testing.T) {
 	if r := koban(t, "", nil, "run", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--store", url); r.code != 3 {
 		t.Errorf("a second process on the store ended with %d: %s", r.code, r.err)
 	}
-	standby, err := launch(t.TempDir(), "--store", url, "--standby")
+	standby, err := launch(t.TempDir(), "--store", url, "--standby", "--key-file", filepath.Join(dir,
+		"root.key"))
 	if err != nil {
 		t.Fatal(err)
 	}

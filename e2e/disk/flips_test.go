@@ -179,15 +179,16 @@ func aim(text []byte, start int, rnd *rand.Rand) int {
 	return start + content + rnd.IntN(page-content)
 }
 
-// TestFlippedBitsOfConstantsAndNotes flips bits of what stands in the journal's file beside the blocks: the secret that
-// the platform was created with, and what callers wrote to their payments.
+// TestFlippedBitsOfConstantsAndNotes flips bits of what stands in the journal's file beside the blocks: what
+// tells the key that the platform was created with, and what callers wrote to their payments.
 func TestFlippedBitsOfConstantsAndNotes(t *testing.T) {
 	t.Parallel()
 	r := remain(t, false)
-	secret := constant(t, r.dir, "platform.secret")
+	root := constant(t, r.dir, "platform.root")
 	seed := luck(t)
 	all := tally{}
-	for n, what := range []string{"order 5", "order 7", secret, "platform.secret", "platform.volumes", "journal.format"} {
+	for n, what := range []string{"order 5", "order 7", root, "platform.root", "platform.volumes",
+		"journal.format"} {
 		dir := r.copied(t)
 		path := filepath.Join(dir, "journal.db")
 		text, err := os.ReadFile(path)

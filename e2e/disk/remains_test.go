@@ -89,7 +89,7 @@ func newRemains(t *testing.T, killed bool) *remains {
 		t.Fatalf("verify of what is whole ended with code %d: %s", code, said)
 	}
 	if killed { // what the log of a database lost is not missed by what is left
-		r.with = []string{"--checkpoint", r.checkpoint}
+		r.with = []string{"--checkpoint", r.checkpoint, "--public-key", filepath.Join(whole, "checkpoint.pub")}
 	}
 	r.answers = map[string]string{}
 	for _, q := range r.questions(ids) {

@@ -33,6 +33,7 @@ import (
 type Config struct {
 	Data     string // the data folder
 	StoreURL string // of PostgreSQL; "" keeps the books in the data folder
+	KeyFile  string // of the root key; "" means root.key in the data folder, which is made for a new platform
 	Standby  bool   // wait while another process holds the store, instead of failing
 	Listen   string // address of the door, such as 127.0.0.1:8080; "" opens none
 	// MetricsListen is an address where /metrics is served to whoever reaches it, and nothing else. With it, or if strangers
@@ -116,7 +117,8 @@ func Start(ctx context.Context, c Config) (*App, error) {
 	}
 	c.Data = dir
 	a := &App{Config: c, Fresh: id.NewSource(nil), metrics: prometheus.NewRegistry(), Feeds: map[string]*feed.Feed{},
-		place: place{data: dir, url: c.StoreURL, clock: c.Clock, edit: c.edit}, shelves: map[string]*shelf{}}
+		place:   place{data: dir, key: c.KeyFile, url: c.StoreURL, clock: c.Clock, edit: c.edit},
+		shelves: map[string]*shelf{}}
 	a.place.fatal = a.fatal
 	if c.Rehearsal {
 		a.virtual = clock.NewVirtual(c.Clock)
@@ -160,6 +162,11 @@ func (a *App) prepare(ctx context.Context) error {
 	}
 	if err := checkMachine(a.Data, a.Clock, a.MinFree); err != nil {
 		return err
+	}
+	if a.Standby {
+		if err := a.checkSuccessor(ctx); err != nil {
+			return err
+		}
 	}
 	held, err := a.place.lock(ctx, a.Standby)
 	if err != nil {

@@ -395,7 +395,12 @@ func TestStartRefuses(t *testing.T) {
 			chmod(t, filepath.Join(c.Data, journalFile), 0o644)
 		}, "chmod 600"},
 		"other volumes": {func(t *testing.T, c *Config) { once(t, *c); c.Volumes = 3 }, "which is for good"},
-		"secret":        {func(t *testing.T, c *Config) { once(t, *c); shorten(t, *c) }, "secret"},
+		"no volumes": {func(t *testing.T, c *Config) { once(t, *c); spoil(t, *c, volumesName) }, "volumes; " +
+			"expected"},
+		"constants": {func(t *testing.T, c *Config) { once(t, *c); spoil(t, *c, checkName) }, "restore the " +
+			"store"},
+		"check of the key": {func(t *testing.T, c *Config) { once(t, *c); spoil(t, *c, rootName) }, "is not the " +
+			"root key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := good(t)
@@ -437,16 +442,17 @@ func once(t *testing.T, c Config) {
 	}
 }
 
-// shorten damages the platform's secret.
-func shorten(t *testing.T, c Config) {
+// spoil damages one of the platform's constants.
+func spoil(t *testing.T, c Config, name string) {
 	r := &rig{t: t, config: c, app: &App{Config: c}}
-	r.tamper("", `UPDATE platform SET value = $1 WHERE name = 'platform.secret'`, []byte("short"))
+	r.tamper("", `UPDATE platform SET value = $1 WHERE name = $2`, []byte("short"), name)
 }
 
 func TestKeysOfPurposesDiffer(t *testing.T) {
 	c := constants{secret: make([]byte, secretBytes)}
 	seen := map[string]string{}
-	for _, purpose := range []string{"ids", "door", "checkpoint", "demo/customer-1", "demo-body/customer-1"} {
+	for _, purpose := range []string{"ids", "door", "root", "check/8", "demo/customer-1",
+		"demo-body/customer-1"} {
 		key := string(c.derive(purpose, 16))
 		if other, ok := seen[key]; ok {
 			t.Errorf("%s and %s share a key", purpose, other)

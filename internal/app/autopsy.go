@@ -30,16 +30,21 @@ func Autopsy(ctx context.Context, data, storeURL string) (out []Unfinished, err 
 	if err != nil {
 		return nil, err
 	}
-	j, db, err := openJournal(ctx, place{data: dir, url: storeURL, readOnly: true, clock: clock.NewSystem()})
+	p := place{data: dir, url: storeURL, readOnly: true, clock: clock.NewSystem()}
+	j, db, err := openJournal(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	c, err := known(ctx, j)
+	key, err := p.keyFor(ctx, j)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := id.NewCodec(c.derive("ids", 16))
+	c, err := known(ctx, j, p, key)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := c.codec()
 	if err != nil {
 		return nil, err
 	}

@@ -129,7 +129,27 @@ func (a *App) checkRemains(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	if left.constants {
+		return nil
+	}
+	return a.setKeyApart()
+}
+
+// setKeyApart takes the root key of a platform that was here out of use: whoever had a right there has none
+// in a new one, and the old key is needed to read what is left. A key that was named is its owner's to
+// replace.
+func (a *App) setKeyApart() error {
+	path := filepath.Join(a.Data, RootKeyFile)
+	for n := 1; ; n++ {
+		to := fmt.Sprintf("%s.lost-%d", path, n)
+		if _, err := os.Lstat(to); err == nil {
+			continue
+		}
+		if err := os.Rename(path, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("app: set the root key apart: %w", err)
+		}
+		return nil
+	}
 }
 
 // setApart takes tables out of use, and says where they are.

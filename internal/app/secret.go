@@ -3,9 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"crypto/hkdf"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -19,24 +17,24 @@ import (
 // Names of the constants that are chosen when a platform is created.
 const (
 	volumesName = "platform.volumes"
-	secretName  = "platform.secret"
+	rootName    = "platform.root"  // what only the right root key gives
 	checkName   = "platform.check" // tells whether one of the others has changed
 )
 
-// secretBytes is the length of the platform's secret, and of every key derived from it unless it is used for AES-128.
+// secretBytes is the length of the root key, and of every key derived from it unless it is used for AES-128.
 const secretBytes = 32
 
 // constants are what a platform was created with.
 type constants struct {
 	volumes int
-	secret  []byte
+	secret  []byte // the root key; nil where the books are read without it
 }
 
 // maxVolumes is the most volumes that the names of books have room for.
 const maxVolumes = 64
 
 // fix returns the platform's constants, and chooses them if the platform is new. volumes 0 takes them as they are.
-func fix(ctx context.Context, j *journal.Journal, volumes int) (constants, error) {
+func fix(ctx context.Context, j *journal.Journal, p place, volumes int) (constants, error) {
 	asked := volumes
 	if volumes == 0 {
 		volumes = Volumes
@@ -44,53 +42,47 @@ func fix(ctx context.Context, j *journal.Journal, volumes int) (constants, error
 	if volumes < 1 || volumes > maxVolumes {
 		return constants{}, fmt.Errorf("app: %d volumes; expected 1 to %d", volumes, maxVolumes)
 	}
-	fresh := make([]byte, secretBytes)
-	rand.Read(fresh) // never fails: it ends the process instead
-	if _, err := j.Fix(ctx, volumesName, strconv.AppendInt(nil, int64(volumes), 10)); err != nil {
-		return constants{}, err
-	}
-	if _, err := j.Fix(ctx, secretName, fresh); err != nil {
-		return constants{}, err
-	}
-	c, err := chosen(ctx, j)
+	key, err := p.keyFor(ctx, j)
 	if err != nil {
-		return c, err
-	}
-	if _, err := j.Fix(ctx, checkName, c.check()); err != nil {
 		return constants{}, err
 	}
-	c, err = known(ctx, j)
+	if _, complete, err := j.Constant(ctx, checkName); err != nil {
+		return constants{}, err
+	} else if !complete { // it is new, or died while it was created
+		if err := choose(ctx, j, constants{volumes, key}); err != nil {
+			return constants{}, err
+		}
+	}
+	c, err := known(ctx, j, p, key)
 	if err == nil && asked != 0 && asked != c.volumes {
 		err = fmt.Errorf("app: the platform was created with %d volumes, which is for good; %d were asked for", c.volumes, asked)
 	}
 	return c, err
 }
 
+// choose writes the constants down, unless others stand there.
+func choose(ctx context.Context, j *journal.Journal, c constants) error {
+	stands, err := j.Fix(ctx, volumesName, strconv.AppendInt(nil, int64(c.volumes), 10))
+	if err != nil {
+		return err
+	}
+	if c.volumes, err = volumesOf(stands); err != nil {
+		return err
+	}
+	if _, err := j.Fix(ctx, rootName, c.root()); err != nil {
+		return err
+	}
+	_, err = j.Fix(ctx, checkName, c.check())
+	return err
+}
+
 // errNoPlatform says that the store holds no platform.
 var errNoPlatform = errors.New("app: there is no platform here: start one with koban run")
 
-// known returns the constants of a platform that exists, if they are as they were chosen: with another secret, no id and
-// no caller's key would be known any more, and what was paid would be paid again.
-func known(ctx context.Context, j *journal.Journal) (constants, error) {
-	c, err := chosen(ctx, j)
-	if err != nil {
-		return c, err
-	}
-	sum, ok, err := j.Constant(ctx, checkName)
-	if err != nil {
-		return c, err
-	}
-	if ok && !bytes.Equal(sum, c.check()) {
-		return c, fault.DataDamaged.New("the platform's secret or its number of volumes is not what it was created with: restore the store from a backup")
-	}
-	return c, nil
-}
-
-// check returns what has to stand beside the constants.
-func (c constants) check() []byte { return c.derive("check/"+strconv.Itoa(c.volumes), sha256.Size) }
-
-// chosen returns the constants as they stand.
-func chosen(ctx context.Context, j *journal.Journal) (c constants, err error) {
+// known returns the constants of a platform that exists, if they are as they were chosen: with another root
+// key, no id and no caller's key would be known any more, and what was paid would be paid again. Without a
+// key, only what can be said without one is.
+func known(ctx context.Context, j *journal.Journal, p place, key []byte) (c constants, err error) {
 	text, ok, err := j.Constant(ctx, volumesName)
 	if err != nil {
 		return c, err
@@ -98,16 +90,48 @@ func chosen(ctx context.Context, j *journal.Journal) (c constants, err error) {
 	if !ok {
 		return c, errNoPlatform
 	}
-	if c.volumes, err = strconv.Atoi(string(text)); err != nil || c.volumes < 1 {
-		return c, fmt.Errorf("app: the store says that the platform has %q volumes; expected a number", text)
-	}
-	if c.secret, ok, err = j.Constant(ctx, secretName); err != nil {
+	if c.volumes, err = volumesOf(text); err != nil || key == nil {
 		return c, err
 	}
-	if !ok || len(c.secret) != secretBytes {
-		return c, fmt.Errorf("app: the platform's secret has %d bytes; expected %d: restore the store from a backup", len(c.secret), secretBytes)
+	c.secret = key
+	root, _, err := j.Constant(ctx, rootName)
+	if err != nil {
+		return c, err
+	}
+	sum, _, err := j.Constant(ctx, checkName)
+	switch {
+	case err != nil:
+		return c, err
+	case len(root) == 0:
+		return c, fault.DataDamaged.New("the platform does not say which root key it was created with: restore " +
+			"the store from a backup; " +
+			"or it was created by a version from before the root key stood apart: create it anew")
+	case !bytes.Equal(root, c.root()):
+		return c, fmt.Errorf("app: %s is not the root key that these books were created with: put the right one "+
+			"there, or name it "+
+			"with --key-file. If it is the right one, the platform's constants are damaged: restore the store from a "+
+			"backup", p.keyPath())
+	case !bytes.Equal(sum, c.check()):
+		return c, fault.DataDamaged.New("the platform's number of volumes is not what it was created with: " +
+			"restore the store from a backup")
 	}
 	return c, nil
+}
+
+// root returns what tells the root key, and says nothing of it.
+func (c constants) root() []byte { return c.derive("root", sha256.Size) }
+
+// check returns what has to stand beside the constants.
+func (c constants) check() []byte { return c.derive("check/"+strconv.Itoa(c.volumes), sha256.Size) }
+
+func volumesOf(text []byte) (int, error) {
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 1 || n > maxVolumes {
+		return 0, fault.DataDamaged.New("the store says that the platform has %q volumes; expected 1 to %d: "+
+			"restore it from a backup", text,
+			maxVolumes)
+	}
+	return n, nil
 }
 
 // derive returns a key for one purpose (HKDF, RFC 5869), so that no two purposes share one.
@@ -119,10 +143,10 @@ func (c constants) derive(purpose string, length int) []byte {
 	return key
 }
 
-// codec returns what turns ids into public text.
-func (c constants) codec() (*id.Codec, error) { return id.NewCodec(c.derive("ids", 16)) }
-
-// signer returns the key that signs exported checkpoints.
-func (c constants) signer() ed25519.PrivateKey {
-	return ed25519.NewKeyFromSeed(c.derive("checkpoint", ed25519.SeedSize))
+// codec returns what turns ids into public text; nil without a root key.
+func (c constants) codec() (*id.Codec, error) {
+	if c.secret == nil {
+		return nil, nil
+	}
+	return id.NewCodec(c.derive("ids", 16))
 }

@@ -35,7 +35,7 @@ func (a *App) open(ctx context.Context) error {
 	if err := fixMode(ctx, j, a.Rehearsal); err != nil {
 		return err
 	}
-	if a.constants, err = fix(ctx, j, a.Volumes); err != nil {
+	if a.constants, err = fix(ctx, j, a.place, a.Volumes); err != nil {
 		return err
 	}
 	if err := a.rehearse(ctx); err != nil {

@@ -26,6 +26,7 @@ const feedSuffix = ".feed"
 // place says where the databases of a platform are.
 type place struct {
 	data     string // the data folder
+	key      string // the file of the root key; "" means root.key in the data folder
 	url      string // of PostgreSQL; "" keeps everything in the data folder
 	readOnly bool
 	clock    clock.Clock

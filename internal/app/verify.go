@@ -19,8 +19,10 @@ import (
 type VerifyConfig struct {
 	Data       string              // the data folder
 	StoreURL   string              // of PostgreSQL; "" if the books are in the data folder
+	KeyFile    string              // of the root key; "": root.key in Data; where it is not, ids are hexadecimal
 	Checkpoint *journal.Checkpoint // exported earlier; may be nil
-	Export     bool                // put a checkpoint of the journal into the report
+	Pinned     ed25519.PublicKey   // who has to have signed Checkpoint, as known from elsewhere
+	Export     ed25519.PrivateKey  // signs a checkpoint, which is put into the report; nil: there is none
 	Rebuild    bool                // let a copy of the saved tables recover, too, and compare
 }
 
@@ -28,13 +30,13 @@ type VerifyConfig struct {
 //
 // Errors: the reason why the books cannot be judged. What is wrong with them stands in the report.
 func Verify(ctx context.Context, c VerifyConfig) (report *verify.Report, err error) {
-	o, err := openObserver(ctx, c.Data, c.StoreURL)
+	o, err := openObserver(ctx, c.Data, c.StoreURL, c.KeyFile)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, o.Close()) }()
-	signer := o.constants.signer()
-	config := verify.Config{Journal: o.journal, Record: o.dbs[0], Rebuild: c.Rebuild, Checkpoint: c.Checkpoint, Signer: signer.Public().(ed25519.PublicKey)}
+	config := verify.Config{Journal: o.journal, Record: o.dbs[0], Rebuild: c.Rebuild, Checkpoint: c.Checkpoint,
+		Signer: c.Pinned}
 	if config.IDs, err = o.constants.codec(); err != nil {
 		return nil, err
 	}
@@ -47,12 +49,12 @@ func Verify(ctx context.Context, c VerifyConfig) (report *verify.Report, err err
 		return nil, err
 	}
 	var made journal.Checkpoint
-	if c.Export { // before the books are read, so that what is exported has been judged
-		if made, err = o.journal.Export(ctx, o.clock.Now(), signer); err != nil {
+	if c.Export != nil { // before the books are read, so that what is exported has been judged
+		if made, err = o.journal.Export(ctx, o.clock.Now(), c.Export); err != nil {
 			return nil, err
 		}
 	}
-	if report, err = verify.Run(ctx, config); err == nil && c.Export {
+	if report, err = verify.Run(ctx, config); err == nil && c.Export != nil {
 		report.Checkpoint = &made
 	}
 	return report, err
@@ -66,12 +68,12 @@ type observer struct {
 	dbs       []*store.DB
 }
 
-func openObserver(ctx context.Context, data, url string) (_ *observer, err error) {
+func openObserver(ctx context.Context, data, url, key string) (_ *observer, err error) {
 	dir, err := filepath.Abs(data)
 	if err != nil {
 		return nil, fmt.Errorf("app: the data folder: %w", err)
 	}
-	o := &observer{place: place{data: dir, url: url, readOnly: true, clock: clock.NewSystem()}}
+	o := &observer{place: place{data: dir, url: url, key: key, readOnly: true, clock: clock.NewSystem()}}
 	if url == "" {
 		if _, err := os.Stat(filepath.Join(dir, journalFile)); errors.Is(err, fs.ErrNotExist) {
 			return nil, elsewhere(dir)
@@ -82,7 +84,14 @@ func openObserver(ctx context.Context, data, url string) (_ *observer, err error
 		return nil, err
 	}
 	o.journal, o.dbs = j, append(o.dbs, db)
-	if o.constants, err = known(ctx, j); err != nil {
+	root, err := o.rootKey()
+	if key == "" && errors.Is(err, fs.ErrNotExist) {
+		root, err = nil, nil // books can be judged by who must not have it
+	}
+	if err == nil {
+		o.constants, err = known(ctx, j, o.place, root)
+	}
+	if err != nil {
 		return nil, errors.Join(err, o.Close())
 	}
 	return o, nil

@@ -2,6 +2,8 @@ package app
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -150,29 +152,54 @@ func TestVerifyFindsCutTail(t *testing.T) {
 		r.pay("one", 1200, 200)
 		r.stop()
 		var before *journal.Checkpoint
-		report, err := Verify(t.Context(), VerifyConfig{Data: r.config.Data, StoreURL: r.config.StoreURL, Export: true})
+		key, made, err := CheckpointKey(r.config.Data, "")
+		if err != nil || !made {
+			t.Fatalf("the first key that signs: made %t, %v", made, err)
+		}
+		report, err := Verify(t.Context(), VerifyConfig{Data: r.config.Data, StoreURL: r.config.StoreURL,
+			Export: key})
 		if err != nil || !report.OK {
 			t.Fatalf("verify: %v %v", report, err)
 		}
 		before = report.Checkpoint
-		r.right(func(c *VerifyConfig) { c.Checkpoint = before })
+		pinned := func(c *VerifyConfig) { c.Checkpoint, c.Pinned = before, key.Public().(ed25519.PublicKey) }
+		r.right(pinned)
 
 		r.cut("balance/00")
 		finds(t, r.verify(nil), "I24", "the tables of balance/00 stand for block") // they still know of what was cut off
-		wrong := r.verify(func(c *VerifyConfig) { c.Checkpoint = before })
+		wrong := r.verify(pinned)
 		finds(t, wrong, "I7", "its tail was cut off")
 	})
 }
 
+// Who can read all of a platform's books, and its root key, cannot sign for it: the public key is held
+// elsewhere.
 func TestVerifyRefusesForeignCheckpoint(t *testing.T) {
-	r, other := newRig(t, ""), newRig(t, "")
-	report, err := Verify(t.Context(), VerifyConfig{Data: other.config.Data, Export: true})
+	r := newRig(t, "")
+	own, _, err := CheckpointKey(r.config.Data, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Verify(t.Context(), VerifyConfig{Data: r.config.Data, Checkpoint: report.Checkpoint})
-	if err == nil || !strings.Contains(err.Error(), "signature") {
-		t.Errorf("a checkpoint of another platform: %v", err)
+	root, err := r.place().rootKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]ed25519.PrivateKey{
+		"another key":  ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize)),
+		"the root key": ed25519.NewKeyFromSeed(root),
+		"one that it gives": ed25519.NewKeyFromSeed(constants{secret: root}.derive("checkpoint",
+			ed25519.SeedSize)),
+		"the check of the key": ed25519.NewKeyFromSeed(constants{secret: root}.root()),
+	} {
+		report, err := Verify(t.Context(), VerifyConfig{Data: r.config.Data, Export: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Verify(t.Context(), VerifyConfig{Data: r.config.Data, Checkpoint: report.Checkpoint,
+			Pinned: own.Public().(ed25519.PublicKey)})
+		if !errors.Is(err, journal.ErrSignature) {
+			t.Errorf("a checkpoint signed by %s: %v", name, err)
+		}
 	}
 }
 
