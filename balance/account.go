@@ -1,6 +1,8 @@
 package balance
 
 import (
+	"cmp"
+
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
@@ -173,8 +175,11 @@ func (m *Machine) openOwner(c *OpenOwner, out *book.Decision) *fault.Error {
 		Key: c.Key.ID, Print: c.Print}
 	if c.Opening != 0 {
 		row := newAccount(account, c.Terms, 0)
-		e, err := ledger.Plan(opening{m.of(c.Key.Tenant), account, &row.Account}, c.Day,
-			ledger.Move(m.Own(Suspense, c.Terms.Currency), account, money.Of(c.Opening, c.Terms.Currency)))
+		s, amount := m.of(c.Key.Tenant), money.Of(c.Opening, c.Terms.Currency)
+		e, err := ledger.Plan(opening{s, account, &row.Account}, c.Day, ledger.Move(m.Own(Suspense, amount.Currency), account, amount))
+		if err == nil {
+			err = cmp.Or(canReceive(&row, amount, c.Day), m.canBringIn(s, amount))
+		}
 		if err != nil {
 			return err
 		}

@@ -153,6 +153,17 @@ func (a *Audit) Add(ev any) {
 		} else {
 			y.account.CreditsPosted += l.Amount.Minor
 		}
+		if KindOf(l.Account).own() {
+			y.bringForward()
+		}
+	}
+}
+
+// bringForward does to sums what the ledger does to the platform's own accounts (ledger.Carry).
+func (y *tally) bringForward() {
+	for y.account.DebitsPosted >= ledger.Carry && y.account.CreditsPosted >= ledger.Carry {
+		y.account.DebitsPosted -= ledger.Carry
+		y.account.CreditsPosted -= ledger.Carry
 	}
 }
 

@@ -1,6 +1,8 @@
 package balance
 
 import (
+	"cmp"
+
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
@@ -65,7 +67,12 @@ func (m *Machine) planCredit(c *AddCredit) (entry, *fault.Error) {
 	if !m.owner(c.Account) {
 		return entry{}, fault.AccountNotFound.New("")
 	}
-	return ledger.Plan(m.of(c.Key.Tenant), c.Day, ledger.Move(m.Own(Suspense, c.Amount.Currency), c.Account, c.Amount))
+	s := m.of(c.Key.Tenant)
+	e, err := ledger.Plan(s, c.Day, ledger.Move(m.Own(Suspense, c.Amount.Currency), c.Account, c.Amount))
+	if err == nil {
+		err = cmp.Or(canReceive(m.account(c.Key.Tenant, c.Account), c.Amount, c.Day), m.canBringIn(s, c.Amount))
+	}
+	return e, err
 }
 
 func (e *credited) row(at clock.Micros, seq uint64) Credit {

@@ -32,6 +32,8 @@
 //   - BL5 Neither a suspension nor a limit since the Try stops a Confirm or a Cancel, and none stops an Add.
 //   - BL6 One caller's key stands for one owner, or for one credit, a refused one too.
 //   - BL7 A suspended account gives nothing out but what it held before: no Try is let in.
+//   - BL8 What credits brought into a volume and is not back in its suspense is at most ledger.Supply, and no owner's
+//     account holds more than money.MaxWire. So an Add of a payment that was decided can always be placed.
 //
 // Public events are those about accounts: opened, credited, and the changes of status. What payments do to an account
 // is told by the payments' own events.

@@ -21,7 +21,7 @@ type (
 	}
 	// OpenOwner names a new owner and opens an account, with an amount out of suspense if Opening is above zero. The
 	// reply is the owner's id.ID: of the first request with the key. Refused as Open is, and with
-	// idempotency_key_reused, invalid_amount, limit_exceeded.
+	// idempotency_key_reused, invalid_amount, limit_exceeded, supply_exhausted.
 	OpenOwner struct {
 		Key         book.Key
 		Print       Print // of the caller's body
@@ -33,7 +33,8 @@ type (
 		Day         ledger.Day
 	}
 	// AddCredit adds to an account out of suspense, for an operator. The reply is a Credit, or Repeated if the key is
-	// known. Refused with: idempotency_key_reused, account_not_found, and what ledger.Account.CanReceive says.
+	// known. Refused with: idempotency_key_reused, account_not_found, what ledger.Account.CanReceive says,
+	// limit_exceeded (the account would hold more than money.MaxWire) and supply_exhausted (BL8).
 	AddCredit struct {
 		Key         book.Key
 		Print       Print

@@ -212,7 +212,7 @@ func (m *Machine) canReceive(a *Account, r *Add) *fault.Error {
 	if a == nil || !m.owner(r.Account) {
 		return fault.AccountNotFound.New("")
 	}
-	return a.CanReceive(r.Amount, r.Day)
+	return canReceive(a, r.Amount, r.Day)
 }
 
 func (m *Machine) planAdd(r *Add, to id.ID) (entry, *fault.Error) {

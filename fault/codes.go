@@ -40,6 +40,7 @@ const (
 
 	InsufficientFunds   Code = "insufficient_funds"
 	LimitExceeded       Code = "limit_exceeded"
+	SupplyExhausted     Code = "supply_exhausted"
 	AccountSuspended    Code = "account_suspended"
 	AccountClosed       Code = "account_closed"
 	AccountNotEmpty     Code = "account_not_empty"
@@ -126,6 +127,7 @@ var table = index([]Info{
 
 	{InsufficientFunds, Refused, 402, "The available balance does not cover the amount.", "Add money or pay less."},
 	{LimitExceeded, Refused, 422, "A limit of the account does not allow this.", "Use a smaller amount or wait for the next period."},
+	{SupplyExhausted, Refused, 422, "The platform would hold more of this currency than it can count exactly.", "Credit at most what the message says is left."},
 	{AccountSuspended, Refused, 422, "The account is suspended.", "Have the suspension lifted first."},
 	{AccountClosed, Refused, 422, "The account is closed.", "Use another account."},
 	{AccountNotEmpty, Refused, 422, "The account still holds money or holds.", "Empty the account before closing it."},

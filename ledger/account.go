@@ -7,7 +7,8 @@ import (
 )
 
 // Account is one account's row. All amounts are in minor units of Currency, 0 … money.MaxStored; the four counters
-// only ever describe what happened: Debits and Credits never shrink when posted, and only by a hold's end when pending.
+// only ever describe what happened: Debits and Credits never shrink when posted (but see Carry), and only by a hold's
+// end when pending.
 type Account struct {
 	Currency       money.Currency
 	Normal         Side // the side that makes the balance grow
@@ -105,6 +106,28 @@ func (a *Account) post(side Side, minor int64, day Day) {
 	*a.posted(side) += minor
 	a.Used = a.Used.on(day)
 	a.Used.count(side == a.Normal, minor)
+}
+
+// Carry is what both sides of an account that may go negative are brought forward by: as soon as an entry leaves Carry
+// or more on each of them, Carry is taken off both. Everything passes through the platform's own accounts, so what was
+// ever debited and credited there has no bound, and the counters do; nothing must be refused for that. The balance
+// stays, and so does every trial balance. An account that stands within ±MaxNet can always take Carry more.
+const (
+	Carry  = int64(1) << 60
+	MaxNet = money.MaxStored - 2*Carry
+)
+
+// carry brings an account forward, and keeps what counts against limits, which it has none of, within what is stored.
+func (a *Account) carry() {
+	if !a.MayGoNegative {
+		return
+	}
+	if n := min(a.DebitsPosted, a.CreditsPosted); n >= Carry {
+		n -= n % Carry
+		a.DebitsPosted -= n
+		a.CreditsPosted -= n
+	}
+	a.Used.cut(money.MaxStored)
 }
 
 func (a *Account) posted(s Side) *int64 {

@@ -70,6 +70,7 @@ func (e *Entry[R]) touches(account R, fromHold, fromLeg int) bool {
 // settle ends an entry's work on an account: only now do its invariants have to hold again.
 func (a *Account) settle() {
 	a.Version++
+	a.carry()
 	if err := a.Check(); err != nil {
 		panic("ledger: " + err.Error())
 	}

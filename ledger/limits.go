@@ -75,6 +75,12 @@ func (u *Usage) uncount(receives bool, minor int64, counted Day) {
 	*month -= minor
 }
 
+// cut lets nothing count for more than most.
+func (u *Usage) cut(most int64) {
+	u.DayIn, u.DayOut = min(u.DayIn, most), min(u.DayOut, most)
+	u.MonthIn, u.MonthOut = max(u.DayIn, min(u.MonthIn, most)), max(u.DayOut, min(u.MonthOut, most))
+}
+
 func (u *Usage) sane() bool {
 	return u.Day >= 0 && u.DayIn >= 0 && u.DayOut >= 0 && u.MonthIn >= u.DayIn && u.MonthOut >= u.DayOut
 }

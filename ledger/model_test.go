@@ -18,7 +18,9 @@ type modelAccount struct {
 	terms  ledger.Account // read for its terms only
 	latest int            // day
 	flows  []modelFlow
-	dues   int // entries
+	dues   int      // entries
+	off    *big.Int // what was taken off both sides when the account was brought forward; nil: nothing
+	full   bool     // more counted against limits than can be stored: what is left of it cannot be compared
 }
 
 // modelFlow is an amount on one side. What a hold takes is pending until it is posted or released.
@@ -73,6 +75,7 @@ func (m *model) do(day int, chain []modelStep) (*model, string) {
 	}
 	for i := range touched {
 		c.accounts[i].dues++
+		c.accounts[i].bringForward()
 	}
 	return c, "ok"
 }
@@ -196,6 +199,34 @@ func (a *modelAccount) sum(want func(modelFlow) bool) *big.Int {
 	return n
 }
 
+// bringForward takes as many whole times 2^60 off both posted sides of an account that may go negative as both have.
+func (a *modelAccount) bringForward() {
+	if !a.terms.MayGoNegative {
+		return
+	}
+	less := new(big.Int)
+	for _, side := range []ledger.Side{ledger.Debit, ledger.Credit} {
+		n := a.sum(func(f modelFlow) bool { return !f.pending && f.side == side })
+		n.Rsh(n, 60).Lsh(n, 60)
+		if side == ledger.Debit || n.Cmp(less) < 0 {
+			less = n
+		}
+	}
+	a.off = less
+	for _, in := range []bool{false, true} {
+		a.full = a.full || a.used(in, true, 0).Cmp(two62) >= 0
+	}
+}
+
+// counted returns what the account has seen on one side, and what holds will still post there.
+func (a *modelAccount) counted(side ledger.Side) *big.Int {
+	n := a.sum(func(f modelFlow) bool { return f.side == side })
+	if a.off != nil {
+		n.Sub(n, a.off)
+	}
+	return n
+}
+
 func (a *modelAccount) balance() *big.Int {
 	debits := a.sum(func(f modelFlow) bool { return !f.pending && f.side == ledger.Debit })
 	credits := a.sum(func(f modelFlow) bool { return !f.pending && f.side == ledger.Credit })
@@ -237,7 +268,7 @@ func (a *modelAccount) admit(side ledger.Side, amount *big.Int, day int) string 
 		return "account_closed"
 	case status == ledger.Suspended, status == ledger.NoIn && in, status == ledger.NoOut && !in:
 		return "account_suspended"
-	case more(a.sum(func(f modelFlow) bool { return f.side == side })).Cmp(two62) >= 0:
+	case more(a.counted(side)).Cmp(two62) >= 0:
 		return "amount_overflow"
 	case in && above(more(balance.Add(balance, a.waiting(true))), a.terms.Cap):
 		return "limit_exceeded"

@@ -22,4 +22,6 @@
 //   - P4 No more returns to a lot, or in its stead, than a payment took of it.
 //   - P5 A lot that was held when it expired can be confirmed: expiry never stops a Confirm.
 //   - P6 A lot is not taken from once it has expired, whether its timer has rung or not.
+//   - P7 What was granted in a volume and is not back in its suspense is at most ledger.Supply. So points can always be
+//     taken, returned and expired.
 package points

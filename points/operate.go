@@ -4,6 +4,7 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 )
@@ -102,7 +103,10 @@ func (m *Machine) checkGrant(now clock.Micros, c *Grant) *fault.Error {
 	case m.customer(c.Tenant, c.Account) == nil:
 		return fault.AccountNotFound.New("")
 	}
-	return m.ownAccount(c.Tenant, Suspense).CanTake(c.Amount, 0)
+	if room := ledger.Supply(m.volumes) + m.ownAccount(c.Tenant, Suspense).Posted(); c.Amount.Minor > room {
+		return fault.SupplyExhausted.New("%d points are asked for, and at most %d more can be granted here", c.Amount.Minor, max(room, 0))
+	}
+	return nil
 }
 
 func (m *Machine) decideReadGrant(c *ReadGrant, out *book.Decision) {

@@ -90,7 +90,8 @@ type Request struct {
 // time, 0 for never.
 //
 // Errors: invalid_amount, amount_overflow, currency_mismatch, invalid_request (the lot would be over),
-// account_not_found, account_suspended, account_closed, limit_exceeded (too many lots), idempotency_key_reused.
+// account_not_found, account_suspended, account_closed, limit_exceeded (too many lots), supply_exhausted (P7),
+// idempotency_key_reused.
 func (s *Service) Credit(ctx context.Context, r Request, account id.ID, amount money.Amount, class Class, expiresAt clock.Micros) (Granted, error) {
 	now := s.clk.Now()
 	reply, err := do[any](ctx, s, account, &Grant{

@@ -117,9 +117,28 @@ func (l *Ledger) Entry(e *Event, t id.Tenant, legs []Leg, held ...HeldChange) {
 	}
 	for _, x := range touched {
 		a := l.accounts[book.Key{Tenant: t, ID: x}]
+		a.bringForward()
+		l.bounded(e, a, x)
 		e.Check(a.Held >= 0 && (a.own || a.Available() >= 0), "I4", l.j.Account(x), "%d stand on it and %d are held: %d are available", a.Posted(), a.Held, a.Available())
 		l.j.change(e.at.Book, l.table, book.Key{Tenant: t, ID: x})
 	}
+}
+
+// bringForward does to the sums of a volume's own account what the ledger does (ledger.Carry).
+func (a *Account) bringForward() {
+	for a.own && a.Debits >= ledger.Carry && a.Credits >= ledger.Carry {
+		a.Debits, a.Credits = a.Debits-ledger.Carry, a.Credits-ledger.Carry
+	}
+}
+
+// bounded judges that no more was brought in than may be (BL8), and that what an owner has can be told.
+func (l *Ledger) bounded(e *Event, a *Account, x id.ID) {
+	if a.own {
+		e.Check(a.kind != "suspense" || a.Posted() >= -ledger.Supply(l.j.Volumes), "BL8", l.j.Account(x),
+			"%d were brought in, at most %d may be", -a.Posted(), ledger.Supply(l.j.Volumes))
+		return
+	}
+	e.Check(a.Posted() <= money.MaxWire, "BL8", l.j.Account(x), "%d stand on it, at most %d may", a.Posted(), int64(money.MaxWire))
 }
 
 // balanced judges that debits and credits are the same in every currency (I1).

@@ -13,6 +13,7 @@ import (
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/judge"
 	"github.com/koban-pay/koban/ledger"
+	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/payment"
 )
 
@@ -170,6 +171,12 @@ func TestWrongDayIsFound(t *testing.T) {
 		"a Try that came too late, on a balance": {"I14", change("balance/00", 20, &balancev1.Held{}, func(m *balancev1.Held) bool { return always(func() { m.NotAfter = 1 }) })},
 		"a Try that came too late, on points":    {"I14", change("points/00", 21, &pointsv1.Tried{}, func(m *pointsv1.Tried) bool { return always(func() { m.NotAfter = 1 }) })},
 		"a Try that came too late, on a session": {"I14", change("code/00", 19, &codev1.Tried{}, func(m *codev1.Tried) bool { return always(func() { m.NotAfter = 1 }) })},
+		"an operator brings in more than can be counted": {"BL8", change("balance/00", 18, &balancev1.Credited{}, func(m *balancev1.Credited) bool {
+			return always(func() {
+				m.Amount += money.MaxWire / 2
+				m.Legs[0].Amount, m.Legs[1].Amount = m.Legs[0].Amount+money.MaxWire/2, m.Legs[1].Amount+money.MaxWire/2
+			})
+		})},
 		"a suspended account pays": {"BL7", func(t *testing.T, blocks []*journal.Block) []*journal.Block {
 			t.Helper()
 			for _, b := range blocks {

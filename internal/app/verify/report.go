@@ -62,6 +62,7 @@ var titles = []struct{ id, title string }{
 	{"P4", "no more points returned to a lot than were taken of it"},
 	{"P6", "no points were held of a lot that had expired"},
 	{"BL7", "nothing was set aside on a suspended account"},
+	{"BL8", "no more was brought in than can be counted exactly"},
 	{"C1", "a session is with the one branch that has it"},
 	{"C4", "a session was paid by its customer, to its shop"},
 	{"C5", "every store id leads to its shop"},
