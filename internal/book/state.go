@@ -105,3 +105,24 @@ func (b *tableBase) width() int {
 
 // TableName returns the name of a machine's table.
 func TableName(t Table) string { return t.base().table }
+
+// ColumnsOf returns the columns that Args of a TableSave has values for, in their order: those of the schema, and the due
+// time if the table has one.
+func ColumnsOf(t Table) []string {
+	b := t.base()
+	out := append([]string(nil), b.columns...)
+	if b.timed {
+		out = append(out, "due")
+	}
+	return out
+}
+
+// RowOf makes of a row's values, in the order of ColumnsOf, what State.Load returns.
+//
+// Errors: a value that does not fit its column.
+func RowOf(t Table, args []any) (any, error) {
+	return t.scan(func(dest ...any) error { return assign(dest, args) })
+}
+
+// ByDay reports whether the first value of a row stands in its primary key, before the id: the day of a caller's key.
+func (t *TableSave) ByDay() bool { return t.table.segmented }
