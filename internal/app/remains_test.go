@@ -171,12 +171,12 @@ func (r *rig) files() map[string][32]byte {
 }
 
 // rows counts the rows of a query on the tables of a service.
-func (r *rig) rows(name, query string) int { return r.count(r.place().tables(name), query) }
+func (r *rig) rows(name, query string) int { return r.countAt(r.place().tables(name), query) }
 
 // rowsAt counts the rows of a query on a file.
-func (r *rig) rowsAt(path, query string) int { return r.count(store.Config{Path: path}, query) }
+func (r *rig) rowsAt(path, query string) int { return r.countAt(store.Config{Path: path}, query) }
 
-func (r *rig) count(c store.Config, query string) (n int) {
+func (r *rig) countAt(c store.Config, query string) (n int) {
 	r.t.Helper()
 	c.ReadOnly = true
 	db, err := store.OpenCurrent(r.t.Context(), c)
