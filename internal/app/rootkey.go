@@ -75,8 +75,7 @@ func (p place) missingKey(err error) error {
 	return fmt.Errorf("%w: it is the root key of these books, and without it nobody's key or id can be known "+
 		"again. Put it "+
 		"back from where you keep it, or name it with --key-file; on another machine, it is the file %s of the "+
-		"data folder "+
-		"in which the platform was created", err, RootKeyFile)
+		"data folder in which the platform was created", err, RootKeyFile)
 }
 
 // keyFor returns the root key of the platform in j, and makes it where there is no platform yet.
@@ -90,11 +89,31 @@ func (p place) keyFor(ctx context.Context, j *journal.Journal) ([]byte, error) {
 	case known != nil:
 		return nil, known
 	case created:
-		return nil, p.missingKey(err)
+		return p.otherKey(ctx, j, err)
 	case p.key != "":
 		return nil, fmt.Errorf("%w: to make one: openssl rand -hex 32 > %s, and chmod 600 it", err, p.key)
 	}
 	return p.makeRootKey()
+}
+
+// otherKey returns the root key from where it stood when the platform was created, for another process of this user on
+// the same machine: a standby has a data folder of its own. The books on PostgreSQL name the place; whoever may write there
+// gains nothing by naming another one, for only the right key is taken.
+//
+// Errors: missing, and what to do.
+func (p place) otherKey(ctx context.Context, j *journal.Journal, missing error) ([]byte, error) {
+	path, named, err := j.Constant(ctx, pathName)
+	if err != nil {
+		return nil, err
+	}
+	if p.key != "" || p.url == "" || !named || !filepath.IsAbs(string(path)) {
+		return nil, p.missingKey(missing)
+	}
+	text, err := store.ReadSecret(string(path))
+	if err != nil {
+		return nil, p.missingKey(missing)
+	}
+	return hexKey(text, string(path))
 }
 
 // checkSuccessor refuses a standby that could not take over, because it has not the root key: nobody would

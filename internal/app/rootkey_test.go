@@ -178,8 +178,17 @@ func TestStandbyNeedsTheRootKey(t *testing.T) {
 		}
 		second := &rig{t: t, config: r.config}
 		second.config.Data, second.config.Standby = t.TempDir(), true
+		here, away := filepath.Join(r.config.Data, RootKeyFile), filepath.Join(r.config.Data, "away.key")
+		if err := os.Rename(here, away); err != nil { // as on another machine
+			t.Fatal(err)
+		}
 		second.refused("a standby without the key", "--key-file", "root key")
-		second.config.KeyFile = filepath.Join(r.config.Data, RootKeyFile)
+		second.config.KeyFile = here
+		second.refused("a standby with a wrong name", "--key-file", "no such file")
+		if err := os.Rename(away, here); err != nil {
+			t.Fatal(err)
+		}
+		second.config.KeyFile = "" // on the same machine the books say where it is
 		stopped := make(chan error, 1)
 		go func() { stopped <- r.app.Close(t.Context()) }()
 		second.start()

@@ -19,6 +19,7 @@ const (
 	volumesName = "platform.volumes"
 	rootName    = "platform.root"  // what only the right root key gives
 	checkName   = "platform.check" // tells whether one of the others has changed
+	pathName    = "platform.key"   // where the root key stood on the machine that created the platform
 )
 
 // secretBytes is the length of the root key, and of every key derived from it unless it is used for AES-128.
@@ -49,7 +50,7 @@ func fix(ctx context.Context, j *journal.Journal, p place, volumes int) (constan
 	if _, complete, err := j.Constant(ctx, checkName); err != nil {
 		return constants{}, err
 	} else if !complete { // it is new, or died while it was created
-		if err := choose(ctx, j, constants{volumes, key}); err != nil {
+		if err := choose(ctx, j, p, constants{volumes, key}); err != nil {
 			return constants{}, err
 		}
 	}
@@ -61,7 +62,7 @@ func fix(ctx context.Context, j *journal.Journal, p place, volumes int) (constan
 }
 
 // choose writes the constants down, unless others stand there.
-func choose(ctx context.Context, j *journal.Journal, c constants) error {
+func choose(ctx context.Context, j *journal.Journal, p place, c constants) error {
 	stands, err := j.Fix(ctx, volumesName, strconv.AppendInt(nil, int64(c.volumes), 10))
 	if err != nil {
 		return err
@@ -71,6 +72,11 @@ func choose(ctx context.Context, j *journal.Journal, c constants) error {
 	}
 	if _, err := j.Fix(ctx, rootName, c.root()); err != nil {
 		return err
+	}
+	if p.url != "" {
+		if _, err := j.Fix(ctx, pathName, []byte(p.keyPath())); err != nil {
+			return err
+		}
 	}
 	_, err = j.Fix(ctx, checkName, c.check())
 	return err

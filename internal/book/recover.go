@@ -143,7 +143,9 @@ func SaveNow(ctx context.Context, c *Core, state State) error {
 // Follow has a core that stands where its tables do replay what the log has behind that.
 //
 // Errors: those of Recover.
-func Follow(ctx context.Context, c *Core, log Log, state State) error { return replay(ctx, c, log, state) }
+func Follow(ctx context.Context, c *Core, log Log, state State) error {
+	return replay(ctx, c, log, state)
+}
 
 // Commit seals what is open and writes it, on one thread: for tests, tools and the simulator.
 func Commit(ctx context.Context, c *Core, log Log) error {
