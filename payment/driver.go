@@ -183,8 +183,13 @@ func (d *Driver) wakeOne(p Participant) {
 		return
 	}
 	d.host.Submit(k.ID, Wake{k.Tenant, k.ID}, func(r Reply, err error) {
-		if err == nil {
+		switch {
+		case err == nil && r.Payment.Resource == WorkInProgress:
 			d.launch(r, true)
+		case err == nil: // somebody else has ended it: who still waits must not wait for it
+			d.mu.Lock()
+			d.waiting.remove(k)
+			d.mu.Unlock()
 		}
 	})
 }

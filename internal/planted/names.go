@@ -48,6 +48,8 @@ const (
 	DeferredForgotten = "deferred_forgotten"
 	// SweepSkips passes over what is in no queue (seata #6374: a rollback that nobody starts).
 	SweepSkips = "sweep_skips"
+	// CallerGone does not drive what a caller has left behind who hung up (rule B8).
+	CallerGone = "caller_gone"
 	// BreakerSticks never lets a call through again once a breaker has opened (catalogue C 51).
 	BreakerSticks = "breaker_sticks"
 )

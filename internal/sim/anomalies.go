@@ -14,7 +14,7 @@ var Anomalies = []string{
 	"book_crash", "clock_stepped", "crash_at_a_call", "crash_while_in_progress", "fenced_writer", "down_for_hours", "participant_down",
 	"participant_slow", "process_crash",
 	// What callers do.
-	"caller_retried", "caller_vanished", "capture_meets_void", "key_replayed", "key_reused", "key_with_other_body", "refunds_at_once",
+	"caller_hung_up", "caller_retried", "caller_vanished", "capture_meets_void", "key_replayed", "key_reused", "key_with_other_body", "refunds_at_once",
 	"suspended_account",
 	// What queries meet.
 	"read_account", "read_feed", "read_list", "read_payment", "read_while_in_progress",

@@ -45,15 +45,16 @@ func (a *ask) try() {
 	if planted.Bug == planted.KeyOtherVolume && a.tries == 2 {
 		a.slot = id.Compose(0, id.Slots-1-a.slot.Slot(), [9]byte{})
 	}
+	gone := a.patience()
 	w.send("payment", a.slot, func(h *host, back reply) {
-		h.front(a.cmd(c), func(r any, err error) {
+		h.front(a.cmd(c), gone, func(r any, err error) {
 			rep, _ := r.(payment.Reply)
 			w.judge.told(c, rep, err)
 			back(r, err)
 		})
 	}, func(r any, err error) {
 		rep, _ := r.(payment.Reply)
-		if answered || a.over {
+		if answered || a.over || gone() {
 			return
 		}
 		answered = true
@@ -70,6 +71,18 @@ func (a *ask) try() {
 			a.try()
 		}
 	})
+}
+
+// patience returns whether the caller has hung up: soon or late after it has asked, or where a crash walk says so.
+func (a *ask) patience() (gone func() bool) {
+	w, asked, until := a.w, a.w.now, clock.Micros(0)
+	if w.chance(w.mix.hangUp) {
+		w.seen("caller_hung_up")
+		until = w.now + span(w.rnd, 1, clock.Second)
+	}
+	return func() bool {
+		return until > 0 && w.now >= until || w.leftAt > 0 && asked <= w.leftAt && w.leftAt <= w.now
+	}
 }
 
 // hear decides whether the answer is final.

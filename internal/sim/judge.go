@@ -35,6 +35,7 @@ type judge struct {
 	since      map[book.Key]clock.Micros      // of the payments that are WORK_IN_PROGRESS
 	caught     map[book.Key]bool              // those that were so when the faults ended
 	waits      []clock.Micros                 // how long each of them took from then on
+	longest    clock.Micros                   // that anything was under way since it was set to zero
 	watches    []*watch                       // queries that are not answered yet
 	reads      int                            // answers to queries that were judged
 	branches   map[tcc.Branch]*said
@@ -79,12 +80,20 @@ func (j *judge) under(k book.Key, way bool) {
 		j.since[k] = j.w.now
 		return
 	}
+	j.longest = max(j.longest, j.w.now-j.since[k])
 	delete(j.since, k)
 	if j.caught[k] {
 		delete(j.caught, k)
 		if !j.w.mix.noProbe {
 			j.waits = append(j.waits, j.w.now-j.w.calmAt)
 		}
+	}
+}
+
+// waited counts what is still under way among what took long.
+func (j *judge) waited() {
+	for _, at := range j.since {
+		j.longest = max(j.longest, j.w.now-at)
 	}
 }
 

@@ -13,9 +13,10 @@ const (
 	diesAfter
 	lost   // it was done, and nobody hears so
 	failed // it was not done, and nobody knows so
+	left   // callers hang up who wait just now
 )
 
-var misfortunes = [...]string{"fine", "dies before", "dies after", "answer lost", "failed"}
+var misfortunes = [...]string{"fine", "dies before", "dies after", "answer lost", "failed", "callers hang up"}
 
 func (m misfortune) String() string { return misfortunes[m] }
 
@@ -48,6 +49,10 @@ func (w *World) luck(kind stepKind, offers int) misfortune {
 			return fine
 		}
 		w.steps++
+		if w.plans[w.steps] == left {
+			w.leftAt = w.now
+			return fine
+		}
 		return w.plans[w.steps]
 	}
 	if offers > 10 {

@@ -27,7 +27,7 @@ type mix struct {
 	noProbe                    bool // nobody asks whether participants are back: the queue is alone
 	sweep, probe               clock.Micros
 	patience                   clock.Micros // of the front door with one request
-	vanish, otherBody          int          // of callers
+	vanish, otherBody, hangUp  int          // of callers
 	authorization              clock.Micros
 	pace                       clock.Micros // between two intents of callers
 	reads                      int          // queries for every thousand intents
@@ -50,6 +50,7 @@ const (
 	mostLate      = 400
 	mostVanish    = 300
 	mostOtherBody = 200
+	mostHangUp    = 400
 )
 
 // drawMix draws a world's own mix: each kind of fault is in it or not, and harsh or not; one world in six is brutal, and
@@ -76,6 +77,7 @@ func drawMix(rnd *rand.Rand) mix {
 	some(mostDecision, &m.crashDecision, &m.usurpDecision)
 	some(mostVanish, &m.vanish)
 	some(mostOtherBody, &m.otherBody)
+	some(mostHangUp, &m.hangUp)
 	m.usual = upTo(rnd, 50*clock.Millisecond)
 	m.latest = clock.Second + upTo(rnd, clock.Minute)
 	if rnd.IntN(4) == 0 {

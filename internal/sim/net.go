@@ -8,6 +8,7 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/tcc"
 )
@@ -163,11 +164,15 @@ func outcome(err error) string {
 }
 
 // front is the front door of a payment's book: it submits what a caller asks for, has it driven, and answers with the
-// payment once that is settled, or after a while as it stands: Create and Settle of payment's service.
-func (h *host) front(cmd any, back reply) {
+// payment once that is settled, or after a while as it stands: Create and Settle of payment's service. Whether the caller
+// has gone makes no difference to that.
+func (h *host) front(cmd any, gone func() bool, back reply) {
 	h.submit(cmd, func(r any, err error) {
 		if err != nil {
 			back(nil, err)
+			return
+		}
+		if planted.Bug == planted.CallerGone && gone() {
 			return
 		}
 		rep := r.(payment.Reply)

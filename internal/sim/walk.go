@@ -42,6 +42,7 @@ type point struct {
 // tale is how a story ended.
 type tale struct {
 	steps    int
+	longest  clock.Micros // that anything was under way
 	status   string
 	accounts []string
 	found    []Violation
@@ -55,7 +56,7 @@ type walked struct {
 
 // Walk dies at every durable step and at every call of every story: before it, after it, and with its answer lost; and
 // then a second time at every step of the recovery. The caller asks again, and the story has to end as if nothing had
-// happened, to the yen.
+// happened, to the yen. And at each of these steps the caller hangs up: then nothing may take longer than it does anyway.
 //
 // Errors: fault.InvalidRequest for a story that does not exist.
 func Walk(o WalkOptions) (WalkResult, error) {
@@ -76,7 +77,7 @@ func Walk(o WalkOptions) (WalkResult, error) {
 			continue
 		}
 		for step := 1; step <= e.steps; step++ {
-			for what := diesBefore; what <= failed; what++ {
+			for what := diesBefore; what <= left; what++ {
 				points = append(points, point{s, step, what})
 			}
 		}
@@ -111,7 +112,11 @@ func (p point) walk(want tale, o WalkOptions) (out walked) {
 	first := map[int]misfortune{p.step: p.what}
 	got := p.story.told(first, o.Plant, nil)
 	out.found = append(out.found, p.story.compare(first, want, got)...)
-	if o.Sample < 0 {
+	if p.what == left && got.longest > want.longest+prompt {
+		out.found = append(out.found, Violation{0, "I19", p.story.where(first) + fmt.Sprintf("something was under way for %v, and %v where "+
+			"nobody hangs up", got.longest.Sub(0), want.longest.Sub(0))})
+	}
+	if o.Sample < 0 || p.what == left {
 		return out
 	}
 	n := p.step*7 + int(p.what) // so that samples are of other pairs at each point
@@ -135,6 +140,7 @@ func (s *story) told(plans map[int]misfortune, plant Plant, out io.Writer) tale 
 	w.town.scanned = w.town.scanBy(w, w.town.customers[0])
 	w.mix.wholeProcess = true
 	w.plans = plans
+	w.judge.longest = 0
 	s.tell(w)
 	w.run(w.now + 2*clock.Minute)
 	e := tale{steps: w.steps}
@@ -142,6 +148,7 @@ func (s *story) told(plans map[int]misfortune, plant Plant, out io.Writer) tale 
 	w.judged(w.judge.ended)
 	w.judged(w.judge.stored)
 	e.status, e.accounts = w.end()
+	e.longest = w.judge.longest
 	e.found = w.judge.violations
 	return e
 }
@@ -171,7 +178,7 @@ func written(plans map[int]misfortune) string {
 	return strings.Join(list, ",")
 }
 
-var flags = [...]string{diesBefore: "before", diesAfter: "after", lost: "lost", failed: "failed"}
+var flags = [...]string{diesBefore: "before", diesAfter: "after", lost: "lost", failed: "failed", left: "gone"}
 
 // Retell tells one story with the misfortunes that at names, such as "5-before,9-lost", and returns what it broke. out
 // hears every event.
@@ -188,7 +195,7 @@ func Retell(name, at string, plant Plant, out io.Writer) ([]Violation, error) {
 		step, err := strconv.Atoi(number)
 		what := slices.Index(flags[:], word)
 		if err != nil || what < int(diesBefore) {
-			return nil, fault.InvalidRequest.New("%q: expected a step and what happens there, such as 5-before, 5-after, 5-lost or 5-failed", part)
+			return nil, fault.InvalidRequest.New("%q: expected a step and what happens there, such as 5-before, 5-after, 5-lost, 5-failed or 5-gone", part)
 		}
 		plans[step] = misfortune(what)
 	}

@@ -53,6 +53,8 @@ type World struct {
 
 	steps int                // of a crash walk: appends and calls so far
 	plans map[int]misfortune // of a crash walk: what happens at which step
+
+	leftAt clock.Micros // of a crash walk: when callers hung up who had asked before; 0 if none did
 }
 
 const (
@@ -215,11 +217,36 @@ func (w *World) finish() {
 	}
 	w.settle()
 	w.judged(w.judge.ended)
+	w.evening()
 	w.mix.sweep = clock.Hour
 	w.run(w.now + late + clock.Hour)
 	w.settle()
 	w.judged(w.judge.emptied)
 }
+
+// evening lets people pay whose only trouble is that they do not wait for the answer, and holds the platform to its word:
+// what was accepted ends promptly, whoever still waits (I19). Where layers of recovery are off, what remains may take longer.
+func (w *World) evening() {
+	w.trace("the evening begins")
+	w.mix.hangUp = 700
+	w.judge.longest = 0
+	clear(w.stale)
+	for range eveningPayments {
+		w.after(w.draw(clock.Minute), func() { w.town.charge(w, w.town.order(w)) })
+	}
+	w.run(w.now + 2*clock.Minute)
+	w.judged(func() {
+		w.judge.waited()
+		if all := !w.mix.noWorker && !w.mix.noQueue && !w.mix.noProbe; all && w.judge.longest > prompt {
+			w.judge.fail("I19", "on a quiet evening a payment took %v from acceptance to its end", w.judge.longest.Sub(0))
+		}
+	})
+}
+
+const (
+	eveningPayments = 6
+	prompt          = 5 * clock.Second // for the most that one payment may take where nothing is wrong
+)
 
 // judged runs a verdict once nothing is being written, unless there is one already.
 func (w *World) judged(verdict func()) {
