@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/tcc"
 )
@@ -46,6 +47,7 @@ type call struct {
 	leave  permit  // of the participant's breaker
 	answer *Answer // of the round's
 	tries  uint32
+	made   clock.Micros
 	let    bool // by the breaker; it is not made otherwise
 	heard  atomic.Bool
 }
@@ -56,6 +58,7 @@ func (c *call) make() {
 		c.hear(tcc.Receipt{}, fault.CircuitOpen.New(""))
 		return
 	}
+	c.made = c.r.d.host.Now()
 	c.r.d.host.Call(c.r.p, c.step, c.hear)
 }
 
@@ -65,13 +68,16 @@ func (c *call) hear(rc tcc.Receipt, err error) {
 		return
 	}
 	a := Answer{Outcome: tcc.OutcomeOf(err), At: rc.At, Book: rc.Book, Seq: rc.Seq, Suspense: rc.Suspense}
+	who, verb, now := c.step.Part.Participant, c.step.Verb, c.r.d.host.Now()
 	if c.let {
-		c.r.d.breakers[c.step.Part.Participant].record(c.leave, a.Outcome != tcc.Unknown || fault.KindOf(err) == fault.Conflict)
+		c.r.d.breakers[who].record(c.leave, a.Outcome != tcc.Unknown || fault.KindOf(err) == fault.Conflict)
+		c.r.d.counts.calls[who][verb].count(now - c.made)
 	}
-	if c.step.Verb != VerbTry && a.Outcome == tcc.Refused && planted.Bug != planted.DecisionFlips {
+	if verb != VerbTry && a.Outcome == tcc.Refused && planted.Bug != planted.DecisionFlips {
 		// After a decision there is no refusal: a participant that says no breaks the contract, and is asked again
-		// until a person has mended it.
+		// until a person has mended it. The waitlist raises the alarm.
 		a.Outcome = tcc.Unknown
+		c.r.d.counts.refused[who][verb].Add(1)
 	}
 	if planted.Bug == planted.UnknownIsRefused && c.step.Verb == VerbTry && a.Outcome == tcc.Unknown {
 		a.Outcome = tcc.Refused
@@ -86,9 +92,9 @@ func (c *call) hear(rc tcc.Receipt, err error) {
 		c.r.d.counts.unknown.Add(1)
 	}
 	if a.At == 0 {
-		a.At = c.r.d.host.Now()
+		a.At = now
 	}
-	a.Number, a.Verb, a.Attempts = c.step.Part.Number, c.step.Verb, c.tries
+	a.Number, a.Verb, a.Attempts = c.step.Part.Number, verb, c.tries
 	*c.answer = a
 	c.r.one()
 }

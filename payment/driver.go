@@ -35,8 +35,12 @@ type Host interface {
 	Submit(x id.ID, cmd any, done func(Reply, error))
 	// Turned hears that a participant's breaker has opened or closed.
 	Turned(p Participant, open bool)
-	// Warn hears of what heals by itself but a person may want to know.
-	Warn(what string, err error)
+	// Warn hears of what heals by itself but a person may want to know, with names and values about it.
+	Warn(what string, about ...any)
+	// Alarm hears of what does not heal by itself: a person has to look.
+	Alarm(what string, about ...any)
+	// Name returns how people call a payment.
+	Name(k book.Key) string
 }
 
 // Driver drives payments to their end: recovery layer 1, and the hand-over to layers 2 and 3. Safe for concurrent use.
@@ -52,12 +56,6 @@ type Driver struct {
 	waiting waitlist
 
 	counts counters
-}
-
-type counters struct {
-	settled  [10]atomic.Int64 // by status
-	deferred atomic.Int64
-	unknown  atomic.Int64
 }
 
 // NewDriver returns a driver that calls the given participants.
@@ -107,7 +105,7 @@ func (d *Driver) launch(seen Reply, asks bool) *Run {
 		d.mu.Unlock()
 		return r
 	}
-	r := &Run{d: d, key: k, asks: asks}
+	r := &Run{d: d, key: k, asks: asks, since: d.host.Now()}
 	d.runs[k] = r
 	d.mu.Unlock()
 	if seen.New {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/tcc"
@@ -26,7 +27,11 @@ func (host) Draw(n int64) int64 { return rand.Int64N(n) }
 
 func (host) Turned(Participant, bool) {}
 
-func (h host) Warn(what string, err error) { h.s.Log.Warn(what, "error", err) }
+func (h host) Warn(what string, about ...any) { h.s.Log.Warn(what, about...) }
+
+func (h host) Alarm(what string, about ...any) { h.s.Log.Error(what, about...) }
+
+func (h host) Name(k book.Key) string { return h.s.name(k) }
 
 // Submit lets the crew go on: the book's writer, who brings the answer, has the next block to write.
 func (h host) Submit(x id.ID, cmd any, done func(Reply, error)) {

@@ -35,6 +35,9 @@ func (s *Service) Recover(ctx context.Context) error {
 		s.sweep()
 	})
 	s.work.Go(s.probe)
+	if !s.Layers.NoSweep {
+		s.work.Go(s.watch)
+	}
 	return nil
 }
 
@@ -65,6 +68,8 @@ const anyTime clock.Micros = math.MaxInt64
 
 // pass drives everything that is unfinished and has not moved since before.
 func (s *Service) pass(ctx context.Context, before clock.Micros) {
+	s.lookout.passing.Add(1)
+	defer s.lookout.passing.Add(-1)
 	slots := make(chan struct{}, driveAtOnce)
 	for v := range s.Books {
 		var after book.Key
@@ -128,35 +133,4 @@ func (s *Service) probe() {
 			s.Probe()
 		}
 	}
-}
-
-// Stats are the service's figures for metrics.
-type Stats struct {
-	Settled  map[string]int64  // payments that ended their way, by status
-	Breakers map[string]string // closed, open or half-open, by participant
-	Deferred int64             // times a payment went back to the queue
-	Unknown  int64             // calls without a known outcome
-	Overdue  int64             // unfinished for more than three days, at the last sweep
-	Running  int
-	Waiting  int
-}
-
-// Stats returns the service's figures.
-func (s *Service) Stats() Stats {
-	st := Stats{Settled: map[string]int64{}, Breakers: map[string]string{}, Deferred: s.counts.deferred.Load(),
-		Unknown: s.counts.unknown.Load(), Overdue: s.overdue.Load()}
-	for i := range s.counts.settled {
-		if n := s.counts.settled[i].Load(); n > 0 {
-			st.Settled[Status(i).String()] = n
-		}
-	}
-	for p, b := range s.breakers {
-		if b != nil {
-			st.Breakers[Participant(p).String()] = b.state()
-		}
-	}
-	s.mu.Lock()
-	st.Running, st.Waiting = len(s.runs), s.waiting.count()
-	s.mu.Unlock()
-	return st
 }

@@ -306,7 +306,7 @@ func TestBreakerFailsFastAndFreesWhatWaits(t *testing.T) {
 		check(t, p.Recover(t.Context()))
 		ids := p.many(stuck, func() Request { return fromPoints(r.request(Automatic)) })
 		p.idle()
-		if st := p.Stats(); st.Breakers["points"] != "open" || st.Breakers["balance"] != "closed" || st.Waiting != stuck {
+		if st := p.Stats(); st.Breakers["points"] != "open" || st.Breakers["balance"] != "closed" || p.waits() != stuck {
 			t.Fatalf("%+v", st)
 		}
 		calls := r.points.count(VerbTry)

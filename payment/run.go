@@ -15,8 +15,9 @@ import (
 // Run is one driver at work on one payment. Its steps follow each other; only the answers of one round of calls may come at
 // the same time.
 type Run struct {
-	d   *Driver
-	key book.Key
+	d     *Driver
+	key   book.Key
+	since clock.Micros
 
 	// Guarded by Driver.mu.
 	next  *Payment         // the payment as somebody else has seen it since
@@ -247,7 +248,17 @@ func (r *Run) report(answers []Answer, n int, then func(*Run)) {
 			then(r)
 		case d.over() || fault.HasCode(err, fault.Fenced):
 			r.end(nil)
+		case tcc.OutcomeOf(err) == tcc.Refused: // it would be refused for ever
+			d.counts.dropped.Add(1)
+			d.host.Alarm("the book refuses what participants have answered; the payment stands still: look at it with koban explain",
+				"payment", d.host.Name(r.key), "error", err)
+			r.end(nil)
 		default:
+			d.counts.repeated.Add(1)
+			if n == manyReports {
+				d.host.Warn("what participants have answered cannot be written; it is offered until it can", "payment",
+					d.host.Name(r.key), "error", err)
+			}
 			d.host.After(d.pause(n), func() {
 				if d.over() {
 					r.end(nil)
@@ -259,10 +270,13 @@ func (r *Run) report(answers []Answer, n int, then func(*Run)) {
 	})
 }
 
+// manyReports is after how many a person is told: some seconds.
+const manyReports = 8
+
 // giveBack hands the payment to the queue (recovery layer 2), with what is known. It is driven on at once instead if it was
 // decided otherwise meanwhile, and what is owed now has not been tried; or if the breaker that kept it waiting has closed.
 func (r *Run) giveBack() {
-	d, p, unsure := r.d, r.p, r.unsure
+	d, p, unsure := r.d, r.p, worstFirst(r.unsure)
 	if !owes(Owed(p), unsure) {
 		r.goOn()
 		return
@@ -273,14 +287,30 @@ func (r *Run) giveBack() {
 		return
 	}
 	who := p.Parts[unsure[0].Number-1].Participant
+	w := wait{who: who, verb: unsure[0].Verb, code: unsure[0].Code, refuses: unsure[0].refuses(), since: d.host.Now()}
 	d.mu.Lock()
-	d.waiting.add(r.key, who)
+	refuses := d.waiting.add(r.key, w)
 	d.mu.Unlock()
+	if refuses {
+		d.host.Alarm("a participant refuses what was decided, which it has no right to; it is asked again until it has done it: look at "+
+			"the payment with koban explain, and mend the participant", "payment", d.host.Name(r.key), "participant", who.String(),
+			"verb", w.verb.String(), "code", string(w.code))
+	}
 	if unsure[0].Code == fault.CircuitOpen && d.breakers[who].isClosed() {
 		r.goOn()
 		return
 	}
 	r.enqueue(Defer{Tenant: r.key.Tenant, ID: r.key.ID, Code: unsure[0].Code, Jitter: uint32(d.host.Draw(1000))}, 0)
+}
+
+// worstFirst puts a refusal of what was decided before those that are merely away: it is what a person has to hear of.
+func worstFirst(unsure []Answer) []Answer {
+	i := slices.IndexFunc(unsure, func(a Answer) bool { return a.refuses() })
+	if i > 0 {
+		unsure = slices.Clone(unsure) // the report shares it
+		unsure[0], unsure[i] = unsure[i], unsure[0]
+	}
+	return unsure
 }
 
 // enqueue has the queue take the payment. While nobody knows whether it has, it is told again: what is in no queue, and is
@@ -299,7 +329,8 @@ func (r *Run) enqueue(q Defer, n int) {
 			})
 		case err != nil:
 			if !d.over() && !fault.HasCode(err, fault.Fenced) {
-				d.host.Warn("a payment was not put back into the queue; the sweep has it", err)
+				d.host.Warn("a payment was not put back into the queue; the lookout finds it", "payment", d.host.Name(r.key),
+					"error", err)
 			}
 			r.end(p)
 		case seen.Payment.Decision == p.Decision:
@@ -330,6 +361,9 @@ func owes(steps []Step, answers []Answer) bool {
 }
 
 func (d *Driver) settled(k book.Key, p *Payment) {
+	if int(p.Kind) < len(d.counts.took) && p.SettledAt == p.UpdatedAt { // not by a capture or void that came later
+		d.counts.took[p.Kind].count(p.SettledAt - p.CreatedAt)
+	}
 	if int(p.Status) < len(d.counts.settled) {
 		d.counts.settled[p.Status].Add(1)
 	}

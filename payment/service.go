@@ -2,6 +2,7 @@ package payment
 
 import (
 	"context"
+	"encoding/hex"
 	"log/slog"
 	"maps"
 	"slices"
@@ -46,6 +47,7 @@ type Config struct {
 	Layers       Layers
 	Timing       Timing                      // zero values: DefaultTiming's
 	Sync         func(context.Context) error // returns when the tables hold what is durable now; may be nil
+	Name         func(id.ID) string          // how the log calls a payment; nil: its bytes
 }
 
 // Timing paces the driver.
@@ -73,6 +75,7 @@ type Service struct {
 	crew    crew
 	work    sync.WaitGroup
 	overdue atomic.Int64
+	lookout lookout
 }
 
 // overdueAfter is the age at which an unfinished payment raises an alert (recovery layer 3).
@@ -98,6 +101,13 @@ func (s *Service) Close() {
 	s.stop()
 	s.crew.close()
 	s.work.Wait()
+}
+
+func (s *Service) name(k book.Key) string {
+	if s.Name == nil {
+		return hex.EncodeToString(k.ID[:])
+	}
+	return s.Name(k.ID)
 }
 
 func (s *Service) book(x id.ID) *book.Book { return s.Books[x.Volume(len(s.Books))] }
@@ -243,6 +253,13 @@ func (s *Service) Operate(ctx context.Context, q OperationRequest) (Outcome, err
 func (s *Service) Get(ctx context.Context, t id.Tenant, x id.ID) (*Payment, error) {
 	r, err := s.do(ctx, x, Get{t, x})
 	return r.Payment, err
+}
+
+// peek is Get that waits no longer than for a participant.
+func (s *Service) peek(ctx context.Context, k book.Key) (Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timing.Attempt)
+	defer cancel()
+	return s.do(ctx, k.ID, Get{k.Tenant, k.ID})
 }
 
 // List returns payments, newest first, as the tables have them once they hold all that is durable now.

@@ -18,6 +18,7 @@ var probes = []probe{
 	{"journal", func(a *App, _ context.Context) error { return a.Journal.Trouble() }},
 	{"books", (*App).probeBooks},
 	{"feeds", (*App).probeFeeds},
+	{"payments", func(a *App, _ context.Context) error { return a.Payment.Undriven() }},
 }
 
 // Ready returns nil if new work would be done now; otherwise the first reason why not.

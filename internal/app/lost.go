@@ -78,5 +78,5 @@ func (a *App) wrong() []string {
 	if a.lost.Load() > 0 {
 		wrong = append(wrong, BlocksLost)
 	}
-	return wrong
+	return append(wrong, a.Payment.Wrong()...)
 }

@@ -25,13 +25,6 @@ var (
 	savesDesc     = describe("state_saves_total", "Saves of a service's state tables.", "service")
 	savedDesc     = describe("state_rows_total", "Rows saved to a service's state tables.", "service")
 	retriesDesc   = describe("state_save_failures_total", "Saves that failed and were tried again.", "service")
-	settledDesc   = describe("payments_settled_total", "Payments that ended their way, by status.", "status")
-	runningDesc   = describe("payments_running", "Payments that are driven right now.")
-	waitingDesc   = describe("payments_waiting", "Payments that wait in the queue for a participant.")
-	deferredDesc  = describe("payments_deferred_total", "Times a payment went back to the queue.")
-	unknownDesc   = describe("participant_unknown_total", "Calls to participants whose outcome is not known.")
-	overdueDesc   = describe("payments_overdue", "Payments unfinished for more than three days, at the last sweep.")
-	breakerDesc   = describe("participant_breaker", "1 for the state that a participant's circuit breaker is in.", "participant", "state")
 	feedQueueDesc = describe("feed_queued_blocks", "Blocks that wait to be numbered for a feed.", "service")
 )
 
@@ -68,26 +61,9 @@ func (f figures) Collect(out chan<- prometheus.Metric) {
 		total(retriesDesc, saves.Failed, name)
 		now(feedQueueDesc, int64(s.feed.Stats().Queued), name)
 	}
-	f.payments(total, now)
+	f.payments(out, total, now)
 	f.watchmans(total, now)
 	f.app.rehearsal.collect(total, now)
-}
-
-func (f figures) payments(total, now func(*prometheus.Desc, int64, ...string)) {
-	p := f.app.Payment.Stats()
-	for status, n := range p.Settled {
-		total(settledDesc, n, status)
-	}
-	for who, is := range p.Breakers {
-		for _, state := range []string{"closed", "open", "half-open"} {
-			now(breakerDesc, flag(state == is), who, state)
-		}
-	}
-	now(runningDesc, int64(p.Running))
-	now(waitingDesc, int64(p.Waiting))
-	total(deferredDesc, p.Deferred)
-	total(unknownDesc, p.Unknown)
-	now(overdueDesc, p.Overdue)
 }
 
 func flag(on bool) int64 {

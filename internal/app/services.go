@@ -6,6 +6,7 @@ import (
 	"github.com/koban-pay/koban/balance"
 	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/gateway"
+	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/points"
@@ -68,6 +69,7 @@ func (a *App) payment() *payment.Service {
 		Books: s.books, Tables: s.db, Sync: s.saver.Sync, Notes: notes{a.Writer, a.Journal},
 		Participants: participants, Receivers: receivers,
 		Clock: a.Clock, IDs: a.Fresh, Log: a.Log, Timing: a.Timing,
+		Name: func(x id.ID) string { return a.IDs.Encode(id.Payment, x) },
 	})
 	a.onStop(func(context.Context) error { p.Close(); return nil })
 	return p

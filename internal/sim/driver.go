@@ -70,7 +70,16 @@ func (d desk) Turned(p payment.Participant, open bool) {
 }
 
 // Warn implements payment.Host.
-func (d desk) Warn(what string, err error) { d.p.w.trace("p%d warns: %s: %v", d.p.n, what, err) }
+func (d desk) Warn(what string, about ...any) { d.p.w.trace("p%d warns: %s: %v", d.p.n, what, about) }
+
+// Alarm implements payment.Host.
+func (d desk) Alarm(what string, about ...any) {
+	d.p.w.seen("alarm")
+	d.p.w.trace("p%d raises an alarm: %s: %v", d.p.n, what, about)
+}
+
+// Name implements payment.Host.
+func (d desk) Name(k book.Key) string { return short(k.ID) }
 
 // Submit implements payment.Host.
 func (d desk) Submit(x id.ID, cmd any, done func(payment.Reply, error)) {
