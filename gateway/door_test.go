@@ -113,6 +113,7 @@ func (d *door) registry() *Registry {
 	Handle(r, payment+"CreatePayment", meet[*paymentv1.CreatePaymentRequest](d, pay))
 	Handle(r, payment+"GetPayment", meet[*paymentv1.GetPaymentRequest](d, pay))
 	Handle(r, payment+"ListPayments", meet[*paymentv1.ListPaymentsRequest](d, &paymentv1.ListPaymentsResponse{Items: []*paymentv1.Payment{pay}}))
+	Handle(r, payment+"ListRefunds", meet[*paymentv1.ListRefundsRequest](d, &paymentv1.ListPaymentsResponse{}))
 	Handle(r, payment+"CapturePayment", meet[*paymentv1.CapturePaymentRequest](d, pay))
 	Handle(r, payment+"VoidPayment", meet[*paymentv1.VoidPaymentRequest](d, pay))
 	Handle(r, payment+"CreateRefund", meet[*paymentv1.CreateRefundRequest](d, pay))

@@ -36,6 +36,7 @@ var (
 		"koban.payment.v1.PaymentService.CreatePayment":  {Roles: operatorApp},
 		"koban.payment.v1.PaymentService.GetPayment":     {Roles: everyone, Object: OwnMerchant},
 		"koban.payment.v1.PaymentService.ListPayments":   {Roles: everyone, Object: OwnMerchant},
+		"koban.payment.v1.PaymentService.ListRefunds":    {Roles: everyone, Object: OwnMerchant},
 		"koban.payment.v1.PaymentService.CapturePayment": {Roles: operatorMerchant, Object: OwnMerchant},
 		"koban.payment.v1.PaymentService.VoidPayment":    {Roles: operatorMerchant, Object: OwnMerchant},
 		"koban.payment.v1.PaymentService.CreateRefund":   {Roles: operatorMerchant, Object: OwnMerchant},

@@ -340,13 +340,15 @@ const pageSize = 20
 // ListPayments serves GET /v1/payments.
 func (h *Handler) ListPayments(ctx context.Context, q *paymentv1.ListPaymentsRequest) (*paymentv1.ListPaymentsResponse, error) {
 	c := rpc.From(ctx)
-	f := Filter{Tenant: c.Principal.Tenant, Status: Status(q.Status), Merchant: only(c), Limit: pageSize}
-	if q.Limit != nil { // the contract bounds it
-		f.Limit = int(*q.Limit)
-	}
+	f := Filter{Tenant: c.Principal.Tenant, Kind: Kind(q.Kind), Status: Status(q.Status), Merchant: only(c)}
 	var err error
 	if q.Customer != nil {
 		if f.Customer, err = h.parse(id.Customer, *q.Customer, "customer"); err != nil {
+			return nil, err
+		}
+	}
+	if q.Parent != nil {
+		if f.Parent, err = h.parse(id.Payment, *q.Parent, "parent"); err != nil {
 			return nil, err
 		}
 	}
@@ -360,28 +362,51 @@ func (h *Handler) ListPayments(ctx context.Context, q *paymentv1.ListPaymentsReq
 		}
 		f.Merchant = m
 	}
-	if q.Cursor != nil {
-		if f.Before, err = h.IDs.Decode(id.Payment, *q.Cursor); err != nil {
+	if f.From, err = parseTime(q.CreatedFrom, "created_from"); err != nil {
+		return nil, err
+	}
+	if f.Until, err = parseTime(q.CreatedUntil, "created_until"); err != nil {
+		return nil, err
+	}
+	return h.page(ctx, f, q.Limit, q.Cursor)
+}
+
+// ListRefunds serves GET /v1/payments/{id}/refunds.
+func (h *Handler) ListRefunds(ctx context.Context, q *paymentv1.ListRefundsRequest) (*paymentv1.ListPaymentsResponse, error) {
+	p, err := h.visible(ctx, q.Id)
+	if err != nil {
+		return nil, err
+	}
+	return h.page(ctx, Filter{Tenant: p.Tenant, Parent: p.ID}, q.Limit, q.Cursor)
+}
+
+// page answers a list. The contract bounds the limit.
+func (h *Handler) page(ctx context.Context, f Filter, limit *int64, cursor *string) (*paymentv1.ListPaymentsResponse, error) {
+	f.Limit = pageSize
+	if limit != nil {
+		f.Limit = int(*limit)
+	}
+	var err error
+	if cursor != nil {
+		if f.Before, err = h.IDs.Decode(id.Payment, *cursor); err != nil {
 			return nil, fault.InvalidCursor.New("").WithParam("cursor")
 		}
 	}
-	f.Limit++
-	list, err := h.Service.List(ctx, f)
+	list, next, err := h.Service.List(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	out := &paymentv1.ListPaymentsResponse{}
-	for i, p := range list {
-		if i == f.Limit-1 {
-			next := h.IDs.Encode(id.Payment, list[i-1].ID)
-			out.NextCursor = &next
-			break
-		}
+	for _, p := range list {
 		m, err := h.render(ctx, p, facts{})
 		if err != nil {
 			return nil, err
 		}
+		m.Metadata = nil // each may have 16 KiB of it: a page has what tells payments apart, a payment everything
 		out.Items = append(out.Items, m)
+	}
+	if !next.IsNil() {
+		out.NextCursor = pointer(h.IDs.Encode(id.Payment, next))
 	}
 	return out, nil
 }

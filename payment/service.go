@@ -89,7 +89,7 @@ func New(c Config) *Service {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{Config: c, tables: tables{c.Tables}}
+	s := &Service{Config: c, tables: tables{c.Tables, lookMost}}
 	s.life, s.stop = context.WithCancel(context.Background())
 	s.Driver = NewDriver(host{s}, c.Layers, c.Timing, slices.Sorted(maps.Keys(c.Participants)))
 	return s
@@ -262,26 +262,27 @@ func (s *Service) peek(ctx context.Context, k book.Key) (Reply, error) {
 	return s.do(ctx, k.ID, Get{k.Tenant, k.ID})
 }
 
-// List returns payments, newest first, as the tables have them once they hold all that is durable now.
-func (s *Service) List(ctx context.Context, f Filter) ([]*Payment, error) {
+// List returns a page of payments, newest first, as the tables have them once they hold all that is durable now, and where
+// the next page starts (Filter.Before), nil after the last. A page may be short, even empty, and not be the last.
+func (s *Service) List(ctx context.Context, f Filter) ([]*Payment, id.ID, error) {
 	if s.Sync != nil {
 		if err := s.Sync(ctx); err != nil {
-			return nil, err
+			return nil, id.Nil, err
 		}
 	}
-	ids, err := s.tables.list(ctx, f, len(s.Books))
+	ids, next, err := s.tables.list(ctx, f, len(s.Books))
 	if err != nil {
-		return nil, fault.Unavailable.New("the payments cannot be read").Because(err)
+		return nil, id.Nil, fault.Unavailable.New("the payments cannot be read").Because(err)
 	}
 	out := make([]*Payment, 0, len(ids))
 	for _, x := range ids {
 		p, err := s.Get(ctx, f.Tenant, x)
 		if err != nil {
-			return nil, err
+			return nil, id.Nil, err
 		}
 		out = append(out, p)
 	}
-	return out, nil
+	return out, next, nil
 }
 
 // Outcome is what a request led to so far.

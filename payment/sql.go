@@ -85,88 +85,158 @@ var operationSchema = book.Schema[Operation]{
 }
 
 // tables reads the state tables for people and for the sweep; money is never decided on what it returns.
-type tables struct{ db *store.DB }
+type tables struct {
+	db   *store.DB
+	look int // rows that one page looks at, of one party or of each volume
+}
 
 // Filter selects payments of one tenant.
 type Filter struct {
 	Tenant   id.Tenant
-	Customer id.ID  // nil: any
-	Merchant id.ID  // nil: any
-	Parent   id.ID  // nil: any
-	Status   Status // 0: any
-	Before   id.ID  // only ids lower than this; nil: from the newest
+	Customer id.ID        // nil: any
+	Merchant id.ID        // nil: any
+	Parent   id.ID        // nil: any
+	Kind     Kind         // 0: any
+	Status   Status       // 0: any
+	From     clock.Micros // made at this time or later; 0: any
+	Until    clock.Micros // made before this time; 0: any
+	Before   id.ID        // only ids lower than this; nil: from the newest
 	Limit    int
 }
 
-// list returns the ids of payments, newest first. The primary key is in the order of volumes, and within one of time:
-// unless a party narrows the search, each volume is asked for its newest, which costs less than an index on time would
-// cost every payment.
-func (t tables) list(ctx context.Context, f Filter, volumes int) (out []id.ID, err error) {
-	where, args := f.where()
-	ask := func(tx *sql.Tx, where []string, args []any) error {
-		found, err := ids(ctx, tx, fmt.Sprintf("SELECT id FROM payments WHERE %s ORDER BY id DESC LIMIT %d",
-			strings.Join(where, " AND "), f.Limit), args)
-		out = append(out, found...)
-		return err
-	}
+// lookMost is how many rows a page looks at before it ends, full or not: of the party that narrows the search, or of each
+// volume. A list of something rare is read in many short pages, and no caller makes one transaction read a whole table.
+const lookMost = 1000
+
+// list returns the ids of payments, newest first, and where the next page starts, nil after the last. The primary key is in
+// the order of volumes, and within one of time: unless a party narrows the search, each volume is asked for its newest,
+// which costs less than an index on time would cost every payment.
+func (t tables) list(ctx context.Context, f Filter, volumes int) (out []id.ID, next id.ID, err error) {
+	var q query
+	q.build(f)
 	err = t.db.Read(ctx, func(tx *sql.Tx) error {
-		if out = out[:0]; f.narrow() {
-			return ask(tx, where, args)
+		s := search{wanted: f.Limit + 1, most: t.look}
+		if q.narrow {
+			err := s.ask(ctx, tx, q.text(t.look, ""), q.args)
+			out, next = s.page(f.Limit)
+			return err
 		}
-		in := append(slices.Clone(where), fmt.Sprintf("volume = $%d", len(args)+1))
+		text := q.text(t.look, fmt.Sprintf(" AND volume = $%d", len(q.args)+1))
 		for v := range volumes {
-			if err := ask(tx, in, append(slices.Clone(args), int64(v))); err != nil {
+			if err := s.ask(ctx, tx, text, append(slices.Clone(q.args), int64(v))); err != nil {
 				return err
 			}
 		}
-		slices.SortFunc(out, func(x, y id.ID) int { return y.Compare(x) })
-		out = out[:min(len(out), f.Limit)]
+		out, next = s.page(f.Limit)
 		return nil
 	})
-	return out, err
+	return out, next, err
 }
 
-// narrow reports whether the filter names a party, by which there is an index.
-func (f Filter) narrow() bool { return !f.Customer.IsNil() || !f.Merchant.IsNil() || !f.Parent.IsNil() }
+// query is a filter in SQL. What an index narrows stands in WHERE; what else is asked for is told of each row, so that the
+// rows that are looked at can be counted.
+type query struct {
+	narrow bool // by a party
+	where  []string
+	match  []string
+	args   []any
+}
 
-func (f Filter) where() (where []string, args []any) {
-	where, args = []string{"tenant = $1"}, []any{int64(f.Tenant)}
-	add := func(cond string, v any) {
-		args = append(args, v)
-		where = append(where, fmt.Sprintf(cond, len(args)))
+// slack is how far the time in an id, which is taken before its block is written, and created_at, which is the block's, may
+// lie apart at most. It only spares looking at rows.
+const slack = clock.Hour
+
+func (q *query) build(f Filter) {
+	arg := func(v any) int { q.args = append(q.args, v); return len(q.args) }
+	where := func(cond string, v any) { q.where = append(q.where, fmt.Sprintf(cond, arg(v))) }
+	match := func(cond string, v any) { q.match = append(q.match, fmt.Sprintf(cond, arg(v))) }
+	where("tenant = $%d", int64(f.Tenant))
+	for _, party := range []struct {
+		x    id.ID
+		cond string
+	}{{f.Parent, "kind = 2 AND parent = $%d"}, {f.Merchant, "merchant = $%d"}, {f.Customer, "customer = $%d"}} {
+		switch {
+		case party.x.IsNil():
+		case q.narrow:
+			match(party.cond, party.x[:])
+		default: // the first of them has the index; that of parents holds refunds only
+			q.narrow = true
+			where(party.cond, party.x[:])
+		}
 	}
-	if !f.Customer.IsNil() {
-		add("customer = $%d", f.Customer[:])
-	}
-	if !f.Merchant.IsNil() {
-		add("merchant = $%d", f.Merchant[:])
-	}
-	if !f.Parent.IsNil() {
-		add("kind = 2 AND parent = $%d", f.Parent[:]) // the index holds refunds only
+	if f.Kind != 0 {
+		match("kind = $%d", int64(f.Kind))
 	}
 	if f.Status != 0 {
-		add("status = $%d", int64(f.Status))
+		match("status = $%d", int64(f.Status))
 	}
-	if !f.Before.IsNil() {
-		add("id < $%d", f.Before[:])
+	before := f.Before
+	if f.From != 0 {
+		match("created_at >= $%d", int64(f.From))
+		low := id.Compose(f.From-slack, 0, [9]byte{})
+		where("id >= $%d", low[:])
 	}
-	return where, args
+	if f.Until != 0 {
+		match("created_at < $%d", int64(f.Until))
+		if high := id.Compose(f.Until+slack, 0, [9]byte{}); before.IsNil() || high.Compare(before) < 0 {
+			before = high
+		}
+	}
+	if !before.IsNil() {
+		where("id < $%d", before[:])
+	}
 }
 
-func ids(ctx context.Context, tx *sql.Tx, text string, args []any) (out []id.ID, err error) {
+func (q *query) text(most int, more string) string {
+	match := "1"
+	if len(q.match) > 0 {
+		match = "CASE WHEN " + strings.Join(q.match, " AND ") + " THEN 1 ELSE 0 END"
+	}
+	return fmt.Sprintf("SELECT id, %s FROM payments WHERE %s%s ORDER BY id DESC LIMIT %d", match, strings.Join(q.where, " AND "), more, most)
+}
+
+// search collects what a page's rows are.
+type search struct {
+	wanted int // matching rows of one index, after which it is not read further
+	most   int
+	found  []id.ID
+	end    id.ID // rows with lower ids were not all looked at; nil: all were
+}
+
+func (s *search) ask(ctx context.Context, tx *sql.Tx, text string, args []any) error {
 	rows, err := tx.QueryContext(ctx, text, args...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	looked, found := 0, 0
+	var last id.ID
+	for found < s.wanted && rows.Next() {
 		var b []byte
-		if err := rows.Scan(&b); err != nil {
-			return nil, err
+		var match bool
+		if err := rows.Scan(&b, &match); err != nil {
+			return err
 		}
-		out = append(out, id.ID(b))
+		last = id.ID(b)
+		if looked++; match {
+			found++
+			s.found = append(s.found, last)
+		}
 	}
-	return out, rows.Err()
+	if (found == s.wanted || looked == s.most) && last.Compare(s.end) > 0 {
+		s.end = last
+	}
+	return rows.Err()
+}
+
+// page returns the newest of what was found, as far down as everything was looked at, and where the next page starts.
+func (s *search) page(limit int) ([]id.ID, id.ID) {
+	out := slices.DeleteFunc(s.found, func(x id.ID) bool { return x.Compare(s.end) < 0 })
+	slices.SortFunc(out, func(x, y id.ID) int { return y.Compare(x) })
+	if len(out) > limit {
+		return out[:limit], out[limit-1]
+	}
+	return out, s.end
 }
 
 // open returns up to limit payments of a volume that are WORK_IN_PROGRESS and were last touched before the given time,

@@ -1,6 +1,8 @@
 package payment
 
 import (
+	"time"
+
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 )
@@ -83,4 +85,20 @@ func expiryOf(v *Payment) clock.Micros {
 	default:
 		return 0
 	}
+}
+
+// parseTime reads a time of a filter; nil is none.
+func parseTime(text *string, field string) (clock.Micros, error) {
+	if text == nil {
+		return 0, nil
+	}
+	t, err := time.Parse(time.RFC3339, *text)
+	if err != nil {
+		t, err = time.Parse(time.DateOnly, *text)
+	}
+	if at := clock.FromTime(t); err == nil && at > 0 {
+		return at, nil
+	}
+	return 0, fault.InvalidRequest.New("%q is no time since 1970; expected one such as 2026-11-30, which begins at 00:00 UTC, or "+
+		"2026-11-30T09:00:00+09:00", *text).WithParam(field)
 }

@@ -10,6 +10,9 @@ type paymentsCmd struct {
 	Customer string `help:"Only of this customer." placeholder:"cus_…"`
 	Merchant string `help:"Only of this merchant." placeholder:"mer_…"`
 	Status   string `help:"Only with this status, such as CAPTURED."`
+	Kind     string `help:"Only charges or refunds." placeholder:"charge|refund"`
+	From     string `help:"Only made at this time or later, such as 2026-11-30." placeholder:"TIME"`
+	Until    string `help:"Only made before this time." placeholder:"TIME"`
 	Limit    int    `help:"How many, 1 to 100." default:"20"`
 	Cursor   string `help:"next_cursor of the page before."`
 	JSON     bool   `name:"json" help:"Print the page as JSON."`
@@ -23,12 +26,13 @@ func (x *paymentsCmd) Run(c *console) error {
 		return err
 	}
 	q := url.Values{"limit": {strconv.Itoa(x.Limit)}}
-	for name, v := range map[string]string{"customer": x.Customer, "merchant": x.Merchant, "status": x.Status, "cursor": x.Cursor} {
+	for name, v := range map[string]string{"customer": x.Customer, "merchant": x.Merchant, "status": x.Status, "kind": x.Kind,
+		"created_from": x.From, "created_until": x.Until, "cursor": x.Cursor} {
 		if v != "" {
 			q.Set(name, v)
 		}
 	}
-	a, err := api.get("/v1/payments", q)
+	a, err := firstFound(api, q)
 	return say(c, x.JSON, a, err, func(p *page[payment]) {
 		w := c.out
 		t := w.Table("time", "payment", "kind", "status", ">amount", ">captured", ">refunded")
@@ -45,4 +49,17 @@ func (x *paymentsCmd) Run(c *console) error {
 			fmt.Fprintf(w, "There are more: koban payments --cursor %s\n", *p.NextCursor)
 		}
 	})
+}
+
+// firstFound returns the first page that shows something, or the last: a page of something rare may be empty and not be the
+// last.
+func firstFound(api *client, q url.Values) (*answer, error) {
+	for {
+		a, err := api.get("/v1/payments", q)
+		var p page[payment]
+		if err != nil || unmarshal(a, &p) != nil || len(p.Items) > 0 || p.NextCursor == nil {
+			return a, err
+		}
+		q.Set("cursor", *p.NextCursor)
+	}
 }

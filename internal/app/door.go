@@ -69,6 +69,7 @@ func (a *App) registry() *gateway.Registry {
 	writes(a, r, payment+"CreatePayment", h.payment.CreatePayment)
 	gateway.Handle(r, payment+"GetPayment", h.payment.GetPayment)
 	gateway.Handle(r, payment+"ListPayments", h.payment.ListPayments)
+	gateway.Handle(r, payment+"ListRefunds", h.payment.ListRefunds)
 	writes(a, r, payment+"CapturePayment", h.payment.CapturePayment)
 	writes(a, r, payment+"VoidPayment", h.payment.VoidPayment)
 	writes(a, r, payment+"CreateRefund", h.payment.CreateRefund)

@@ -250,7 +250,14 @@ type ListPaymentsRequest struct {
 	// Most items of the answer; 20 unless said otherwise.
 	Limit *int64 `protobuf:"varint,4,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	// next_cursor of the page before.
-	Cursor        *string `protobuf:"bytes,5,opt,name=cursor,proto3,oneof" json:"cursor,omitempty"`
+	Cursor *string     `protobuf:"bytes,5,opt,name=cursor,proto3,oneof" json:"cursor,omitempty"`
+	Kind   PaymentKind `protobuf:"varint,6,opt,name=kind,proto3,enum=koban.payment.v1.PaymentKind" json:"kind,omitempty"`
+	// The payment that was refunded.
+	Parent *string `protobuf:"bytes,7,opt,name=parent,proto3,oneof" json:"parent,omitempty"`
+	// Made at this time or later: RFC 3339, or a day, which begins at 00:00 UTC. A range keeps lists of something rare short.
+	CreatedFrom *string `protobuf:"bytes,8,opt,name=created_from,json=createdFrom,proto3,oneof" json:"created_from,omitempty"`
+	// Made before this time.
+	CreatedUntil  *string `protobuf:"bytes,9,opt,name=created_until,json=createdUntil,proto3,oneof" json:"created_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -320,10 +327,100 @@ func (x *ListPaymentsRequest) GetCursor() string {
 	return ""
 }
 
+func (x *ListPaymentsRequest) GetKind() PaymentKind {
+	if x != nil {
+		return x.Kind
+	}
+	return PaymentKind_PAYMENT_KIND_UNSPECIFIED
+}
+
+func (x *ListPaymentsRequest) GetParent() string {
+	if x != nil && x.Parent != nil {
+		return *x.Parent
+	}
+	return ""
+}
+
+func (x *ListPaymentsRequest) GetCreatedFrom() string {
+	if x != nil && x.CreatedFrom != nil {
+		return *x.CreatedFrom
+	}
+	return ""
+}
+
+func (x *ListPaymentsRequest) GetCreatedUntil() string {
+	if x != nil && x.CreatedUntil != nil {
+		return *x.CreatedUntil
+	}
+	return ""
+}
+
+type ListRefundsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Most items of the answer; 20 unless said otherwise.
+	Limit *int64 `protobuf:"varint,2,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
+	// next_cursor of the page before.
+	Cursor        *string `protobuf:"bytes,3,opt,name=cursor,proto3,oneof" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRefundsRequest) Reset() {
+	*x = ListRefundsRequest{}
+	mi := &file_koban_payment_v1_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRefundsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRefundsRequest) ProtoMessage() {}
+
+func (x *ListRefundsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_payment_v1_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRefundsRequest.ProtoReflect.Descriptor instead.
+func (*ListRefundsRequest) Descriptor() ([]byte, []int) {
+	return file_koban_payment_v1_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListRefundsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ListRefundsRequest) GetLimit() int64 {
+	if x != nil && x.Limit != nil {
+		return *x.Limit
+	}
+	return 0
+}
+
+func (x *ListRefundsRequest) GetCursor() string {
+	if x != nil && x.Cursor != nil {
+		return *x.Cursor
+	}
+	return ""
+}
+
 type ListPaymentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Items []*Payment             `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
-	// Where the next page starts; null on the last.
+	// Where the next page starts; null on the last, and on no other.
 	NextCursor    *string `protobuf:"bytes,2,opt,name=next_cursor,json=nextCursor,proto3,oneof" json:"next_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -331,7 +428,7 @@ type ListPaymentsResponse struct {
 
 func (x *ListPaymentsResponse) Reset() {
 	*x = ListPaymentsResponse{}
-	mi := &file_koban_payment_v1_service_proto_msgTypes[4]
+	mi := &file_koban_payment_v1_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -343,7 +440,7 @@ func (x *ListPaymentsResponse) String() string {
 func (*ListPaymentsResponse) ProtoMessage() {}
 
 func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_v1_service_proto_msgTypes[4]
+	mi := &file_koban_payment_v1_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -356,7 +453,7 @@ func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsResponse.ProtoReflect.Descriptor instead.
 func (*ListPaymentsResponse) Descriptor() ([]byte, []int) {
-	return file_koban_payment_v1_service_proto_rawDescGZIP(), []int{4}
+	return file_koban_payment_v1_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListPaymentsResponse) GetItems() []*Payment {
@@ -388,7 +485,7 @@ type CapturePaymentRequest struct {
 
 func (x *CapturePaymentRequest) Reset() {
 	*x = CapturePaymentRequest{}
-	mi := &file_koban_payment_v1_service_proto_msgTypes[5]
+	mi := &file_koban_payment_v1_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -400,7 +497,7 @@ func (x *CapturePaymentRequest) String() string {
 func (*CapturePaymentRequest) ProtoMessage() {}
 
 func (x *CapturePaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_v1_service_proto_msgTypes[5]
+	mi := &file_koban_payment_v1_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -413,7 +510,7 @@ func (x *CapturePaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapturePaymentRequest.ProtoReflect.Descriptor instead.
 func (*CapturePaymentRequest) Descriptor() ([]byte, []int) {
-	return file_koban_payment_v1_service_proto_rawDescGZIP(), []int{5}
+	return file_koban_payment_v1_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CapturePaymentRequest) GetId() string {
@@ -455,7 +552,7 @@ type VoidPaymentRequest struct {
 
 func (x *VoidPaymentRequest) Reset() {
 	*x = VoidPaymentRequest{}
-	mi := &file_koban_payment_v1_service_proto_msgTypes[6]
+	mi := &file_koban_payment_v1_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +564,7 @@ func (x *VoidPaymentRequest) String() string {
 func (*VoidPaymentRequest) ProtoMessage() {}
 
 func (x *VoidPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_v1_service_proto_msgTypes[6]
+	mi := &file_koban_payment_v1_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +577,7 @@ func (x *VoidPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VoidPaymentRequest.ProtoReflect.Descriptor instead.
 func (*VoidPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_koban_payment_v1_service_proto_rawDescGZIP(), []int{6}
+	return file_koban_payment_v1_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *VoidPaymentRequest) GetId() string {
@@ -512,7 +609,7 @@ type CreateRefundRequest struct {
 
 func (x *CreateRefundRequest) Reset() {
 	*x = CreateRefundRequest{}
-	mi := &file_koban_payment_v1_service_proto_msgTypes[7]
+	mi := &file_koban_payment_v1_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -524,7 +621,7 @@ func (x *CreateRefundRequest) String() string {
 func (*CreateRefundRequest) ProtoMessage() {}
 
 func (x *CreateRefundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_v1_service_proto_msgTypes[7]
+	mi := &file_koban_payment_v1_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -537,7 +634,7 @@ func (x *CreateRefundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRefundRequest.ProtoReflect.Descriptor instead.
 func (*CreateRefundRequest) Descriptor() ([]byte, []int) {
-	return file_koban_payment_v1_service_proto_rawDescGZIP(), []int{7}
+	return file_koban_payment_v1_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CreateRefundRequest) GetId() string {
@@ -577,7 +674,7 @@ type ExplainPaymentRequest struct {
 
 func (x *ExplainPaymentRequest) Reset() {
 	*x = ExplainPaymentRequest{}
-	mi := &file_koban_payment_v1_service_proto_msgTypes[8]
+	mi := &file_koban_payment_v1_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +686,7 @@ func (x *ExplainPaymentRequest) String() string {
 func (*ExplainPaymentRequest) ProtoMessage() {}
 
 func (x *ExplainPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_v1_service_proto_msgTypes[8]
+	mi := &file_koban_payment_v1_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +699,7 @@ func (x *ExplainPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPaymentRequest.ProtoReflect.Descriptor instead.
 func (*ExplainPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_koban_payment_v1_service_proto_rawDescGZIP(), []int{8}
+	return file_koban_payment_v1_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExplainPaymentRequest) GetId() string {
@@ -643,15 +740,28 @@ const file_koban_payment_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"_reference\"+\n" +
 	"\x11GetPaymentRequest\x12\x16\n" +
-	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\"\x91\x02\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\"\xf9\x03\n" +
 	"\x13ListPaymentsRequest\x12'\n" +
 	"\bcustomer\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@H\x00R\bcustomer\x88\x01\x01\x12'\n" +
 	"\bmerchant\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02(@H\x01R\bmerchant\x88\x01\x01\x127\n" +
 	"\x06status\x18\x03 \x01(\x0e2\x1f.koban.payment.v1.PaymentStatusR\x06status\x12#\n" +
 	"\x05limit\x18\x04 \x01(\x03B\b\x8a\xb5\x18\x04\x18\x01 dH\x02R\x05limit\x88\x01\x01\x12\x1b\n" +
-	"\x06cursor\x18\x05 \x01(\tH\x03R\x06cursor\x88\x01\x01B\v\n" +
+	"\x06cursor\x18\x05 \x01(\tH\x03R\x06cursor\x88\x01\x01\x121\n" +
+	"\x04kind\x18\x06 \x01(\x0e2\x1d.koban.payment.v1.PaymentKindR\x04kind\x12#\n" +
+	"\x06parent\x18\a \x01(\tB\x06\x8a\xb5\x18\x02(@H\x04R\x06parent\x88\x01\x01\x12.\n" +
+	"\fcreated_from\x18\b \x01(\tB\x06\x8a\xb5\x18\x02((H\x05R\vcreatedFrom\x88\x01\x01\x120\n" +
+	"\rcreated_until\x18\t \x01(\tB\x06\x8a\xb5\x18\x02((H\x06R\fcreatedUntil\x88\x01\x01B\v\n" +
 	"\t_customerB\v\n" +
 	"\t_merchantB\b\n" +
+	"\x06_limitB\t\n" +
+	"\a_cursorB\t\n" +
+	"\a_parentB\x0f\n" +
+	"\r_created_fromB\x10\n" +
+	"\x0e_created_until\"\x83\x01\n" +
+	"\x12ListRefundsRequest\x12\x16\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\x12#\n" +
+	"\x05limit\x18\x02 \x01(\x03B\b\x8a\xb5\x18\x04\x18\x01 dH\x00R\x05limit\x88\x01\x01\x12\x1b\n" +
+	"\x06cursor\x18\x03 \x01(\tH\x01R\x06cursor\x88\x01\x01B\b\n" +
 	"\x06_limitB\t\n" +
 	"\a_cursor\"\x85\x01\n" +
 	"\x14ListPaymentsResponse\x12/\n" +
@@ -676,7 +786,7 @@ const file_koban_payment_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"_reference\"/\n" +
 	"\x15ExplainPaymentRequest\x12\x16\n" +
-	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id2\xbf\x06\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id2\xbf\a\n" +
 	"\x0ePaymentService\x12k\n" +
 	"\rCreatePayment\x12&.koban.payment.v1.CreatePaymentRequest\x1a\x19.koban.payment.v1.Payment\"\x17\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/payments\x12g\n" +
 	"\n" +
@@ -684,7 +794,8 @@ const file_koban_payment_v1_service_proto_rawDesc = "" +
 	"\fListPayments\x12%.koban.payment.v1.ListPaymentsRequest\x1a&.koban.payment.v1.ListPaymentsResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/payments\x12z\n" +
 	"\x0eCapturePayment\x12'.koban.payment.v1.CapturePaymentRequest\x1a\x19.koban.payment.v1.Payment\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/payments/{id}/capture\x12q\n" +
 	"\vVoidPayment\x12$.koban.payment.v1.VoidPaymentRequest\x1a\x19.koban.payment.v1.Payment\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/payments/{id}/void\x12v\n" +
-	"\fCreateRefund\x12%.koban.payment.v1.CreateRefundRequest\x1a\x19.koban.payment.v1.Payment\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/payments/{id}/refunds\x12{\n" +
+	"\fCreateRefund\x12%.koban.payment.v1.CreateRefundRequest\x1a\x19.koban.payment.v1.Payment\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/payments/{id}/refunds\x12~\n" +
+	"\vListRefunds\x12$.koban.payment.v1.ListRefundsRequest\x1a&.koban.payment.v1.ListPaymentsResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/payments/{id}/refunds\x12{\n" +
 	"\x0eExplainPayment\x12'.koban.payment.v1.ExplainPaymentRequest\x1a\x1d.koban.payment.v1.Explanation\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/payments/{id}/explainB;Z9github.com/koban-pay/koban/gen/koban/payment/v1;paymentv1b\x06proto3"
 
 var (
@@ -699,57 +810,61 @@ func file_koban_payment_v1_service_proto_rawDescGZIP() []byte {
 	return file_koban_payment_v1_service_proto_rawDescData
 }
 
-var file_koban_payment_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_koban_payment_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_koban_payment_v1_service_proto_goTypes = []any{
 	(*SourceRequest)(nil),         // 0: koban.payment.v1.SourceRequest
 	(*CreatePaymentRequest)(nil),  // 1: koban.payment.v1.CreatePaymentRequest
 	(*GetPaymentRequest)(nil),     // 2: koban.payment.v1.GetPaymentRequest
 	(*ListPaymentsRequest)(nil),   // 3: koban.payment.v1.ListPaymentsRequest
-	(*ListPaymentsResponse)(nil),  // 4: koban.payment.v1.ListPaymentsResponse
-	(*CapturePaymentRequest)(nil), // 5: koban.payment.v1.CapturePaymentRequest
-	(*VoidPaymentRequest)(nil),    // 6: koban.payment.v1.VoidPaymentRequest
-	(*CreateRefundRequest)(nil),   // 7: koban.payment.v1.CreateRefundRequest
-	(*ExplainPaymentRequest)(nil), // 8: koban.payment.v1.ExplainPaymentRequest
-	nil,                           // 9: koban.payment.v1.CreatePaymentRequest.MetadataEntry
-	(SourceType)(0),               // 10: koban.payment.v1.SourceType
-	(*v1.Money)(nil),              // 11: koban.type.v1.Money
-	(PaymentKind)(0),              // 12: koban.payment.v1.PaymentKind
-	(CaptureMode)(0),              // 13: koban.payment.v1.CaptureMode
-	(PaymentStatus)(0),            // 14: koban.payment.v1.PaymentStatus
-	(*Payment)(nil),               // 15: koban.payment.v1.Payment
-	(*Explanation)(nil),           // 16: koban.payment.v1.Explanation
+	(*ListRefundsRequest)(nil),    // 4: koban.payment.v1.ListRefundsRequest
+	(*ListPaymentsResponse)(nil),  // 5: koban.payment.v1.ListPaymentsResponse
+	(*CapturePaymentRequest)(nil), // 6: koban.payment.v1.CapturePaymentRequest
+	(*VoidPaymentRequest)(nil),    // 7: koban.payment.v1.VoidPaymentRequest
+	(*CreateRefundRequest)(nil),   // 8: koban.payment.v1.CreateRefundRequest
+	(*ExplainPaymentRequest)(nil), // 9: koban.payment.v1.ExplainPaymentRequest
+	nil,                           // 10: koban.payment.v1.CreatePaymentRequest.MetadataEntry
+	(SourceType)(0),               // 11: koban.payment.v1.SourceType
+	(*v1.Money)(nil),              // 12: koban.type.v1.Money
+	(PaymentKind)(0),              // 13: koban.payment.v1.PaymentKind
+	(CaptureMode)(0),              // 14: koban.payment.v1.CaptureMode
+	(PaymentStatus)(0),            // 15: koban.payment.v1.PaymentStatus
+	(*Payment)(nil),               // 16: koban.payment.v1.Payment
+	(*Explanation)(nil),           // 17: koban.payment.v1.Explanation
 }
 var file_koban_payment_v1_service_proto_depIdxs = []int32{
-	10, // 0: koban.payment.v1.SourceRequest.type:type_name -> koban.payment.v1.SourceType
-	11, // 1: koban.payment.v1.SourceRequest.amount:type_name -> koban.type.v1.Money
-	12, // 2: koban.payment.v1.CreatePaymentRequest.kind:type_name -> koban.payment.v1.PaymentKind
-	11, // 3: koban.payment.v1.CreatePaymentRequest.amount:type_name -> koban.type.v1.Money
+	11, // 0: koban.payment.v1.SourceRequest.type:type_name -> koban.payment.v1.SourceType
+	12, // 1: koban.payment.v1.SourceRequest.amount:type_name -> koban.type.v1.Money
+	13, // 2: koban.payment.v1.CreatePaymentRequest.kind:type_name -> koban.payment.v1.PaymentKind
+	12, // 3: koban.payment.v1.CreatePaymentRequest.amount:type_name -> koban.type.v1.Money
 	0,  // 4: koban.payment.v1.CreatePaymentRequest.sources:type_name -> koban.payment.v1.SourceRequest
-	13, // 5: koban.payment.v1.CreatePaymentRequest.capture:type_name -> koban.payment.v1.CaptureMode
-	9,  // 6: koban.payment.v1.CreatePaymentRequest.metadata:type_name -> koban.payment.v1.CreatePaymentRequest.MetadataEntry
-	14, // 7: koban.payment.v1.ListPaymentsRequest.status:type_name -> koban.payment.v1.PaymentStatus
-	15, // 8: koban.payment.v1.ListPaymentsResponse.items:type_name -> koban.payment.v1.Payment
-	11, // 9: koban.payment.v1.CapturePaymentRequest.amount:type_name -> koban.type.v1.Money
-	11, // 10: koban.payment.v1.CreateRefundRequest.amount:type_name -> koban.type.v1.Money
-	1,  // 11: koban.payment.v1.PaymentService.CreatePayment:input_type -> koban.payment.v1.CreatePaymentRequest
-	2,  // 12: koban.payment.v1.PaymentService.GetPayment:input_type -> koban.payment.v1.GetPaymentRequest
-	3,  // 13: koban.payment.v1.PaymentService.ListPayments:input_type -> koban.payment.v1.ListPaymentsRequest
-	5,  // 14: koban.payment.v1.PaymentService.CapturePayment:input_type -> koban.payment.v1.CapturePaymentRequest
-	6,  // 15: koban.payment.v1.PaymentService.VoidPayment:input_type -> koban.payment.v1.VoidPaymentRequest
-	7,  // 16: koban.payment.v1.PaymentService.CreateRefund:input_type -> koban.payment.v1.CreateRefundRequest
-	8,  // 17: koban.payment.v1.PaymentService.ExplainPayment:input_type -> koban.payment.v1.ExplainPaymentRequest
-	15, // 18: koban.payment.v1.PaymentService.CreatePayment:output_type -> koban.payment.v1.Payment
-	15, // 19: koban.payment.v1.PaymentService.GetPayment:output_type -> koban.payment.v1.Payment
-	4,  // 20: koban.payment.v1.PaymentService.ListPayments:output_type -> koban.payment.v1.ListPaymentsResponse
-	15, // 21: koban.payment.v1.PaymentService.CapturePayment:output_type -> koban.payment.v1.Payment
-	15, // 22: koban.payment.v1.PaymentService.VoidPayment:output_type -> koban.payment.v1.Payment
-	15, // 23: koban.payment.v1.PaymentService.CreateRefund:output_type -> koban.payment.v1.Payment
-	16, // 24: koban.payment.v1.PaymentService.ExplainPayment:output_type -> koban.payment.v1.Explanation
-	18, // [18:25] is the sub-list for method output_type
-	11, // [11:18] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	14, // 5: koban.payment.v1.CreatePaymentRequest.capture:type_name -> koban.payment.v1.CaptureMode
+	10, // 6: koban.payment.v1.CreatePaymentRequest.metadata:type_name -> koban.payment.v1.CreatePaymentRequest.MetadataEntry
+	15, // 7: koban.payment.v1.ListPaymentsRequest.status:type_name -> koban.payment.v1.PaymentStatus
+	13, // 8: koban.payment.v1.ListPaymentsRequest.kind:type_name -> koban.payment.v1.PaymentKind
+	16, // 9: koban.payment.v1.ListPaymentsResponse.items:type_name -> koban.payment.v1.Payment
+	12, // 10: koban.payment.v1.CapturePaymentRequest.amount:type_name -> koban.type.v1.Money
+	12, // 11: koban.payment.v1.CreateRefundRequest.amount:type_name -> koban.type.v1.Money
+	1,  // 12: koban.payment.v1.PaymentService.CreatePayment:input_type -> koban.payment.v1.CreatePaymentRequest
+	2,  // 13: koban.payment.v1.PaymentService.GetPayment:input_type -> koban.payment.v1.GetPaymentRequest
+	3,  // 14: koban.payment.v1.PaymentService.ListPayments:input_type -> koban.payment.v1.ListPaymentsRequest
+	6,  // 15: koban.payment.v1.PaymentService.CapturePayment:input_type -> koban.payment.v1.CapturePaymentRequest
+	7,  // 16: koban.payment.v1.PaymentService.VoidPayment:input_type -> koban.payment.v1.VoidPaymentRequest
+	8,  // 17: koban.payment.v1.PaymentService.CreateRefund:input_type -> koban.payment.v1.CreateRefundRequest
+	4,  // 18: koban.payment.v1.PaymentService.ListRefunds:input_type -> koban.payment.v1.ListRefundsRequest
+	9,  // 19: koban.payment.v1.PaymentService.ExplainPayment:input_type -> koban.payment.v1.ExplainPaymentRequest
+	16, // 20: koban.payment.v1.PaymentService.CreatePayment:output_type -> koban.payment.v1.Payment
+	16, // 21: koban.payment.v1.PaymentService.GetPayment:output_type -> koban.payment.v1.Payment
+	5,  // 22: koban.payment.v1.PaymentService.ListPayments:output_type -> koban.payment.v1.ListPaymentsResponse
+	16, // 23: koban.payment.v1.PaymentService.CapturePayment:output_type -> koban.payment.v1.Payment
+	16, // 24: koban.payment.v1.PaymentService.VoidPayment:output_type -> koban.payment.v1.Payment
+	16, // 25: koban.payment.v1.PaymentService.CreateRefund:output_type -> koban.payment.v1.Payment
+	5,  // 26: koban.payment.v1.PaymentService.ListRefunds:output_type -> koban.payment.v1.ListPaymentsResponse
+	17, // 27: koban.payment.v1.PaymentService.ExplainPayment:output_type -> koban.payment.v1.Explanation
+	20, // [20:28] is the sub-list for method output_type
+	12, // [12:20] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_koban_payment_v1_service_proto_init() }
@@ -763,14 +878,15 @@ func file_koban_payment_v1_service_proto_init() {
 	file_koban_payment_v1_service_proto_msgTypes[3].OneofWrappers = []any{}
 	file_koban_payment_v1_service_proto_msgTypes[4].OneofWrappers = []any{}
 	file_koban_payment_v1_service_proto_msgTypes[5].OneofWrappers = []any{}
-	file_koban_payment_v1_service_proto_msgTypes[7].OneofWrappers = []any{}
+	file_koban_payment_v1_service_proto_msgTypes[6].OneofWrappers = []any{}
+	file_koban_payment_v1_service_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_koban_payment_v1_service_proto_rawDesc), len(file_koban_payment_v1_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
