@@ -30,6 +30,7 @@ type (
 		ExpiresAt   clock.Micros
 		Key         id.ID
 		Fingerprint [16]byte
+		Noted       bool
 	}
 	sessionExpired struct {
 		Tenant    id.Tenant
@@ -85,7 +86,7 @@ func (b *branchOf) about() *branchOf { return b }
 func (e *sessionOpened) row(at clock.Micros) SessionRow {
 	return SessionRow{
 		Customer: e.Customer, Merchant: e.Merchant, Currency: e.Currency, Minor: e.Minor, Status: Open, OpenedAt: at,
-		OpenUntil: e.ExpiresAt, ExpiresAt: e.ExpiresAt,
+		OpenUntil: e.ExpiresAt, ExpiresAt: e.ExpiresAt, Noted: e.Noted,
 	}
 }
 

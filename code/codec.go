@@ -43,7 +43,7 @@ func message(ev any) (uint32, proto.Message) {
 	case *sessionOpened:
 		return typeSessionOpened, &codejournalv1.SessionOpened{
 			Tenant: uint32(e.Tenant), Session: e.Session[:], Customer: e.Customer[:], Merchant: e.Merchant[:], Currency: uint32(e.Currency),
-			Amount: e.Minor, ExpiresAt: int64(e.ExpiresAt), Key: e.Key[:], Fingerprint: e.Fingerprint[:],
+			Amount: e.Minor, ExpiresAt: int64(e.ExpiresAt), Key: e.Key[:], Fingerprint: e.Fingerprint[:], Noted: e.Noted,
 		}
 	case *sessionExpired:
 		return typeSessionExpired, &codejournalv1.SessionExpired{
@@ -102,7 +102,7 @@ func (r *reader) event(typ uint32, body []byte) any {
 		return &sessionOpened{
 			Tenant: id.Tenant(msg.Tenant), Session: r.id(msg.Session), Customer: r.id(msg.Customer), Merchant: r.id(msg.Merchant),
 			Currency: money.Currency(msg.Currency), Minor: msg.Amount, ExpiresAt: clock.Micros(msg.ExpiresAt), Key: r.id(msg.Key),
-			Fingerprint: r.id(msg.Fingerprint),
+			Fingerprint: r.id(msg.Fingerprint), Noted: msg.Noted,
 		}
 	case typeSessionExpired:
 		msg := read(r, body, &codejournalv1.SessionExpired{})

@@ -14,7 +14,7 @@ func samples() []any {
 	of := branchOf{7, id.ID{1, 15: 1}, id.ID{2}}
 	return []any{
 		&shopRegistered{7, id.ID{1}, 12, id.ID{3}, [16]byte{4}, []byte("note")},
-		&sessionOpened{7, id.ID{1}, id.ID{2}, id.ID{3}, money.JPY, 1200, 99, id.ID{4}, [16]byte{5}},
+		&sessionOpened{7, id.ID{1}, id.ID{2}, id.ID{3}, money.JPY, 1200, 99, id.ID{4}, [16]byte{5}, true},
 		&sessionExpired{7, id.ID{1}, id.ID{2}, id.ID{3}, money.JPY, 1200, 99},
 		&tried{of, [16]byte{4}, money.Yen(500), 98, 99},
 		&refused{of, [16]byte{4}, Refusal{"session_used", "used", "session"}},

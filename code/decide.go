@@ -78,7 +78,7 @@ func (m *Machine) decideScan(now clock.Micros, c *Scan, out *book.Decision) {
 	}
 	ev := &sessionOpened{
 		Tenant: c.Tenant, Session: c.ID, Customer: c.Customer, Merchant: c.Merchant, Currency: c.Currency, Minor: c.Minor,
-		ExpiresAt: now + m.rules.Idle, Key: c.Key, Fingerprint: c.Fingerprint,
+		ExpiresAt: now + m.rules.Idle, Key: c.Key, Fingerprint: c.Fingerprint, Noted: c.Noted,
 	}
 	out.Emit(ev)
 	row := ev.row(now)

@@ -40,6 +40,12 @@ type (
 		Merchant    id.ID
 		Currency    money.Currency
 		Minor       int64 // what the code carries, 0 for nothing
+		Noted       bool  // what it says for the shop's books stands in the note of ID
+	}
+	// Known asks whether a caller's key is new. The reply is a bool; it changes nothing.
+	Known struct {
+		Tenant id.Tenant
+		Key    id.ID
 	}
 	// ReadSession reads a session, or what the reply that opened it said. The reply is a Session.
 	ReadSession struct {
@@ -153,6 +159,8 @@ func (m *Machine) Touch(cmd any, t *book.Touch) {
 	case *Scan:
 		m.keys.Touch(t, key(c.Tenant, c.Key))
 		m.sessions.Touch(t, key(c.Tenant, c.ID))
+	case *Known:
+		m.keys.Touch(t, key(c.Tenant, c.Key))
 	case *ReadSession:
 		m.sessions.Touch(t, key(c.Tenant, c.ID))
 	case *expire:
@@ -199,6 +207,8 @@ func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 		m.decideCancel(now, c, out)
 	case *Scan:
 		m.decideScan(now, c, out)
+	case *Known:
+		out.Reply(m.keys.Get(key(c.Tenant, c.Key)) == nil)
 	case *ReadSession:
 		m.decideReadSession(now, c, out)
 	case *expire:

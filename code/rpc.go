@@ -68,11 +68,30 @@ func (h *Handler) session(ctx context.Context, tenant id.Tenant, s Session) (*co
 	if err != nil {
 		return nil, err
 	}
+	labels, err := h.service.Labels(ctx, tenant, s)
+	if err != nil {
+		return nil, err
+	}
 	return &codev1.Session{
-		Id: h.ids.Encode(id.Session, s.ID), Customer: h.ids.Encode(id.Customer, s.Customer),
+		Labels: labels.message(), Id: h.ids.Encode(id.Session, s.ID), Customer: h.ids.Encode(id.Customer, s.Customer),
 		Merchant: &codev1.Shop{Id: h.ids.Encode(id.Merchant, s.Merchant), Name: shop.Name}, Amount: moneyOut(s.Amount),
 		ExpiresAt: int64(s.ExpiresAt), Status: codev1.SessionStatus(s.Status),
 	}, nil
+}
+
+// message returns nil where the code said nothing.
+func (l Labels) message() *typev1.Labels {
+	if l == (Labels{}) {
+		return nil
+	}
+	said := func(s string) *string {
+		if s == "" {
+			return nil
+		}
+		return &s
+	}
+	return &typev1.Labels{BillNumber: said(l.BillNumber), StoreLabel: said(l.StoreLabel), ReferenceLabel: said(l.ReferenceLabel),
+		TerminalLabel: said(l.TerminalLabel)}
 }
 
 func moneyOut(a *money.Amount) *typev1.Money {

@@ -171,6 +171,9 @@ func (s *Service) OpenSession(ctx context.Context, r Request, customer id.ID, pa
 	if a := c.Amount(); a != nil {
 		cmd.Minor = a.Minor
 	}
+	if err := s.keepLabels(ctx, cmd, labelsOf(c)); err != nil {
+		return Session{}, err
+	}
 	reply, err := do[any](ctx, s, cmd.ID, cmd)
 	if err != nil {
 		return Session{}, err

@@ -49,6 +49,7 @@ type SessionRow struct {
 	OpenUntil clock.Micros // when it would have expired as it was opened: what the first reply said
 	ExpiresAt clock.Micros // while idle
 	By        id.ID        // the branch that has reserved or used it; nil while idle
+	Noted     bool         // what the code says for the shop's books stands in the session's note
 }
 
 // idle reports whether the session waits for a payment.
@@ -89,10 +90,12 @@ type Session struct {
 	Amount    *money.Amount // what the code carries; nil where the payer enters it
 	ExpiresAt clock.Micros
 	Status    Status
+	Noted     bool // it has labels
 }
 
 func (s *SessionRow) view(x id.ID, now clock.Micros) Session {
-	v := Session{ID: x, Customer: s.Customer, Merchant: s.Merchant, Amount: s.amount(), ExpiresAt: s.ExpiresAt, Status: s.Status}
+	v := Session{ID: x, Customer: s.Customer, Merchant: s.Merchant, Amount: s.amount(), ExpiresAt: s.ExpiresAt, Status: s.Status,
+		Noted: s.Noted}
 	if s.lapsed(now) {
 		v.Status = Expired
 	}
@@ -101,7 +104,8 @@ func (s *SessionRow) view(x id.ID, now clock.Micros) Session {
 
 // first returns the session as the reply that opened it said.
 func (s *SessionRow) first(x id.ID) Session {
-	return Session{ID: x, Customer: s.Customer, Merchant: s.Merchant, Amount: s.amount(), ExpiresAt: s.OpenUntil, Status: Open}
+	return Session{ID: x, Customer: s.Customer, Merchant: s.Merchant, Amount: s.amount(), ExpiresAt: s.OpenUntil, Status: Open,
+		Noted: s.Noted}
 }
 
 func (s *SessionRow) amount() *money.Amount {

@@ -47,21 +47,25 @@ var countSchema = book.Schema[countRow]{
 var sessionSchema = book.Schema[SessionRow]{
 	Table:   "code_sessions",
 	Passing: true,
-	Columns: []string{"customer", "merchant", "currency", "amount", "status", "opened_at", "open_until", "expires_at", "branch"},
+	Columns: []string{"customer", "merchant", "currency", "amount", "status", "opened_at", "open_until", "expires_at", "branch",
+		"noted"},
 	Args: func(s *SessionRow, args []any) []any {
 		return append(args, raw(s.Customer), raw(s.Merchant), int64(s.Currency), s.Minor, s.Status.String(), int64(s.OpenedAt),
-			int64(s.OpenUntil), int64(s.ExpiresAt), raw(s.By))
+			int64(s.OpenUntil), int64(s.ExpiresAt), raw(s.By), flag(s.Noted))
 	},
 	Scan: func(scan func(dest ...any) error, s *SessionRow) error {
 		var customer, merchant, by []byte
 		var status string
-		err := scan(&customer, &merchant, &s.Currency, &s.Minor, &status, &s.OpenedAt, &s.OpenUntil, &s.ExpiresAt, &by)
+		var noted int64
+		err := scan(&customer, &merchant, &s.Currency, &s.Minor, &status, &s.OpenedAt, &s.OpenUntil, &s.ExpiresAt, &by,
+			&noted)
 		if err != nil {
 			return err
 		}
 		copy(s.Customer[:], customer)
 		copy(s.Merchant[:], merchant)
 		copy(s.By[:], by)
+		s.Noted = noted != 0
 		var ok bool
 		if s.Status, ok = parseStatus(status); !ok {
 			return fmt.Errorf("code: a session of status %q", status)
@@ -105,6 +109,14 @@ var branchSchema = book.Schema[Branch]{
 		}
 		return nil
 	},
+}
+
+// flag returns what a column that says yes or no holds.
+func flag(yes bool) int64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // raw copies an id or a print: the row may change before it is saved.

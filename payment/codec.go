@@ -83,7 +83,9 @@ func decodeStarted(e *journalv1.Started) Started {
 		Kind: Kind(e.Kind), Capture: Capture(e.Capture), Amount: money.Of(e.Amount, money.Currency(e.Currency)),
 		Customer: toID(e.Customer), Merchant: toID(e.Merchant), Session: toID(e.Session), Parent: toID(e.Parent),
 		Sources: decodeSources(e.Sources), Parts: decodeParts(e.Parts), EffectiveAt: clock.Micros(e.EffectiveAt),
-		GiveUpAt: clock.Micros(e.GiveUpAt), ExpiresAt: clock.Micros(e.ExpiresAt), Noted: e.Noted}}
+		GiveUpAt: clock.Micros(e.GiveUpAt), ExpiresAt: clock.Micros(e.ExpiresAt), Noted: e.Noted,
+		Marks: Marks{Reference: e.Marks.GetReference(), BillNumber: e.Marks.GetBillNumber(), ReferenceLabel: e.Marks.GetReferenceLabel(),
+			TerminalLabel: e.Marks.GetTerminalLabel()}}}
 }
 
 func decodeStanding(s *journalv1.Standing) Standing {

@@ -88,7 +88,7 @@ func (m *Machine) startRefund(now clock.Micros, c StartRefund, out *book.Decisio
 	}
 	p := Payment{Tenant: c.Tenant, ID: c.ID, Kind: Refund, Capture: Automatic, Amount: amount, Customer: charge.Customer,
 		Merchant: charge.Merchant, Session: charge.Session, Parent: c.Parent, GiveUpAt: now.Add(Refund.data().giveUp),
-		EffectiveAt: now, Noted: c.Noted, Standing: Standing{Status: Accepted, Resource: WorkInProgress}}
+		EffectiveAt: now, Noted: c.Noted, Marks: c.Marks, Standing: Standing{Status: Accepted, Resource: WorkInProgress}}
 	p.Parts, p.Sources = refundParts(charge, c.ID, shares)
 	m.accept(out, c.Caller, p)
 }

@@ -55,7 +55,13 @@ func encodeStarted(w wire.Message, e *Started) wire.Message {
 	w = encodeID(encodeID(w, 9, &p.Customer), 10, &p.Merchant)
 	w = encodeID(encodeID(w, 11, &p.Session), 12, &p.Parent)
 	w = encodeParts(encodeSources(w, 13, p.Sources), 14, p.Parts)
-	return w.Int(15, int64(p.EffectiveAt)).Int(16, int64(p.GiveUpAt)).Int(17, int64(p.ExpiresAt)).Bool(18, p.Noted)
+	w = w.Int(15, int64(p.EffectiveAt)).Int(16, int64(p.GiveUpAt)).Int(17, int64(p.ExpiresAt)).Bool(18, p.Noted)
+	if p.Marks == (Marks{}) {
+		return w
+	}
+	w, at := w.Open(19)
+	return w.Uint(1, p.Marks.Reference).Uint(2, p.Marks.BillNumber).Uint(3, p.Marks.ReferenceLabel).Uint(4, p.Marks.TerminalLabel).
+		Close(at)
 }
 
 func encodeStanding(w wire.Message, field protowire.Number, s *Standing) wire.Message {

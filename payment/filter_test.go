@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/koban-pay/koban/fault"
 	paymentv1 "github.com/koban-pay/koban/gen/koban/payment/v1"
+	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
+	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/rpc"
@@ -28,6 +31,7 @@ func (p *proc) history(luck *rand.Rand, parties []id.ID) (all []*Payment) {
 			q.Capture = Manual
 		}
 		q.Customer, q.Merchant = parties[luck.IntN(len(parties))], parties[luck.IntN(len(parties))]
+		q.Marks = Marks{uint64(luck.IntN(3)), uint64(luck.IntN(3)), uint64(luck.IntN(3)), uint64(luck.IntN(3)) << 62}
 		x := p.pay(q)
 		if made = append(made, x.ID); x.Status == Captured && luck.IntN(2) == 0 {
 			made = append(made, p.settle(p.refund(x.ID, int64(1+luck.IntN(1200)))).ID)
@@ -43,8 +47,14 @@ func (p *proc) history(luck *rand.Rand, parties []id.ID) (all []*Payment) {
 func (f Filter) fits(p *Payment) bool {
 	same := func(want, is id.ID) bool { return want.IsNil() || want == is }
 	return same(f.Customer, p.Customer) && same(f.Merchant, p.Merchant) && same(f.Parent, p.Parent) &&
-		(f.Kind == 0 || f.Kind == p.Kind) && (f.Status == 0 || f.Status == p.Status) &&
+		marked(f.Marks, p.Marks) && (f.Kind == 0 || f.Kind == p.Kind) && (f.Status == 0 || f.Status == p.Status) &&
 		(f.From == 0 || p.CreatedAt >= f.From) && (f.Until == 0 || p.CreatedAt < f.Until)
+}
+
+func marked(want, is Marks) bool {
+	fits := func(want, is uint64) bool { return want == 0 || want == is }
+	return fits(want.Reference, is.Reference) && fits(want.BillNumber, is.BillNumber) &&
+		fits(want.ReferenceLabel, is.ReferenceLabel) && fits(want.TerminalLabel, is.TerminalLabel)
 }
 
 // Whatever is asked for, the pages together are what fits, newest first, each once: however long the pages are, and however
@@ -73,6 +83,14 @@ func TestPagesAreWhatFits(t *testing.T) {
 			}
 			if maybe(1, 3) {
 				f.Status = Status(1 + luck.IntN(9))
+			}
+			for _, m := range []*uint64{&f.Marks.Reference, &f.Marks.BillNumber, &f.Marks.ReferenceLabel} {
+				if maybe(1, 8) {
+					*m = uint64(1 + luck.IntN(2))
+				}
+			}
+			if maybe(1, 8) {
+				f.Marks.TerminalLabel = 1 << 63
 			}
 			if maybe(1, 3) { // at the edge: the payment itself is in
 				f.From = all[luck.IntN(len(all))].CreatedAt
@@ -215,6 +233,82 @@ func TestAPageIsSmallWhateverItsPaymentsCarry(t *testing.T) {
 			if x.Metadata != nil || len(x.GetReference()) != 3*255 {
 				t.Errorf("in a page: %d texts, a reference of %d bytes", len(x.Metadata), len(x.GetReference()))
 			}
+		}
+	})
+}
+
+// An order is found by what the shop knows of it: the reference that it was sent with, or what its code said; by the text as
+// a whole, in its own field and company.
+func TestAPaymentIsFoundByItsOrder(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		p := r.start(once, Layers{})
+		s := p.handler.Sessions.(*sessions)
+		ann, shop := p.fresh(), p.fresh()
+		session := s.scan(p.fresh(), ann, shop, yen(500))
+		s.open[session].Labels = &typev1.Labels{BillNumber: proto.String("INV-1"), ReferenceLabel: proto.String("注文7"), TerminalLabel: proto.String("till 3"),
+			StoreLabel: proto.String("Ginza")}
+		paid := p.visit(operator, "scanned").post(&paymentv1.CreatePaymentRequest{Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE,
+			Session: &session, Reference: proto.String("order 7")})
+		if l := paid.message.GetLabels(); paid.code != "" || l.GetBillNumber() != "INV-1" || l.GetReferenceLabel() != "注文7" ||
+			l.GetTerminalLabel() != "till 3" || l.GetStoreLabel() != "Ginza" || paid.message.GetReference() != "order 7" {
+			t.Fatalf("%+v", paid)
+		}
+		back := p.visit(operator, "back").post(&paymentv1.CreateRefundRequest{Id: paid.payment, Reference: proto.String("return 7")})
+		other := p.order()
+		other.Reference = proto.String("INV-1") // in another field
+		p.visit(operator, "other").post(other)
+		p.visit(operator, "none").post(p.order())
+		p = p.again()
+		owner := rpc.Principal{Tenant: 1, Role: rpc.Merchant, Merchant: shop}
+		rival := rpc.Principal{Tenant: 1, Role: rpc.Merchant, Merchant: p.fresh()}
+		elsewhere := rpc.Principal{Tenant: 2, Role: rpc.Operator}
+		for _, c := range []struct {
+			what string
+			who  rpc.Principal
+			q    *paymentv1.ListPaymentsRequest
+			want []string
+		}{
+			{"reference", owner, &paymentv1.ListPaymentsRequest{Reference: proto.String("order 7")}, []string{paid.payment}},
+			{"a refund's", owner, &paymentv1.ListPaymentsRequest{Reference: proto.String("return 7")}, []string{back.payment}},
+			{"bill number", operator, &paymentv1.ListPaymentsRequest{BillNumber: proto.String("INV-1")}, []string{paid.payment}},
+			{"reference label", owner, &paymentv1.ListPaymentsRequest{ReferenceLabel: proto.String("注文7")}, []string{paid.payment}},
+			{"terminal", owner, &paymentv1.ListPaymentsRequest{TerminalLabel: proto.String("till 3")}, []string{paid.payment}},
+			{"both", operator, &paymentv1.ListPaymentsRequest{BillNumber: proto.String("INV-1"), Reference: proto.String("order 7")}, []string{paid.payment}},
+			{"not both", operator, &paymentv1.ListPaymentsRequest{BillNumber: proto.String("INV-1"), Reference: proto.String("order 8")}, nil},
+			{"a part of it", operator, &paymentv1.ListPaymentsRequest{BillNumber: proto.String("INV")}, nil},
+			{"another merchant's", rival, &paymentv1.ListPaymentsRequest{BillNumber: proto.String("INV-1")}, nil},
+			{"another company's", elsewhere, &paymentv1.ListPaymentsRequest{BillNumber: proto.String("INV-1")}, nil},
+		} {
+			if got := p.visit(c.who, "").list(c.q, func() {}); !slices.Equal(got, c.want) {
+				t.Errorf("by %s: %v, expected %v", c.what, got, c.want)
+			}
+		}
+		said := 0
+		for v := range rigVolumes {
+			blocks, err := r.journal.Read(t.Context(), book.Name("payment", v), 1, 1000)
+			check(t, err)
+			for _, b := range blocks {
+				for _, e := range b.Events {
+					for _, text := range []string{"INV-1", "注文7", "till 3", "Ginza", "order 7"} {
+						if bytes.Contains(e.Body, []byte(text)) {
+							t.Errorf("block %d tells %s (rule B14)", b.Seq, text)
+						}
+					}
+					if e.Type != typeStarted && e.Type != typeAdvanced {
+						continue
+					}
+					_, m, err := p.handler.PublicEvent(t.Context(), &owner, e.Type, e.Body)
+					check(t, err)
+					if m != nil && m.Id == paid.payment {
+						if said++; m.GetReference() != "order 7" || m.Labels.GetBillNumber() != "INV-1" {
+							t.Errorf("the event says %v", m)
+						}
+					}
+				}
+			}
+		}
+		if said < 2 {
+			t.Errorf("%d events tell of the order", said)
 		}
 	})
 }

@@ -62,6 +62,7 @@ type StartRefund struct {
 	Amount   money.Amount // zero value: all that is left
 	Merchant id.ID        // only a charge of this merchant, if not nil
 	Noted    bool
+	Marks    Marks
 }
 
 // Operate captures or voids an authorized charge.

@@ -7,25 +7,31 @@ import (
 	"github.com/koban-pay/koban/fault"
 )
 
-// callerNote is the caller's own data about a payment: free text, so it stands beside the journal (rule B14).
+// callerNote is the caller's own data about a payment, and what the scanned code said for the shop's books: free text, so it
+// stands beside the journal (rule B14).
 type callerNote struct {
 	Reference string            `json:"reference,omitempty"`
 	Metadata  map[string]string `json:"metadata,omitempty"`
+	Labels    labels            `json:"labels,omitzero"`
+}
+
+// labels are the texts of a code (template 62) that a shop finds an order by.
+type labels struct {
+	BillNumber     string `json:"bill_number,omitempty"`
+	StoreLabel     string `json:"store_label,omitempty"`
+	ReferenceLabel string `json:"reference_label,omitempty"`
+	TerminalLabel  string `json:"terminal_label,omitempty"`
 }
 
 // maxNote bounds what is kept beside one payment, in bytes.
 const maxNote = 16 << 10
 
-// note returns the bytes of a note, nil if the caller said nothing.
-func note(reference *string, metadata map[string]string) ([]byte, error) {
-	if reference == nil && len(metadata) == 0 {
+// note returns the bytes of a note, nil if it says nothing.
+func note(n callerNote) ([]byte, error) {
+	if n.Reference == "" && len(n.Metadata) == 0 && n.Labels == (labels{}) {
 		return nil, nil
 	}
-	n := callerNote{Metadata: metadata}
-	if reference != nil {
-		n.Reference = *reference
-	}
-	for k, v := range metadata {
+	for k, v := range n.Metadata {
 		if !utf8.ValidString(k) || !utf8.ValidString(v) || k == "" {
 			return nil, fault.InvalidRequest.New("expected text with a name").WithParam("metadata")
 		}

@@ -252,7 +252,8 @@ type Payment struct {
 	ID          id.ID
 	Kind        Kind
 	Capture     Capture
-	Noted       bool // the caller's reference or metadata stands in a note
+	Noted       bool // the caller's reference or metadata, or the code's labels stand in a note
+	Marks       Marks
 	Amount      money.Amount
 	Customer    id.ID
 	Merchant    id.ID
@@ -276,6 +277,15 @@ type Payment struct {
 	SettledStatus Status
 	Operation     id.ID    // the capture or void under way
 	Blocks        []uint64 // of its book, that hold its events
+}
+
+// Marks are what a payment is found by: HMACs of texts that stand in its note, 0 for a text that there is not. The texts
+// themselves may be personal, and stand in no journal (rule B14).
+type Marks struct {
+	Reference      uint64 // the caller's own
+	BillNumber     uint64 // of the code, as are the rest
+	ReferenceLabel uint64
+	TerminalLabel  uint64
 }
 
 // version is what a payment's row holds. What it points to is never changed once an event was applied; the next event puts

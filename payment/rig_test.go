@@ -127,6 +127,7 @@ func (r *rig) startOn(j *journal.Journal, db *store.DB, timing Timing, layers La
 		Receivers:    map[Participant]tcc.Receiver{Balance: r.balance, Points: r.points}})
 	ready.Done()
 	p.handler = &Handler{Service: p.Service, IDs: r.codec, Sessions: &sessions{codec: r.codec}, Accounts: accounts{}, Blocks: shelves{j},
+		MarkKey: make([]byte, 32),
 		Entries: map[Participant]Entries{Balance: r.balance, Points: r.points, Code: r.code}}
 	return p
 }

@@ -27,6 +27,7 @@ type Handler struct {
 	IDs      *id.Codec
 	Sessions Sessions
 	Accounts Accounts
+	MarkKey  MarkKey
 	Entries  map[Participant]Entries
 	Blocks   Blocks
 }
@@ -58,7 +59,8 @@ func (h *Handler) request(ctx context.Context, q *paymentv1.CreatePaymentRequest
 	if q.Capture == paymentv1.CaptureMode_CAPTURE_MODE_MANUAL {
 		r.Capture = Manual
 	}
-	fixed, err := h.parties(ctx, q, &r)
+	n := callerNote{Reference: q.GetReference(), Metadata: q.Metadata}
+	fixed, err := h.parties(ctx, q, &r, &n)
 	if err != nil {
 		return r, err
 	}
@@ -68,15 +70,16 @@ func (h *Handler) request(ctx context.Context, q *paymentv1.CreatePaymentRequest
 	if r.Sources, err = h.sources(q.Sources, r.Amount, r.Customer); err != nil {
 		return r, err
 	}
-	if r.Note, err = note(q.Reference, q.Metadata); err != nil {
+	if r.Note, err = note(n); err != nil {
 		return r, err
 	}
+	r.Marks = h.MarkKey.marks(r.Tenant, n)
 	return r, h.known(ctx, r)
 }
 
 // parties finds out who pays whom: from the session, or as the request says. It returns the amount that a scanned code
-// carries, if it does.
-func (h *Handler) parties(ctx context.Context, q *paymentv1.CreatePaymentRequest, r *Request) (fixed *typev1.Money, err error) {
+// carries, if it does, and notes what else the code says.
+func (h *Handler) parties(ctx context.Context, q *paymentv1.CreatePaymentRequest, r *Request, n *callerNote) (fixed *typev1.Money, err error) {
 	customer, merchant := q.GetCustomer(), q.GetMerchant()
 	if q.Session == nil && (customer == "" || merchant == "") {
 		return nil, fault.MissingField.New("expected a session, or merchant and customer").WithParam("session")
@@ -89,6 +92,8 @@ func (h *Handler) parties(ctx context.Context, q *paymentv1.CreatePaymentRequest
 		if err != nil {
 			return nil, param(err, "session")
 		}
+		l := s.Labels
+		n.Labels = labels{l.GetBillNumber(), l.GetStoreLabel(), l.GetReferenceLabel(), l.GetTerminalLabel()}
 		if fixed = s.Amount; customer == "" {
 			customer = s.Customer
 		}
@@ -182,9 +187,11 @@ func (h *Handler) CreateRefund(ctx context.Context, q *paymentv1.CreateRefundReq
 	if _, err := h.visible(ctx, q.Id); err != nil { // before anything is done, or kept, for a payment of somebody else
 		return nil, err
 	}
-	if r.Note, err = note(q.Reference, nil); err != nil {
+	n := callerNote{Reference: q.GetReference()}
+	if r.Note, err = note(n); err != nil {
 		return nil, err
 	}
+	r.Marks = h.MarkKey.marks(r.Tenant, n)
 	o, err := h.Service.Refund(ctx, r)
 	if err != nil {
 		return nil, err
@@ -368,6 +375,8 @@ func (h *Handler) ListPayments(ctx context.Context, q *paymentv1.ListPaymentsReq
 	if f.Until, err = parseTime(q.CreatedUntil, "created_until"); err != nil {
 		return nil, err
 	}
+	f.Marks = h.MarkKey.marks(f.Tenant, callerNote{Reference: q.GetReference(), Labels: labels{BillNumber: q.GetBillNumber(),
+		ReferenceLabel: q.GetReferenceLabel(), TerminalLabel: q.GetTerminalLabel()}})
 	return h.page(ctx, f, q.Limit, q.Cursor)
 }
 
@@ -432,16 +441,41 @@ func (h *Handler) render(ctx context.Context, p *Payment, f facts) (*paymentv1.P
 	if at := expiryOf(v); at > 0 {
 		m.ExpiresAt = pointer(int64(at))
 	}
-	b, err := h.Service.Note(ctx, v)
+	n, err := h.note(ctx, v)
 	if err != nil {
-		return nil, fault.Unavailable.New("the payment's note cannot be read").Because(err)
+		return nil, err
 	}
-	if n := readNote(b); b != nil {
-		if m.Metadata = n.Metadata; n.Reference != "" {
-			m.Reference = &n.Reference
-		}
-	}
+	m.Metadata, m.Reference, m.Labels = n.Metadata, said(n.Reference), n.Labels.message()
 	return m, nil
+}
+
+// note reads a payment's note; what was erased is empty.
+func (h *Handler) note(ctx context.Context, p *Payment) (callerNote, error) {
+	b, err := h.Service.Note(ctx, p)
+	if err != nil {
+		return callerNote{}, fault.Unavailable.New("the payment's note cannot be read").Because(err)
+	}
+	if b == nil {
+		return callerNote{}, nil
+	}
+	return readNote(b), nil
+}
+
+// message returns nil where the code said nothing.
+func (l labels) message() *typev1.Labels {
+	if l == (labels{}) {
+		return nil
+	}
+	return &typev1.Labels{BillNumber: said(l.BillNumber), StoreLabel: said(l.StoreLabel), ReferenceLabel: said(l.ReferenceLabel),
+		TerminalLabel: said(l.TerminalLabel)}
+}
+
+// said returns nil for no text.
+func said(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 func failureOf(v *Payment) *typev1.Failure {
@@ -496,6 +530,11 @@ func (h *Handler) PublicEvent(ctx context.Context, reader *rpc.Principal, typ ui
 	if !v.Parent.IsNil() {
 		m.Parent = pointer(h.IDs.Encode(id.Payment, v.Parent))
 	}
+	n, err := h.note(ctx, p)
+	if err != nil {
+		return "", nil, err
+	}
+	m.Reference, m.Labels = said(n.Reference), n.Labels.message()
 	return publicType(v.Kind, v.Status), m, nil
 }
 

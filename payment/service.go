@@ -153,7 +153,8 @@ type Request struct {
 	Amount   money.Amount
 	Sources  []Source // types and amounts; they add up to Amount. The payment keeps them: nobody may change them afterwards
 	Capture  Capture
-	Note     []byte // the caller's reference and metadata, nil if there are none
+	Note     []byte // the caller's reference and metadata, and the code's labels, nil if there are none
+	Marks    Marks  // of the texts in the note that it is found by
 }
 
 // Create starts a charge under the caller's key, or finds the one that the key made, and drives it.
@@ -167,7 +168,7 @@ func (s *Service) Create(ctx context.Context, q Request) (Outcome, error) {
 	now := s.Clock.Now()
 	p := Payment{Tenant: q.Tenant, ID: s.IDs.New(now, id.SlotOf(q.Key.ID[:])), Kind: Charge, Capture: q.Capture, Amount: q.Amount,
 		Customer: q.Customer, Merchant: q.Merchant, Session: q.Session, Sources: q.Sources,
-		ExpiresAt: now.Add(s.Timing.Authorization), Noted: q.Note != nil}
+		ExpiresAt: now.Add(s.Timing.Authorization), Noted: q.Note != nil, Marks: q.Marks}
 	return s.noted(ctx, q.Caller, p.ID, p.ID, q.Note, Start{Caller: q.Caller, Payment: p})
 }
 
@@ -217,6 +218,7 @@ type RefundRequest struct {
 	Amount   money.Amount // zero value: all that is left
 	Merchant id.ID        // only a charge of this merchant, if not nil
 	Note     []byte
+	Marks    Marks
 }
 
 // Refund gives back a captured charge. A refund that is declined has an Operation with a code instead of a payment of
@@ -227,7 +229,7 @@ type RefundRequest struct {
 func (s *Service) Refund(ctx context.Context, q RefundRequest) (Outcome, error) {
 	x := s.IDs.New(s.Clock.Now(), q.Payment.Slot())
 	return s.noted(ctx, q.Caller, q.Payment, x, q.Note, StartRefund{Caller: q.Caller, Tenant: q.Tenant, ID: x,
-		Parent: q.Payment, Amount: q.Amount, Merchant: q.Merchant, Noted: q.Note != nil})
+		Parent: q.Payment, Amount: q.Amount, Merchant: q.Merchant, Noted: q.Note != nil, Marks: q.Marks})
 }
 
 // OperationRequest asks for a capture or a void.

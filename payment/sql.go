@@ -25,10 +25,11 @@ var paymentSchema = book.Schema[version]{
 	Table:   "payments",
 	Passing: true,
 	Columns: []string{"kind", "status", "resource", "currency", "amount", "captured", "refunded", "customer", "merchant",
-		"session", "parent", "created_at", "updated_at", "state"},
-	Fixed: []string{"kind", "currency", "amount", "customer", "merchant", "session", "parent", "created_at"},
-	Scan:  scanPayment,
-	Due:   func(v *version) clock.Micros { return dueAt(v.Payment) },
+		"session", "parent", "created_at", "updated_at", "reference", "bill_number", "reference_label", "terminal_label", "state"},
+	Fixed: []string{"kind", "currency", "amount", "customer", "merchant", "session", "parent", "created_at", "reference", "bill_number",
+		"reference_label", "terminal_label"},
+	Scan: scanPayment,
+	Due:  func(v *version) clock.Micros { return dueAt(v.Payment) },
 }
 
 // paymentArgs writes the state of each row over that of the row before: the book copies a row's bytes before it asks for the
@@ -38,7 +39,7 @@ func (m *Machine) paymentArgs(v *version, args []any) []any {
 	m.state = encodeState(m.state[:0], p)
 	return append(args, int64(p.Kind), int64(p.Status), int64(p.Resource), int64(p.Amount.Currency), p.Amount.Minor, p.Captured,
 		p.Refunded, raw(&p.Customer), raw(&p.Merchant), raw(&p.Session), raw(&p.Parent), int64(p.CreatedAt), int64(p.UpdatedAt),
-		m.state)
+		int64(p.Marks.Reference), int64(p.Marks.BillNumber), int64(p.Marks.ReferenceLabel), int64(p.Marks.TerminalLabel), m.state)
 }
 
 // raw returns the bytes of an id, none if there is no id.
@@ -56,12 +57,14 @@ func scanPayment(scan func(dest ...any) error, v *version) error {
 	v.Payment = p
 	var customer, merchant, session, parent, state []byte
 	var currency uint16
+	var marks [4]int64
 	err := scan(&p.Kind, &p.Status, &p.Resource, &currency, &p.Amount.Minor, &p.Captured, &p.Refunded, &customer, &merchant,
-		&session, &parent, &p.CreatedAt, &p.UpdatedAt, &state)
+		&session, &parent, &p.CreatedAt, &p.UpdatedAt, &marks[0], &marks[1], &marks[2], &marks[3], &state)
 	if err != nil {
 		return err
 	}
 	p.Amount.Currency = money.Currency(currency)
+	p.Marks = Marks{uint64(marks[0]), uint64(marks[1]), uint64(marks[2]), uint64(marks[3])}
 	copy(p.Customer[:], customer)
 	copy(p.Merchant[:], merchant)
 	copy(p.Session[:], session)
@@ -98,6 +101,7 @@ type Filter struct {
 	Parent   id.ID        // nil: any
 	Kind     Kind         // 0: any
 	Status   Status       // 0: any
+	Marks    Marks        // 0: any
 	From     clock.Micros // made at this time or later; 0: any
 	Until    clock.Micros // made before this time; 0: any
 	Before   id.ID        // only ids lower than this; nil: from the newest
@@ -136,7 +140,7 @@ func (t tables) list(ctx context.Context, f Filter, volumes int) (out []id.ID, n
 // query is a filter in SQL. What an index narrows stands in WHERE; what else is asked for is told of each row, so that the
 // rows that are looked at can be counted.
 type query struct {
-	narrow bool // by a party
+	narrow bool // by a party or a mark
 	where  []string
 	match  []string
 	args   []any
@@ -151,18 +155,30 @@ func (q *query) build(f Filter) {
 	where := func(cond string, v any) { q.where = append(q.where, fmt.Sprintf(cond, arg(v))) }
 	match := func(cond string, v any) { q.match = append(q.match, fmt.Sprintf(cond, arg(v))) }
 	where("tenant = $%d", int64(f.Tenant))
-	for _, party := range []struct {
-		x    id.ID
-		cond string
-	}{{f.Parent, "kind = 2 AND parent = $%d"}, {f.Merchant, "merchant = $%d"}, {f.Customer, "customer = $%d"}} {
+	// The first one asked for has the index. Those of parents and marks hold only what has one.
+	for _, is := range []struct {
+		asked bool
+		cond  string
+		v     any
+	}{
+		{!f.Parent.IsNil(), "kind = 2 AND parent = $%d", f.Parent[:]},
+		{f.Marks.Reference != 0, "reference <> 0 AND reference = $%d", int64(f.Marks.Reference)},
+		{f.Marks.BillNumber != 0, "bill_number <> 0 AND bill_number = $%d", int64(f.Marks.BillNumber)},
+		{f.Marks.ReferenceLabel != 0, "reference_label <> 0 AND reference_label = $%d", int64(f.Marks.ReferenceLabel)},
+		{!f.Merchant.IsNil(), "merchant = $%d", f.Merchant[:]},
+		{!f.Customer.IsNil(), "customer = $%d", f.Customer[:]},
+	} {
 		switch {
-		case party.x.IsNil():
+		case !is.asked:
 		case q.narrow:
-			match(party.cond, party.x[:])
-		default: // the first of them has the index; that of parents holds refunds only
+			match(is.cond, is.v)
+		default:
 			q.narrow = true
-			where(party.cond, party.x[:])
+			where(is.cond, is.v)
 		}
+	}
+	if f.Marks.TerminalLabel != 0 {
+		match("terminal_label = $%d", int64(f.Marks.TerminalLabel))
 	}
 	if f.Kind != 0 {
 		match("kind = $%d", int64(f.Kind))

@@ -43,6 +43,7 @@ CREATE TABLE code_sessions (
 	open_until BIGINT NOT NULL, -- expires_at as the first reply said
 	expires_at BIGINT NOT NULL,
 	branch     BYTEA  NOT NULL, -- that reserved or used it; zeros for none
+	noted      BIGINT NOT NULL, -- 1: its note holds what the code says for the shop's books
 	due        BIGINT NOT NULL, -- expires_at while idle; 0 for never
 	PRIMARY KEY (tenant, volume, id)
 );

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/koban-pay/koban/code/emv"
 	"github.com/koban-pay/koban/internal/app"
 	"github.com/koban-pay/koban/internal/id"
 )
@@ -15,11 +16,15 @@ func TestB14_NoTextOfACallerInAJournal(t *testing.T) {
 	canaries := map[string]string{
 		"reference": "canary-reference-7c1", "metadata's key": "canary_meta_key", "metadata's value": "canary 山田 value",
 		"payment's idempotency key": "canary-payment-key", "merchant's idempotency key": "canary-merchant-key", "shop's name": "喫茶 Canary",
+		"bill number": "canary-bill-1", "reference label": "canary-label-1", "terminal label": "canary-till-1",
 		"refund's idempotency key": "canary-refund-key", "customer's idempotency key": "canary-customer-key",
 	}
 	operator := p.app.Card.Keys.Operator
 	shop := p.post(operator, canaries["merchant's idempotency key"], "/v1/merchants", object{"name": canaries["shop's name"]})
 	customer := p.post(operator, canaries["customer's idempotency key"], "/v1/customers", object{"balance": jpy(1000)})
+	labelled := p.post(p.app.Card.Keys.CustomerApp, "", "/v1/code-sessions", object{
+		"payload": labelled(t, shop["payload"].(string), canaries), "customer": customer["id"]})
+	p.post(p.app.Card.Keys.CustomerApp, "", "/v1/payments", object{"kind": "charge", "session": labelled["id"], "amount": jpy(50)})
 	payment := p.post(p.app.Card.Keys.CustomerApp, canaries["payment's idempotency key"], "/v1/payments", object{
 		"kind": "charge", "merchant": shop["id"], "customer": customer["id"], "amount": jpy(300), "reference": canaries["reference"],
 		"metadata": object{canaries["metadata's key"]: canaries["metadata's value"]},
@@ -48,6 +53,23 @@ func TestB14_NoTextOfACallerInAJournal(t *testing.T) {
 	if err != nil || !report.OK {
 		t.Fatalf("without the note the books are not right: %+v %v", report, err)
 	}
+}
+
+// labelled puts what a shop finds an order by into its code.
+func labelled(t *testing.T, payload string, canaries map[string]string) string {
+	t.Helper()
+	c, err := emv.Decode(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := len(c.Objects) - 1
+	out := append(slices.Clone(c.Objects[:last]), emv.Template("62", emv.Text("01", canaries["bill number"]),
+		emv.Text("05", canaries["reference label"]), emv.Text("07", canaries["terminal label"])), c.Objects[last])
+	text, err := emv.Encode(&emv.Code{Objects: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // erase erases a payment's note, which must have been there, and told what.

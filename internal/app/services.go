@@ -83,6 +83,7 @@ func (a *App) accountHandler() *accounts {
 func (a *App) paymentHandler() *payment.Handler {
 	return &payment.Handler{
 		Service: a.Payment, IDs: a.IDs, Sessions: a.handlers.code, Accounts: a.handlers.accounts, Blocks: a.Journal,
+		MarkKey: a.constants.derive("marks", secretBytes),
 		Entries: map[payment.Participant]payment.Entries{payment.Balance: a.Balance, payment.Points: a.Points, payment.Code: a.Code},
 	}
 }

@@ -16,6 +16,10 @@ CREATE TABLE payments (
 	parent BYTEA NOT NULL,
 	created_at BIGINT NOT NULL,
 	updated_at BIGINT NOT NULL,
+	reference BIGINT NOT NULL,
+	bill_number BIGINT NOT NULL,
+	reference_label BIGINT NOT NULL,
+	terminal_label BIGINT NOT NULL,
 	state BYTEA NOT NULL,
 	due BIGINT NOT NULL,
 	PRIMARY KEY (tenant, volume, id)
@@ -23,6 +27,9 @@ CREATE TABLE payments (
 CREATE INDEX payments_by_customer ON payments (tenant, customer, id);
 CREATE INDEX payments_by_merchant ON payments (tenant, merchant, id);
 CREATE INDEX payments_by_parent ON payments (tenant, parent, id) WHERE kind = 2;
+CREATE INDEX payments_by_reference ON payments (tenant, reference, id) WHERE reference <> 0;
+CREATE INDEX payments_by_bill_number ON payments (tenant, bill_number, id) WHERE bill_number <> 0;
+CREATE INDEX payments_by_reference_label ON payments (tenant, reference_label, id) WHERE reference_label <> 0;
 CREATE INDEX payments_due ON payments (volume, due) WHERE due > 0;
 CREATE INDEX payments_open ON payments (volume, tenant, id) WHERE resource = 1;
 

@@ -83,9 +83,11 @@ type Session struct {
 	Customer string                 `protobuf:"bytes,2,opt,name=customer,proto3" json:"customer,omitempty"`
 	Merchant *Shop                  `protobuf:"bytes,3,opt,name=merchant,proto3" json:"merchant,omitempty"`
 	// The amount that the code carries.
-	Amount        *v1.Money     `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
-	ExpiresAt     int64         `protobuf:"varint,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	Status        SessionStatus `protobuf:"varint,6,opt,name=status,proto3,enum=koban.code.v1.SessionStatus" json:"status,omitempty"`
+	Amount    *v1.Money     `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	ExpiresAt int64         `protobuf:"varint,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	Status    SessionStatus `protobuf:"varint,6,opt,name=status,proto3,enum=koban.code.v1.SessionStatus" json:"status,omitempty"`
+	// What the code says for the shop's books; left out where it says nothing.
+	Labels        *v1.Labels `protobuf:"bytes,7,opt,name=labels,proto3" json:"labels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -160,6 +162,13 @@ func (x *Session) GetStatus() SessionStatus {
 		return x.Status
 	}
 	return SessionStatus_SESSION_STATUS_UNSPECIFIED
+}
+
+func (x *Session) GetLabels() *v1.Labels {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 // Shop is the merchant, as the customer sees it before paying.
@@ -403,7 +412,7 @@ var File_koban_code_v1_session_proto protoreflect.FileDescriptor
 
 const file_koban_code_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x1bkoban/code/v1/session.proto\x12\rkoban.code.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xf9\x01\n" +
+	"\x1bkoban/code/v1/session.proto\x12\rkoban.code.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1akoban/type/v1/labels.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xa8\x02\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bcustomer\x18\x02 \x01(\tR\bcustomer\x127\n" +
@@ -411,7 +420,8 @@ const file_koban_code_v1_session_proto_rawDesc = "" +
 	"\x06amount\x18\x04 \x01(\v2\x14.koban.type.v1.MoneyR\x06amount\x12\x1d\n" +
 	"\n" +
 	"expires_at\x18\x05 \x01(\x03R\texpiresAt\x12<\n" +
-	"\x06status\x18\x06 \x01(\x0e2\x1c.koban.code.v1.SessionStatusB\x06\x8a\xb5\x18\x02\b\x01R\x06status\"*\n" +
+	"\x06status\x18\x06 \x01(\x0e2\x1c.koban.code.v1.SessionStatusB\x06\x8a\xb5\x18\x02\b\x01R\x06status\x12-\n" +
+	"\x06labels\x18\a \x01(\v2\x15.koban.type.v1.LabelsR\x06labels\"*\n" +
 	"\x04Shop\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"a\n" +
@@ -460,22 +470,24 @@ var file_koban_code_v1_session_proto_goTypes = []any{
 	(*GetSessionRequest)(nil),    // 4: koban.code.v1.GetSessionRequest
 	(*SessionEvent)(nil),         // 5: koban.code.v1.SessionEvent
 	(*v1.Money)(nil),             // 6: koban.type.v1.Money
+	(*v1.Labels)(nil),            // 7: koban.type.v1.Labels
 }
 var file_koban_code_v1_session_proto_depIdxs = []int32{
 	2, // 0: koban.code.v1.Session.merchant:type_name -> koban.code.v1.Shop
 	6, // 1: koban.code.v1.Session.amount:type_name -> koban.type.v1.Money
 	0, // 2: koban.code.v1.Session.status:type_name -> koban.code.v1.SessionStatus
-	0, // 3: koban.code.v1.SessionEvent.status:type_name -> koban.code.v1.SessionStatus
-	6, // 4: koban.code.v1.SessionEvent.amount:type_name -> koban.type.v1.Money
-	3, // 5: koban.code.v1.SessionService.CreateSession:input_type -> koban.code.v1.CreateSessionRequest
-	4, // 6: koban.code.v1.SessionService.GetSession:input_type -> koban.code.v1.GetSessionRequest
-	1, // 7: koban.code.v1.SessionService.CreateSession:output_type -> koban.code.v1.Session
-	1, // 8: koban.code.v1.SessionService.GetSession:output_type -> koban.code.v1.Session
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	7, // 3: koban.code.v1.Session.labels:type_name -> koban.type.v1.Labels
+	0, // 4: koban.code.v1.SessionEvent.status:type_name -> koban.code.v1.SessionStatus
+	6, // 5: koban.code.v1.SessionEvent.amount:type_name -> koban.type.v1.Money
+	3, // 6: koban.code.v1.SessionService.CreateSession:input_type -> koban.code.v1.CreateSessionRequest
+	4, // 7: koban.code.v1.SessionService.GetSession:input_type -> koban.code.v1.GetSessionRequest
+	1, // 8: koban.code.v1.SessionService.CreateSession:output_type -> koban.code.v1.Session
+	1, // 9: koban.code.v1.SessionService.GetSession:output_type -> koban.code.v1.Session
+	8, // [8:10] is the sub-list for method output_type
+	6, // [6:8] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_koban_code_v1_session_proto_init() }

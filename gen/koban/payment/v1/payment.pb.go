@@ -336,8 +336,10 @@ type Payment struct {
 	// When the payment ends by itself unless something is decided before: an undecided one is given up, an authorization
 	// lapses. Absent as soon as it is decided, and then it may still be under way. Read the payment before relying on it.
 	ExpiresAt *int64 `protobuf:"varint,17,opt,name=expires_at,json=expiresAt,proto3,oneof" json:"expires_at,omitempty"`
-	// The caller's own data, as it was sent.
-	Metadata      map[string]string `protobuf:"bytes,18,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The caller's own data, as it was sent. Lists leave it out.
+	Metadata map[string]string `protobuf:"bytes,18,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What the scanned code said for the shop's books; left out where it said nothing.
+	Labels        *v1.Labels `protobuf:"bytes,19,opt,name=labels,proto3" json:"labels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -498,6 +500,13 @@ func (x *Payment) GetMetadata() map[string]string {
 	return nil
 }
 
+func (x *Payment) GetLabels() *v1.Labels {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
 // Source is one account that a payment is paid from.
 type Source struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -578,7 +587,8 @@ func (x *Source) GetRefunded() *v1.Money {
 // PaymentEvent is the public event of a payment or refund: what it has become. Its types on the feed are
 // payment.accepted, payment.authorized, payment.captured, payment.voided, payment.expired, payment.failed,
 // refund.accepted, refund.succeeded and refund.failed. That a payment is refunded, in part or whole, is told by the
-// refund that succeeded, which names its parent. It carries nothing personal.
+// refund that succeeded, which names its parent. Reference and labels are read when the event is: once they are erased, the
+// event tells them no more.
 type PaymentEvent struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Id             string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -593,6 +603,8 @@ type PaymentEvent struct {
 	Session        *string                `protobuf:"bytes,10,opt,name=session,proto3,oneof" json:"session,omitempty"`
 	Parent         *string                `protobuf:"bytes,11,opt,name=parent,proto3,oneof" json:"parent,omitempty"`
 	Failure        *v1.Failure            `protobuf:"bytes,12,opt,name=failure,proto3" json:"failure,omitempty"`
+	Reference      *string                `protobuf:"bytes,13,opt,name=reference,proto3,oneof" json:"reference,omitempty"`
+	Labels         *v1.Labels             `protobuf:"bytes,14,opt,name=labels,proto3" json:"labels,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -711,11 +723,25 @@ func (x *PaymentEvent) GetFailure() *v1.Failure {
 	return nil
 }
 
+func (x *PaymentEvent) GetReference() string {
+	if x != nil && x.Reference != nil {
+		return *x.Reference
+	}
+	return ""
+}
+
+func (x *PaymentEvent) GetLabels() *v1.Labels {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
 var File_koban_payment_v1_payment_proto protoreflect.FileDescriptor
 
 const file_koban_payment_v1_payment_proto_rawDesc = "" +
 	"\n" +
-	"\x1ekoban/payment/v1/payment.proto\x12\x10koban.payment.v1\x1a\x19koban/type/v1/error.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xaf\a\n" +
+	"\x1ekoban/payment/v1/payment.proto\x12\x10koban.payment.v1\x1a\x19koban/type/v1/error.proto\x1a\x1akoban/type/v1/labels.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xde\a\n" +
 	"\aPayment\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x129\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1d.koban.payment.v1.PaymentKindB\x06\x8a\xb5\x18\x02\b\x01R\x04kind\x12?\n" +
@@ -738,7 +764,8 @@ const file_koban_payment_v1_payment_proto_rawDesc = "" +
 	"updated_at\x18\x10 \x01(\x03R\tupdatedAt\x12\"\n" +
 	"\n" +
 	"expires_at\x18\x11 \x01(\x03H\x03R\texpiresAt\x88\x01\x01\x12C\n" +
-	"\bmetadata\x18\x12 \x03(\v2'.koban.payment.v1.Payment.MetadataEntryR\bmetadata\x1a;\n" +
+	"\bmetadata\x18\x12 \x03(\v2'.koban.payment.v1.Payment.MetadataEntryR\bmetadata\x12-\n" +
+	"\x06labels\x18\x13 \x01(\v2\x15.koban.type.v1.LabelsR\x06labels\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\n" +
@@ -753,7 +780,7 @@ const file_koban_payment_v1_payment_proto_rawDesc = "" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x124\n" +
 	"\x06amount\x18\x03 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\x06amount\x128\n" +
 	"\bcaptured\x18\x04 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\bcaptured\x128\n" +
-	"\brefunded\x18\x05 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\brefunded\"\xdc\x04\n" +
+	"\brefunded\x18\x05 \x01(\v2\x14.koban.type.v1.MoneyB\x06\x8a\xb5\x18\x02\b\x01R\brefunded\"\xbc\x05\n" +
 	"\fPaymentEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x129\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1d.koban.payment.v1.PaymentKindB\x06\x8a\xb5\x18\x02\b\x01R\x04kind\x12?\n" +
@@ -767,10 +794,14 @@ const file_koban_payment_v1_payment_proto_rawDesc = "" +
 	"\asession\x18\n" +
 	" \x01(\tH\x00R\asession\x88\x01\x01\x12\x1b\n" +
 	"\x06parent\x18\v \x01(\tH\x01R\x06parent\x88\x01\x01\x128\n" +
-	"\afailure\x18\f \x01(\v2\x16.koban.type.v1.FailureB\x06\x8a\xb5\x18\x02\x10\x01R\afailureB\n" +
+	"\afailure\x18\f \x01(\v2\x16.koban.type.v1.FailureB\x06\x8a\xb5\x18\x02\x10\x01R\afailure\x12!\n" +
+	"\treference\x18\r \x01(\tH\x02R\treference\x88\x01\x01\x12-\n" +
+	"\x06labels\x18\x0e \x01(\v2\x15.koban.type.v1.LabelsR\x06labelsB\n" +
 	"\n" +
 	"\b_sessionB\t\n" +
-	"\a_parent*c\n" +
+	"\a_parentB\f\n" +
+	"\n" +
+	"_reference*c\n" +
 	"\vPaymentKind\x12\x1c\n" +
 	"\x18PAYMENT_KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13PAYMENT_KIND_CHARGE\x10\x01\x12\x17\n" +
@@ -828,6 +859,7 @@ var file_koban_payment_v1_payment_proto_goTypes = []any{
 	nil,                  // 8: koban.payment.v1.Payment.MetadataEntry
 	(*v1.Money)(nil),     // 9: koban.type.v1.Money
 	(*v1.Failure)(nil),   // 10: koban.type.v1.Failure
+	(*v1.Labels)(nil),    // 11: koban.type.v1.Labels
 }
 var file_koban_payment_v1_payment_proto_depIdxs = []int32{
 	0,  // 0: koban.payment.v1.Payment.kind:type_name -> koban.payment.v1.PaymentKind
@@ -839,22 +871,24 @@ var file_koban_payment_v1_payment_proto_depIdxs = []int32{
 	6,  // 6: koban.payment.v1.Payment.sources:type_name -> koban.payment.v1.Source
 	10, // 7: koban.payment.v1.Payment.failure:type_name -> koban.type.v1.Failure
 	8,  // 8: koban.payment.v1.Payment.metadata:type_name -> koban.payment.v1.Payment.MetadataEntry
-	3,  // 9: koban.payment.v1.Source.type:type_name -> koban.payment.v1.SourceType
-	9,  // 10: koban.payment.v1.Source.amount:type_name -> koban.type.v1.Money
-	9,  // 11: koban.payment.v1.Source.captured:type_name -> koban.type.v1.Money
-	9,  // 12: koban.payment.v1.Source.refunded:type_name -> koban.type.v1.Money
-	0,  // 13: koban.payment.v1.PaymentEvent.kind:type_name -> koban.payment.v1.PaymentKind
-	1,  // 14: koban.payment.v1.PaymentEvent.status:type_name -> koban.payment.v1.PaymentStatus
-	2,  // 15: koban.payment.v1.PaymentEvent.resource_status:type_name -> koban.payment.v1.ResourceStatus
-	9,  // 16: koban.payment.v1.PaymentEvent.amount:type_name -> koban.type.v1.Money
-	9,  // 17: koban.payment.v1.PaymentEvent.captured:type_name -> koban.type.v1.Money
-	9,  // 18: koban.payment.v1.PaymentEvent.refunded:type_name -> koban.type.v1.Money
-	10, // 19: koban.payment.v1.PaymentEvent.failure:type_name -> koban.type.v1.Failure
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	11, // 9: koban.payment.v1.Payment.labels:type_name -> koban.type.v1.Labels
+	3,  // 10: koban.payment.v1.Source.type:type_name -> koban.payment.v1.SourceType
+	9,  // 11: koban.payment.v1.Source.amount:type_name -> koban.type.v1.Money
+	9,  // 12: koban.payment.v1.Source.captured:type_name -> koban.type.v1.Money
+	9,  // 13: koban.payment.v1.Source.refunded:type_name -> koban.type.v1.Money
+	0,  // 14: koban.payment.v1.PaymentEvent.kind:type_name -> koban.payment.v1.PaymentKind
+	1,  // 15: koban.payment.v1.PaymentEvent.status:type_name -> koban.payment.v1.PaymentStatus
+	2,  // 16: koban.payment.v1.PaymentEvent.resource_status:type_name -> koban.payment.v1.ResourceStatus
+	9,  // 17: koban.payment.v1.PaymentEvent.amount:type_name -> koban.type.v1.Money
+	9,  // 18: koban.payment.v1.PaymentEvent.captured:type_name -> koban.type.v1.Money
+	9,  // 19: koban.payment.v1.PaymentEvent.refunded:type_name -> koban.type.v1.Money
+	10, // 20: koban.payment.v1.PaymentEvent.failure:type_name -> koban.type.v1.Failure
+	11, // 21: koban.payment.v1.PaymentEvent.labels:type_name -> koban.type.v1.Labels
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_koban_payment_v1_payment_proto_init() }

@@ -257,9 +257,15 @@ type ListPaymentsRequest struct {
 	// Made at this time or later: RFC 3339, or a day, which begins at 00:00 UTC. A range keeps lists of something rare short.
 	CreatedFrom *string `protobuf:"bytes,8,opt,name=created_from,json=createdFrom,proto3,oneof" json:"created_from,omitempty"`
 	// Made before this time.
-	CreatedUntil  *string `protobuf:"bytes,9,opt,name=created_until,json=createdUntil,proto3,oneof" json:"created_until,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CreatedUntil *string `protobuf:"bytes,9,opt,name=created_until,json=createdUntil,proto3,oneof" json:"created_until,omitempty"`
+	// The caller's own reference, as it was sent.
+	Reference *string `protobuf:"bytes,10,opt,name=reference,proto3,oneof" json:"reference,omitempty"`
+	// What the scanned code said: its bill number (62.01), reference label (62.05), terminal label (62.07).
+	BillNumber     *string `protobuf:"bytes,11,opt,name=bill_number,json=billNumber,proto3,oneof" json:"bill_number,omitempty"`
+	ReferenceLabel *string `protobuf:"bytes,12,opt,name=reference_label,json=referenceLabel,proto3,oneof" json:"reference_label,omitempty"`
+	TerminalLabel  *string `protobuf:"bytes,13,opt,name=terminal_label,json=terminalLabel,proto3,oneof" json:"terminal_label,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListPaymentsRequest) Reset() {
@@ -351,6 +357,34 @@ func (x *ListPaymentsRequest) GetCreatedFrom() string {
 func (x *ListPaymentsRequest) GetCreatedUntil() string {
 	if x != nil && x.CreatedUntil != nil {
 		return *x.CreatedUntil
+	}
+	return ""
+}
+
+func (x *ListPaymentsRequest) GetReference() string {
+	if x != nil && x.Reference != nil {
+		return *x.Reference
+	}
+	return ""
+}
+
+func (x *ListPaymentsRequest) GetBillNumber() string {
+	if x != nil && x.BillNumber != nil {
+		return *x.BillNumber
+	}
+	return ""
+}
+
+func (x *ListPaymentsRequest) GetReferenceLabel() string {
+	if x != nil && x.ReferenceLabel != nil {
+		return *x.ReferenceLabel
+	}
+	return ""
+}
+
+func (x *ListPaymentsRequest) GetTerminalLabel() string {
+	if x != nil && x.TerminalLabel != nil {
+		return *x.TerminalLabel
 	}
 	return ""
 }
@@ -740,7 +774,7 @@ const file_koban_payment_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"_reference\"+\n" +
 	"\x11GetPaymentRequest\x12\x16\n" +
-	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\"\xf9\x03\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\"\xe1\x05\n" +
 	"\x13ListPaymentsRequest\x12'\n" +
 	"\bcustomer\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@H\x00R\bcustomer\x88\x01\x01\x12'\n" +
 	"\bmerchant\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02(@H\x01R\bmerchant\x88\x01\x01\x127\n" +
@@ -750,14 +784,26 @@ const file_koban_payment_v1_service_proto_rawDesc = "" +
 	"\x04kind\x18\x06 \x01(\x0e2\x1d.koban.payment.v1.PaymentKindR\x04kind\x12#\n" +
 	"\x06parent\x18\a \x01(\tB\x06\x8a\xb5\x18\x02(@H\x04R\x06parent\x88\x01\x01\x12.\n" +
 	"\fcreated_from\x18\b \x01(\tB\x06\x8a\xb5\x18\x02((H\x05R\vcreatedFrom\x88\x01\x01\x120\n" +
-	"\rcreated_until\x18\t \x01(\tB\x06\x8a\xb5\x18\x02((H\x06R\fcreatedUntil\x88\x01\x01B\v\n" +
+	"\rcreated_until\x18\t \x01(\tB\x06\x8a\xb5\x18\x02((H\x06R\fcreatedUntil\x88\x01\x01\x12!\n" +
+	"\treference\x18\n" +
+	" \x01(\tH\aR\treference\x88\x01\x01\x12$\n" +
+	"\vbill_number\x18\v \x01(\tH\bR\n" +
+	"billNumber\x88\x01\x01\x12,\n" +
+	"\x0freference_label\x18\f \x01(\tH\tR\x0ereferenceLabel\x88\x01\x01\x12*\n" +
+	"\x0eterminal_label\x18\r \x01(\tH\n" +
+	"R\rterminalLabel\x88\x01\x01B\v\n" +
 	"\t_customerB\v\n" +
 	"\t_merchantB\b\n" +
 	"\x06_limitB\t\n" +
 	"\a_cursorB\t\n" +
 	"\a_parentB\x0f\n" +
 	"\r_created_fromB\x10\n" +
-	"\x0e_created_until\"\x83\x01\n" +
+	"\x0e_created_untilB\f\n" +
+	"\n" +
+	"_referenceB\x0e\n" +
+	"\f_bill_numberB\x12\n" +
+	"\x10_reference_labelB\x11\n" +
+	"\x0f_terminal_label\"\x83\x01\n" +
 	"\x12ListRefundsRequest\x12\x16\n" +
 	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\x12#\n" +
 	"\x05limit\x18\x02 \x01(\x03B\b\x8a\xb5\x18\x04\x18\x01 dH\x00R\x05limit\x88\x01\x01\x12\x1b\n" +

@@ -232,6 +232,7 @@ type SessionOpened struct {
 	ExpiresAt     int64                  `protobuf:"varint,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	Key           []byte                 `protobuf:"bytes,8,opt,name=key,proto3" json:"key,omitempty"`
 	Fingerprint   []byte                 `protobuf:"bytes,9,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Noted         bool                   `protobuf:"varint,10,opt,name=noted,proto3" json:"noted,omitempty"` // what the code says for the shop's books stands in the note of this session
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -327,6 +328,13 @@ func (x *SessionOpened) GetFingerprint() []byte {
 		return x.Fingerprint
 	}
 	return nil
+}
+
+func (x *SessionOpened) GetNoted() bool {
+	if x != nil {
+		return x.Noted
+	}
+	return false
 }
 
 // SessionExpired (type 18): nobody paid in time.
@@ -828,7 +836,7 @@ const file_koban_code_journal_v1_events_proto_rawDesc = "" +
 	"\x06number\x18\x03 \x01(\x03R\x06number\x12\x10\n" +
 	"\x03key\x18\x04 \x01(\fR\x03key\x12 \n" +
 	"\vfingerprint\x18\x05 \x01(\fR\vfingerprint\x12\x12\n" +
-	"\x04note\x18\x06 \x01(\fR\x04note\"\x80\x02\n" +
+	"\x04note\x18\x06 \x01(\fR\x04note\"\x96\x02\n" +
 	"\rSessionOpened\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x18\n" +
 	"\asession\x18\x02 \x01(\fR\asession\x12\x1a\n" +
@@ -839,7 +847,9 @@ const file_koban_code_journal_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\a \x01(\x03R\texpiresAt\x12\x10\n" +
 	"\x03key\x18\b \x01(\fR\x03key\x12 \n" +
-	"\vfingerprint\x18\t \x01(\fR\vfingerprint\"\xcd\x01\n" +
+	"\vfingerprint\x18\t \x01(\fR\vfingerprint\x12\x14\n" +
+	"\x05noted\x18\n" +
+	" \x01(\bR\x05noted\"\xcd\x01\n" +
 	"\x0eSessionExpired\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x18\n" +
 	"\asession\x18\x02 \x01(\fR\asession\x12\x1a\n" +

@@ -43,8 +43,9 @@ type Started struct {
 	EffectiveAt int64     `protobuf:"varint,15,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
 	GiveUpAt    int64     `protobuf:"varint,16,opt,name=give_up_at,json=giveUpAt,proto3" json:"give_up_at,omitempty"`
 	ExpiresAt   int64     `protobuf:"varint,17,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// The caller's reference or metadata stands in the note of this payment.
-	Noted         bool `protobuf:"varint,18,opt,name=noted,proto3" json:"noted,omitempty"`
+	// The caller's reference or metadata, or the code's labels stand in the note of this payment.
+	Noted         bool   `protobuf:"varint,18,opt,name=noted,proto3" json:"noted,omitempty"`
+	Marks         *Marks `protobuf:"bytes,19,opt,name=marks,proto3" json:"marks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -205,6 +206,83 @@ func (x *Started) GetNoted() bool {
 	return false
 }
 
+func (x *Started) GetMarks() *Marks {
+	if x != nil {
+		return x.Marks
+	}
+	return nil
+}
+
+// Marks are the first 64 bits of HMACs of texts that stand in the note: a payment is found by them, and they tell nothing.
+// 0: there is no such text.
+type Marks struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Reference      uint64                 `protobuf:"varint,1,opt,name=reference,proto3" json:"reference,omitempty"`
+	BillNumber     uint64                 `protobuf:"varint,2,opt,name=bill_number,json=billNumber,proto3" json:"bill_number,omitempty"`
+	ReferenceLabel uint64                 `protobuf:"varint,3,opt,name=reference_label,json=referenceLabel,proto3" json:"reference_label,omitempty"`
+	TerminalLabel  uint64                 `protobuf:"varint,4,opt,name=terminal_label,json=terminalLabel,proto3" json:"terminal_label,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Marks) Reset() {
+	*x = Marks{}
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Marks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Marks) ProtoMessage() {}
+
+func (x *Marks) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Marks.ProtoReflect.Descriptor instead.
+func (*Marks) Descriptor() ([]byte, []int) {
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Marks) GetReference() uint64 {
+	if x != nil {
+		return x.Reference
+	}
+	return 0
+}
+
+func (x *Marks) GetBillNumber() uint64 {
+	if x != nil {
+		return x.BillNumber
+	}
+	return 0
+}
+
+func (x *Marks) GetReferenceLabel() uint64 {
+	if x != nil {
+		return x.ReferenceLabel
+	}
+	return 0
+}
+
+func (x *Marks) GetTerminalLabel() uint64 {
+	if x != nil {
+		return x.TerminalLabel
+	}
+	return 0
+}
+
 // Source is one account that a payment is paid from.
 type Source struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -221,7 +299,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[1]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -233,7 +311,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[1]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -246,7 +324,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{1}
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Source) GetType() uint32 {
@@ -315,7 +393,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[2]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -327,7 +405,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[2]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -340,7 +418,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{2}
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Part) GetNumber() uint32 {
@@ -439,7 +517,7 @@ type Funding struct {
 
 func (x *Funding) Reset() {
 	*x = Funding{}
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[3]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -451,7 +529,7 @@ func (x *Funding) String() string {
 func (*Funding) ProtoMessage() {}
 
 func (x *Funding) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[3]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -464,7 +542,7 @@ func (x *Funding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Funding.ProtoReflect.Descriptor instead.
 func (*Funding) Descriptor() ([]byte, []int) {
-	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{3}
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Funding) GetAccount() string {
@@ -506,7 +584,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[4]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -518,7 +596,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[4]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -531,7 +609,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{4}
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Answer) GetNumber() uint32 {
@@ -613,7 +691,7 @@ type Advanced struct {
 
 func (x *Advanced) Reset() {
 	*x = Advanced{}
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[5]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -625,7 +703,7 @@ func (x *Advanced) String() string {
 func (*Advanced) ProtoMessage() {}
 
 func (x *Advanced) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[5]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -638,7 +716,7 @@ func (x *Advanced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Advanced.ProtoReflect.Descriptor instead.
 func (*Advanced) Descriptor() ([]byte, []int) {
-	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{5}
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Advanced) GetTenant() uint32 {
@@ -700,7 +778,7 @@ type Standing struct {
 
 func (x *Standing) Reset() {
 	*x = Standing{}
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[6]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -712,7 +790,7 @@ func (x *Standing) String() string {
 func (*Standing) ProtoMessage() {}
 
 func (x *Standing) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[6]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -725,7 +803,7 @@ func (x *Standing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Standing.ProtoReflect.Descriptor instead.
 func (*Standing) Descriptor() ([]byte, []int) {
-	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{6}
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Standing) GetStatus() uint32 {
@@ -791,7 +869,7 @@ type Deferred struct {
 
 func (x *Deferred) Reset() {
 	*x = Deferred{}
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[7]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +881,7 @@ func (x *Deferred) String() string {
 func (*Deferred) ProtoMessage() {}
 
 func (x *Deferred) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[7]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +894,7 @@ func (x *Deferred) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deferred.ProtoReflect.Descriptor instead.
 func (*Deferred) Descriptor() ([]byte, []int) {
-	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{7}
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Deferred) GetTenant() uint32 {
@@ -872,7 +950,7 @@ type Decided struct {
 
 func (x *Decided) Reset() {
 	*x = Decided{}
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[8]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +962,7 @@ func (x *Decided) String() string {
 func (*Decided) ProtoMessage() {}
 
 func (x *Decided) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[8]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +975,7 @@ func (x *Decided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decided.ProtoReflect.Descriptor instead.
 func (*Decided) Descriptor() ([]byte, []int) {
-	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{8}
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Decided) GetTenant() uint32 {
@@ -972,7 +1050,7 @@ type Declined struct {
 
 func (x *Declined) Reset() {
 	*x = Declined{}
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[9]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -984,7 +1062,7 @@ func (x *Declined) String() string {
 func (*Declined) ProtoMessage() {}
 
 func (x *Declined) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[9]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -997,7 +1075,7 @@ func (x *Declined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Declined.ProtoReflect.Descriptor instead.
 func (*Declined) Descriptor() ([]byte, []int) {
-	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{9}
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Declined) GetTenant() uint32 {
@@ -1077,7 +1155,7 @@ type State struct {
 
 func (x *State) Reset() {
 	*x = State{}
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[10]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1167,7 @@ func (x *State) String() string {
 func (*State) ProtoMessage() {}
 
 func (x *State) ProtoReflect() protoreflect.Message {
-	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[10]
+	mi := &file_koban_payment_journal_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1180,7 @@ func (x *State) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use State.ProtoReflect.Descriptor instead.
 func (*State) Descriptor() ([]byte, []int) {
-	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{10}
+	return file_koban_payment_journal_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *State) GetCapture() uint32 {
@@ -1228,7 +1306,7 @@ var File_koban_payment_journal_v1_events_proto protoreflect.FileDescriptor
 
 const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"%koban/payment/journal/v1/events.proto\x12\x18koban.payment.journal.v1\"\x99\x04\n" +
+	"%koban/payment/journal/v1/events.proto\x12\x18koban.payment.journal.v1\"\xd0\x04\n" +
 	"\aStarted\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x10\n" +
@@ -1250,7 +1328,14 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"give_up_at\x18\x10 \x01(\x03R\bgiveUpAt\x12\x1d\n" +
 	"\n" +
 	"expires_at\x18\x11 \x01(\x03R\texpiresAt\x12\x14\n" +
-	"\x05noted\x18\x12 \x01(\bR\x05noted\"\xa4\x01\n" +
+	"\x05noted\x18\x12 \x01(\bR\x05noted\x125\n" +
+	"\x05marks\x18\x13 \x01(\v2\x1f.koban.payment.journal.v1.MarksR\x05marks\"\x96\x01\n" +
+	"\x05Marks\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\x04R\treference\x12\x1f\n" +
+	"\vbill_number\x18\x02 \x01(\x04R\n" +
+	"billNumber\x12'\n" +
+	"\x0freference_label\x18\x03 \x01(\x04R\x0ereferenceLabel\x12%\n" +
+	"\x0eterminal_label\x18\x04 \x01(\x04R\rterminalLabel\"\xa4\x01\n" +
 	"\x06Source\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\fR\aaccount\x12\x16\n" +
@@ -1359,36 +1444,38 @@ func file_koban_payment_journal_v1_events_proto_rawDescGZIP() []byte {
 	return file_koban_payment_journal_v1_events_proto_rawDescData
 }
 
-var file_koban_payment_journal_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_koban_payment_journal_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_koban_payment_journal_v1_events_proto_goTypes = []any{
 	(*Started)(nil),  // 0: koban.payment.journal.v1.Started
-	(*Source)(nil),   // 1: koban.payment.journal.v1.Source
-	(*Part)(nil),     // 2: koban.payment.journal.v1.Part
-	(*Funding)(nil),  // 3: koban.payment.journal.v1.Funding
-	(*Answer)(nil),   // 4: koban.payment.journal.v1.Answer
-	(*Advanced)(nil), // 5: koban.payment.journal.v1.Advanced
-	(*Standing)(nil), // 6: koban.payment.journal.v1.Standing
-	(*Deferred)(nil), // 7: koban.payment.journal.v1.Deferred
-	(*Decided)(nil),  // 8: koban.payment.journal.v1.Decided
-	(*Declined)(nil), // 9: koban.payment.journal.v1.Declined
-	(*State)(nil),    // 10: koban.payment.journal.v1.State
+	(*Marks)(nil),    // 1: koban.payment.journal.v1.Marks
+	(*Source)(nil),   // 2: koban.payment.journal.v1.Source
+	(*Part)(nil),     // 3: koban.payment.journal.v1.Part
+	(*Funding)(nil),  // 4: koban.payment.journal.v1.Funding
+	(*Answer)(nil),   // 5: koban.payment.journal.v1.Answer
+	(*Advanced)(nil), // 6: koban.payment.journal.v1.Advanced
+	(*Standing)(nil), // 7: koban.payment.journal.v1.Standing
+	(*Deferred)(nil), // 8: koban.payment.journal.v1.Deferred
+	(*Decided)(nil),  // 9: koban.payment.journal.v1.Decided
+	(*Declined)(nil), // 10: koban.payment.journal.v1.Declined
+	(*State)(nil),    // 11: koban.payment.journal.v1.State
 }
 var file_koban_payment_journal_v1_events_proto_depIdxs = []int32{
-	1,  // 0: koban.payment.journal.v1.Started.sources:type_name -> koban.payment.journal.v1.Source
-	2,  // 1: koban.payment.journal.v1.Started.parts:type_name -> koban.payment.journal.v1.Part
-	3,  // 2: koban.payment.journal.v1.Part.funding:type_name -> koban.payment.journal.v1.Funding
-	4,  // 3: koban.payment.journal.v1.Part.answers:type_name -> koban.payment.journal.v1.Answer
-	4,  // 4: koban.payment.journal.v1.Advanced.answers:type_name -> koban.payment.journal.v1.Answer
-	6,  // 5: koban.payment.journal.v1.Advanced.standing:type_name -> koban.payment.journal.v1.Standing
-	6,  // 6: koban.payment.journal.v1.Decided.standing:type_name -> koban.payment.journal.v1.Standing
-	1,  // 7: koban.payment.journal.v1.State.sources:type_name -> koban.payment.journal.v1.Source
-	2,  // 8: koban.payment.journal.v1.State.parts:type_name -> koban.payment.journal.v1.Part
-	6,  // 9: koban.payment.journal.v1.State.standing:type_name -> koban.payment.journal.v1.Standing
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	2,  // 0: koban.payment.journal.v1.Started.sources:type_name -> koban.payment.journal.v1.Source
+	3,  // 1: koban.payment.journal.v1.Started.parts:type_name -> koban.payment.journal.v1.Part
+	1,  // 2: koban.payment.journal.v1.Started.marks:type_name -> koban.payment.journal.v1.Marks
+	4,  // 3: koban.payment.journal.v1.Part.funding:type_name -> koban.payment.journal.v1.Funding
+	5,  // 4: koban.payment.journal.v1.Part.answers:type_name -> koban.payment.journal.v1.Answer
+	5,  // 5: koban.payment.journal.v1.Advanced.answers:type_name -> koban.payment.journal.v1.Answer
+	7,  // 6: koban.payment.journal.v1.Advanced.standing:type_name -> koban.payment.journal.v1.Standing
+	7,  // 7: koban.payment.journal.v1.Decided.standing:type_name -> koban.payment.journal.v1.Standing
+	2,  // 8: koban.payment.journal.v1.State.sources:type_name -> koban.payment.journal.v1.Source
+	3,  // 9: koban.payment.journal.v1.State.parts:type_name -> koban.payment.journal.v1.Part
+	7,  // 10: koban.payment.journal.v1.State.standing:type_name -> koban.payment.journal.v1.Standing
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_koban_payment_journal_v1_events_proto_init() }
@@ -1402,7 +1489,7 @@ func file_koban_payment_journal_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_koban_payment_journal_v1_events_proto_rawDesc), len(file_koban_payment_journal_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
