@@ -79,6 +79,7 @@ type App struct {
 	Gateway *gateway.Gateway      // nil without Listen
 	Card    Card                  // what platform.json says
 
+	record    *store.DB // the journal's
 	place     place
 	constants constants
 	keys      *gateway.Keys
@@ -224,6 +225,7 @@ const watchEvery = 200 * time.Millisecond
 // when nothing can be written, and when that is over.
 func (a *App) watch(ctx context.Context) {
 	var trouble error
+	held := heldLogs{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -238,6 +240,7 @@ func (a *App) watch(ctx context.Context) {
 				}
 			}
 		}
+		held.look(a)
 		was := trouble
 		switch trouble = a.Journal.Trouble(); {
 		case was == nil && trouble != nil:

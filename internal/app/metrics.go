@@ -62,6 +62,7 @@ func (f figures) Collect(out chan<- prometheus.Metric) {
 		now(feedQueueDesc, int64(s.feed.Stats().Queued), name)
 	}
 	f.payments(out, total, now)
+	f.logs(now)
 	f.watchmans(total, now)
 	f.app.rehearsal.collect(total, now)
 }

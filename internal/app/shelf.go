@@ -27,7 +27,7 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.Journal, a.log = j, j
+	a.Journal, a.log, a.record = j, j, db
 	a.onStop(func(context.Context) error { return db.Close() })
 	if err := checkStoreClock(ctx, db, a.place.clock); err != nil {
 		return err

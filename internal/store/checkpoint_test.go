@@ -3,14 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/koban-pay/koban/internal/clock"
 )
@@ -158,157 +155,5 @@ func TestCheckpointsRunByThemselves(t *testing.T) {
 		if len(data) > 4096 {
 			return // the table's page is in it; the test runs out of time if that never happens
 		}
-	}
-}
-
-// reading opens a transaction that sees the database as it is now, and needs the log for it.
-func reading(t *testing.T, db *DB) (end func()) {
-	t.Helper()
-	tx, err := db.read.BeginTx(context.Background(), &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var n int
-	if err := tx.QueryRow("SELECT COUNT(*) FROM t").Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		if err := tx.Rollback(); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// patientConnector makes connections that wait for as long as it takes, where they wait at all. With never, they also wait
-// where they were told not to.
-type patientConnector struct {
-	driver.Connector
-	never bool
-}
-
-func (p patientConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := p.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c := patientConn{conn.(liteConn), p.never}
-	_, err = c.ExecContext(ctx, "PRAGMA busy_timeout(3600000)", nil)
-	return c, err
-}
-
-type patientConn struct {
-	liteConn
-	never bool
-}
-
-func (p patientConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
-	text = strings.Replace(text, "busy_timeout(5000)", "busy_timeout(3600000)", 1)
-	if p.never {
-		text = strings.Replace(text, "busy_timeout(0)", "busy_timeout(3600000)", 1)
-	}
-	return p.liteConn.ExecContext(ctx, text, args)
-}
-
-// A reader that takes its time lets the log grow. Nobody who commits waits for it, and once it has gone the log is started
-// over, and cut where something was erased.
-func TestCommitsDoNotWaitForReaders(t *testing.T) {
-	for name, erase := range map[string]bool{"a long log": false, "erased": true} {
-		t.Run(name, func(t *testing.T) {
-			clk := clock.NewManual(clock.Second)
-			db := openLite(t, Config{CheckpointEvery: -1, LogPages: 300, Clock: clk,
-				Wrap: func(c driver.Connector) driver.Connector { return patientConnector{c, false} }})
-			fill(t, db, megabyte)
-			end := reading(t, db)
-			for range 2 {
-				fill(t, db, megabyte)
-			}
-			if erase {
-				db.Erased()
-			}
-			for range 3 {
-				over := make(chan error, 1)
-				go func() { over <- db.Checkpoint(context.Background()) }()
-				select {
-				case err := <-over:
-					if err != nil {
-						t.Fatal(err)
-					}
-				case <-clock.Pause(10 * time.Second):
-					end()
-					t.Fatal("the checkpoint waits for the reader, and whoever commits for the checkpoint")
-				}
-				fill(t, db, megabyte)
-				clk.Advance(time.Second)
-			}
-			if s := db.Log(); s.Held != 3*time.Second || s.Bytes < 3<<20 || s.Erased != erase {
-				t.Errorf("beside a reader for three seconds: %+v", s)
-			}
-			end()
-			if err := db.Checkpoint(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-			if s := db.Log(); s.Held != 0 || s.Erased {
-				t.Errorf("after the reader has gone: %+v", s)
-			}
-			if n := logSize(t, db); erase && n != 0 {
-				t.Errorf("the log has %d bytes after something was erased", n)
-			}
-			fill(t, db, "INSERT INTO t (a) VALUES (2)")
-			if err := db.Checkpoint(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-			if s := db.Log(); s.Bytes > 1<<20 {
-				t.Errorf("the log was not started over: %+v", s)
-			}
-		})
-	}
-}
-
-// The control: a checkpoint that waits for readers holds up whoever commits, until the reader has gone.
-func TestCommitsWaitForReadersOfAPatientCheckpoint(t *testing.T) {
-	db := openLite(t, Config{CheckpointEvery: -1, LogPages: 300,
-		Wrap: func(c driver.Connector) driver.Connector { return patientConnector{c, true} }})
-	fill(t, db, megabyte)
-	end := reading(t, db)
-	fill(t, db, megabyte)
-	var checked sync.WaitGroup
-	checked.Go(func() {
-		if err := db.Checkpoint(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	for stuck := false; !stuck; { // until the checkpoint has come to where it waits
-		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-		err := db.Write(ctx, func(tx *sql.Tx) error {
-			_, err := tx.Exec("INSERT INTO t (a) VALUES (1)")
-			return err
-		})
-		cancel()
-		stuck = err != nil
-	}
-	end()
-	checked.Wait()
-	fill(t, db, megabyte)
-}
-
-// A reader of another process does not keep a process from starting, and what the log held is on disk then.
-func TestADatabaseIsOpenedBesideAReader(t *testing.T) {
-	db := openLite(t, Config{CheckpointEvery: -1})
-	fill(t, db, megabyte)
-	end := reading(t, db)
-	fill(t, db, megabyte)
-	again, err := Open(context.Background(), Config{Path: db.config.Path, CheckpointEvery: -1})
-	if err != nil {
-		t.Fatalf("opened beside a reader: %v", err)
-	}
-	var n int
-	err = again.Read(context.Background(), func(tx *sql.Tx) error { return tx.QueryRow("SELECT COUNT(*) FROM t").Scan(&n) })
-	if err != nil || n != 2 {
-		t.Errorf("it has %d rows, %v; want 2", n, err)
-	}
-	fill(t, again, megabyte)
-	end()
-	if err := again.Close(); err != nil {
-		t.Error(err)
 	}
 }
