@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -89,10 +87,11 @@ func (x *runCmd) Run(c *console) (err error) {
 	tune(c.env)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	log, err := x.logger(c)
+	log, rotate, err := logTo(x.Log, c.err)
 	if err != nil {
 		return err
 	}
+	onHangup(log, rotate, stop)
 	config := app.Config{Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env), Standby: x.Standby,
 		Listen: x.Listen, MetricsListen: x.MetricsListen, Tenant: x.Tenant, Volumes: x.Volumes,
 		Rehearsal: x.Rehearsal, StartOver: x.StartOver,
@@ -129,22 +128,6 @@ func keyFile(named string, env func(string) string) string {
 }
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
-
-func (x *runCmd) logger(c *console) (*slog.Logger, error) {
-	var w io.Writer = c.err
-	level := slog.LevelWarn
-	if x.Log != "" {
-		level = slog.LevelInfo
-	}
-	if x.Log != "" && x.Log != "-" {
-		f, err := os.OpenFile(x.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("the log: %w", err)
-		}
-		w = f // open until the process ends
-	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
-}
 
 func (x *runCmd) greet(w *term.Writer, p *app.App) {
 	if state := p.RehearsalState(); state != "" {

@@ -382,14 +382,29 @@ func TestStartRefuses(t *testing.T) {
 		edit func(t *testing.T, c *Config)
 		says string
 	}{
-		"open folder": {func(t *testing.T, c *Config) { chmod(t, c.Data, 0o777) }, "chmod 700"},
-		"a file":      {func(t *testing.T, c *Config) { c.Data = filepath.Join(c.Data, "x"); write(t, c.Data) }, "data folder"},
-		"full disk":   {func(_ *testing.T, c *Config) { c.MinFree = 1 << 60 }, "make room"},
-		"clock":       {func(_ *testing.T, c *Config) { c.Clock = clock.NewManual(wellKnown - 1) }, "clock"},
-		"volumes":     {func(_ *testing.T, c *Config) { c.Volumes = 100 }, "expected 1 to 64"},
-		"tenant":      {func(_ *testing.T, c *Config) { c.Tenant = "other" }, "expected demo or none"},
-		"address":     {func(_ *testing.T, c *Config) { c.Listen = "256.0.0.1:1" }, "--listen"},
-		"store":       {func(_ *testing.T, c *Config) { c.StoreURL = "postgres://nobody@127.0.0.1:1/x?connect_timeout=1" }, "PostgreSQL"},
+		"open folder":  {func(t *testing.T, c *Config) { chmod(t, c.Data, 0o777) }, "chmod 700"},
+		"group folder": {func(t *testing.T, c *Config) { chmod(t, c.Data, 0o770) }, "chmod go-w"},
+		"state of many": {func(t *testing.T, c *Config) {
+			once(t, *c)
+			chmod(t, filepath.Join(c.Data, "state"),
+				0o720)
+		}, "go-w"},
+		"state elsewhere": {func(t *testing.T, c *Config) { lead(t, filepath.Join(c.Data, "state"), t.TempDir()) },
+			"not a folder"},
+		"a file": {func(t *testing.T, c *Config) {
+			c.Data = filepath.Join(c.Data, "x")
+			write(t,
+				c.Data)
+		}, "data folder"},
+		"full disk": {func(_ *testing.T, c *Config) { c.MinFree = 1 << 60 }, "make room"},
+		"clock":     {func(_ *testing.T, c *Config) { c.Clock = clock.NewManual(wellKnown - 1) }, "clock"},
+		"volumes":   {func(_ *testing.T, c *Config) { c.Volumes = 100 }, "expected 1 to 64"},
+		"tenant":    {func(_ *testing.T, c *Config) { c.Tenant = "other" }, "expected demo or none"},
+		"address":   {func(_ *testing.T, c *Config) { c.Listen = "256.0.0.1:1" }, "--listen"},
+		"store": {func(_ *testing.T,
+			c *Config) {
+			c.StoreURL = "postgres://nobody@127.0.0.1:1/x?connect_timeout=1"
+		}, "PostgreSQL"},
 		"read by all": {func(t *testing.T, c *Config) {
 			write(t, filepath.Join(c.Data, journalFile))
 			chmod(t, filepath.Join(c.Data, journalFile), 0o644)
@@ -421,6 +436,58 @@ func chmod(t *testing.T, path string, mode fs.FileMode) {
 	if err := os.Chmod(path, mode); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// lead puts a symbolic link at path.
+func lead(t *testing.T, path, to string) {
+	t.Helper()
+	if err := os.Symlink(to, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who could write to the data folder once chooses nothing that a later start reads or writes: links are
+// refused, and what they lead to stays as it is. So is what belongs to somebody else.
+func TestStartFollowsNoLinks(t *testing.T) {
+	for _, name := range []string{"lock", RootKeyFile, journalFile, filepath.Join("state", "balance.db")} {
+		c := Config{Data: t.TempDir(), Volumes: 1, MinFree: 1}
+		once(t, c)
+		victim := filepath.Join(t.TempDir(), "victim")
+		if err := errors.Join(os.WriteFile(victim, []byte("precious"), 0o600), os.Remove(filepath.Join(c.Data,
+			name))); err != nil {
+			t.Fatal(err)
+		}
+		lead(t, filepath.Join(c.Data, name), victim)
+		r := &rig{t: t, config: c}
+		r.refused(name, "symbolic link")
+		if text, err := os.ReadFile(victim); string(text) != "precious" {
+			t.Errorf("%s: what the link leads to is %q now, %v", name, text, err)
+		}
+	}
+	r := newRig(t, "")
+	r.stop()
+	victim := filepath.Join(t.TempDir(), "victim")
+	write(t, victim)
+	lead(t, cardPath(r.config.Data), victim) // it is replaced, and not followed
+	r.start()
+	if text, err := os.ReadFile(victim); len(text) > 0 || err != nil {
+		t.Errorf("platform.json went where a link leads: %q %v", text, err)
+	}
+	r.stop()
+	if os.Geteuid() != 0 {
+		return // only root can give a file away
+	}
+	for _, name := range []string{"", "lock", RootKeyFile, journalFile, "state"} {
+		path := filepath.Join(r.config.Data, name)
+		if err := os.Chown(path, 4711, 0); err != nil {
+			t.Fatal(err)
+		}
+		r.refused(path, "belongs to user 4711", "chown 0")
+		if err := os.Chown(path, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.start()
 }
 
 func write(t *testing.T, path string) {

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/koban-pay/koban/internal/store"
 )
@@ -57,10 +60,17 @@ type CardMerchant struct {
 // cardPath returns where the card of a data folder stands.
 func cardPath(dir string) string { return filepath.Join(dir, "platform.json") }
 
+// maxCard is more than any card has.
+const maxCard = 1 << 20
+
 // ReadCard reads the card in a data folder. If there is none, the error is fs.ErrNotExist.
 func ReadCard(dir string) (*Card, error) {
-	text, err := os.ReadFile(cardPath(dir))
+	f, err := os.OpenFile(cardPath(dir), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
+		return nil, fmt.Errorf("app: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxCard))
+	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("app: %w", err)
 	}
 	c := new(Card)

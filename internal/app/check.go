@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/store"
 )
 
 // What a process looks at before it opens anything (requirement S38). What the databases promise is checked by
@@ -27,8 +28,9 @@ func checkMachine(dir string, clk clock.Clock, free uint64) error {
 		return fmt.Errorf("app: the data folder: %w", err)
 	case !info.IsDir():
 		return fmt.Errorf("app: %s is not a folder; expected the data folder", dir)
-	case info.Mode().Perm()&0o002 != 0:
-		return fmt.Errorf("app: everybody can write to %s (mode %04o), and so replace the books: chmod 700 it", dir, info.Mode().Perm())
+	}
+	if err := store.CheckOwner(dir, info); err != nil {
+		return fmt.Errorf("app: the data folder: %w (chmod 700 is best)", err)
 	}
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {

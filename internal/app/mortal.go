@@ -15,6 +15,7 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/payment"
 )
 
@@ -64,7 +65,7 @@ type mortal struct {
 }
 
 func (m *mortal) arm(path string) {
-	text, err := os.ReadFile(path)
+	text, err := store.ReadPrivate(path)
 	word := strings.TrimSpace(string(text))
 	n, bad := strconv.Atoi(word)
 	next := word == DieAtDecision

@@ -72,12 +72,24 @@ func (p place) engine() string {
 	return store.Postgres.String()
 }
 
-// prepare makes the folders. They are for their owner alone.
+// prepare makes the folders. They are for their owner alone. What is in them is believed, so nobody else may
+// have put it there; the data folder itself is looked at with the machine.
 func (p place) prepare() error {
-	for _, dir := range []string{p.data, filepath.Join(p.data, "state")} {
+	state := filepath.Join(p.data, "state")
+	for _, dir := range []string{p.data, state} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("app: make the data folder: %w", err)
 		}
+	}
+	info, err := os.Lstat(state)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a folder itself: put one there, or mount it", state)
+	}
+	if err == nil {
+		err = store.CheckOwner(state, info)
+	}
+	if err != nil {
+		return fmt.Errorf("app: the data folder: %w", err)
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/koban-pay/koban/internal/clock"
 )
 
@@ -97,7 +99,7 @@ func (db *DB) settleLog(ctx context.Context, path string) error {
 
 // rewrite writes what is in a file to where it stands, and syncs it.
 func rewrite(path string) (err error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}

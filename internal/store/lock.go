@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,7 +46,7 @@ func LockDir(ctx context.Context, dir string, wait bool, clk clock.Clock) (*Lock
 		clk = clock.NewSystem()
 	}
 	path := filepath.Join(dir, "lock")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := OpenPrivate(path, os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		return nil, fmt.Errorf("store: lock the data directory: %w", err)
 	}
@@ -58,7 +59,7 @@ func LockDir(ctx context.Context, dir string, wait bool, clk clock.Clock) (*Lock
 			return nil, errors.Join(fmt.Errorf("store: lock %s: %w", path, err), f.Close())
 		}
 		if !wait {
-			holder, _ := os.ReadFile(path) // who holds it is only for the message
+			holder, _ := io.ReadAll(io.NewSectionReader(f, 0, maxSecret)) // who holds it is only for the message
 			return nil, errors.Join(&HeldError{dir, orUnknown(strings.TrimSpace(string(holder)))}, f.Close())
 		}
 		select {

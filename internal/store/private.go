@@ -37,6 +37,29 @@ func OpenPrivate(path string, flag int) (*os.File, error) {
 	return f, nil
 }
 
+// OpenLog opens a file to append to, and creates it for its owner alone. It may be anywhere, and be a device
+// or a pipe; a file has to be our own, and a symbolic link is refused: a process with many rights would write
+// where it leads.
+//
+// Errors: why it is refused, and what to do.
+func OpenLog(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("store: %s is a symbolic link, and would lead elsewhere: name the file itself", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && info.Mode().IsRegular() {
+		err = CheckOwner(path, info)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // CheckOwner refuses what belongs to another user, and what others can write to.
 func CheckOwner(path string, info fs.FileInfo) error {
 	owner, ok := info.Sys().(*syscall.Stat_t)

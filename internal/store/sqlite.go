@@ -105,7 +105,7 @@ func (db *DB) wrap(c driver.Connector) driver.Connector {
 // it requires that mode. It never opens a file that exists: closing it again would drop the locks of every connection
 // that this process has to it (POSIX advisory locks, sqlite.org/howtocorrupt.html section 2.2).
 func prepareFile(path string, readOnly bool) error {
-	info, err := os.Stat(path)
+	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !readOnly:
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
@@ -118,12 +118,18 @@ func prepareFile(path string, readOnly bool) error {
 		return syncDir(filepath.Dir(path))
 	case err != nil:
 		return fmt.Errorf("store: %w", err)
+	case info.Mode()&fs.ModeSymlink != 0:
+		return fmt.Errorf("store: %s is a symbolic link: put the file itself there, or choose another directory",
+			path)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("store: %s is not a file", path)
 	case info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("store: others can get at %s (mode %04o): chmod 600 it", path, info.Mode().Perm())
 	case readOnly:
 		return nil
+	}
+	if err := CheckOwner(path, info); err != nil {
+		return err
 	}
 	for _, p := range []string{path, filepath.Dir(path)} {
 		if err := unix.Access(p, unix.W_OK); err != nil {

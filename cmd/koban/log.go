@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/koban-pay/koban/internal/store"
+)
+
+// logFile is a file that is appended to, and can be opened anew after somebody has moved it away.
+type logFile struct {
+	path string
+
+	mu   sync.Mutex
+	file *os.File
+}
+
+func openLogFile(path string) (*logFile, error) {
+	f, err := store.OpenLog(path)
+	if err != nil {
+		return nil, fmt.Errorf("the log: %w", err)
+	}
+	return &logFile{path: path, file: f}, nil
+}
+
+// Write implements io.Writer.
+func (l *logFile) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.file.Write(p)
+}
+
+// reopen opens the path again. If that fails, the log goes on where it is.
+func (l *logFile) reopen() error {
+	f, err := store.OpenLog(l.path)
+	if err != nil {
+		return fmt.Errorf("the log goes on where it was: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.file
+	l.file = f
+	return old.Close()
+}
+
+// logTo returns the log of a platform: everything in a file or on the console if path says so, else what
+// needs attention, on the console. rotate opens the file anew; it is nil if there is none.
+func logTo(path string, console io.Writer) (log *slog.Logger, rotate func() error, err error) {
+	level := slog.LevelInfo
+	switch path {
+	case "":
+		level = slog.LevelWarn
+	case "-":
+	default:
+		f, err := openLogFile(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		console, rotate = f, f.reopen // open until the process ends
+	}
+	return slog.New(slog.NewJSONHandler(console, &slog.HandlerOptions{Level: level})), rotate, nil
+}
+
+// onHangup does what SIGHUP asks for, until the process ends: a log file is opened anew, as those who rotate
+// logs expect. Without a file the terminal has gone, and stop is called.
+func onHangup(log *slog.Logger, rotate func() error, stop func()) {
+	hung := make(chan os.Signal, 1)
+	signal.Notify(hung, syscall.SIGHUP)
+	go func() {
+		for range hung {
+			if rotate == nil {
+				stop()
+				return
+			}
+			if err := rotate(); err != nil {
+				log.Error("SIGHUP asked for another log file", "error", err)
+			} else {
+				log.Info("the log file was opened anew, as SIGHUP asked")
+			}
+		}
+	}()
+}
