@@ -158,7 +158,7 @@ func TestDeadline(t *testing.T) {
 
 // A caller beyond its rate waits; another one does not notice.
 func TestRate(t *testing.T) {
-	d := newDoor(t, func(c *Config) { c.Rate, c.Burst, c.Unlimited = 0.5, 2, nil })
+	d := newDoor(t, func(c *Config) { c.Rate, c.Burst, c.Ease = 0.5, 2, nil })
 	get := request{verb: "GET", path: "/v1/payments/pay_1"}
 	d.do(get).wantsStatus(t, 200)
 	d.do(get).wantsStatus(t, 200)

@@ -22,7 +22,7 @@ func (n nowhere) WriteHeader(int)             {}
 func BenchmarkDoor(b *testing.B) {
 	d := newDoor(b, func(c *Config) {
 		c.Clock, c.RequestID = clock.NewSystem(), nil
-		c.Unlimited = func(rpc.Principal) bool { return true }
+		c.Ease = func(rpc.Principal) int { return 1 << 20 }
 		c.Log = slog.New(slog.NewJSONHandler(io.Discard, nil))
 	})
 	r := httptest.NewRequest("POST", "http://koban/v1/payments", nil)

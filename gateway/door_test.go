@@ -69,7 +69,7 @@ func newDoor(t testing.TB, edit func(*Config)) *door {
 		Secret: secret, Authenticator: keys, Clock: d.clock,
 		Log:       slog.New(slog.NewJSONHandler(d.log, nil)),
 		RequestID: func() string { d.mu.Lock(); defer d.mu.Unlock(); n++; return fmt.Sprintf("req_%d", n) },
-		Unlimited: func(rpc.Principal) bool { return true },
+		Ease:      func(rpc.Principal) int { return 1 << 20 },
 		Rehearsal: func() string { return "the clock is 3h ahead" },
 	}
 	if edit != nil {

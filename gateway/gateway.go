@@ -34,6 +34,7 @@ type Config struct {
 	Degraded      func() []string             // what is found wrong while it serves, in words of ASCII; nil: nothing
 	GuardMetrics  bool                        // /metrics wants an operator's key: for a door that strangers reach
 	Pace          clock.Clock                 // of callers' patience, where Clock can be moved; nil: Clock
+	Demo          bool                        // the money is made up; /healthz says so
 	Rehearsal     func() string               // what is not as in production, in a line of ASCII; nil: this is production
 
 	Timeout     time.Duration // of a call; 10 s
@@ -43,9 +44,9 @@ type Config struct {
 	MaxConns           int // connections at once, see Listener; 8192
 	MaxConnsPerAddress int // of one address; 4096: a proxy in front is one address
 
-	Rate      rate.Limit               // requests per second of one principal; 1000
-	Burst     int                      // requests at once of one principal; 1000
-	Unlimited func(rpc.Principal) bool // whose requests are not limited; nil: nobody's
+	Rate  rate.Limit              // requests per second of one principal; 1000
+	Burst int                     // requests at once of one principal; 1000
+	Ease  func(rpc.Principal) int // multiplies both for a principal; nil: by one
 
 	RequestID func() string // names requests; nil: 100 random bits
 }
@@ -113,8 +114,8 @@ func (c *Config) fill() {
 	if c.Pace == nil {
 		c.Pace = c.Clock
 	}
-	if c.Unlimited == nil {
-		c.Unlimited = func(rpc.Principal) bool { return false }
+	if c.Ease == nil {
+		c.Ease = func(rpc.Principal) int { return 1 }
 	}
 	if c.RequestID == nil {
 		c.RequestID = newRequestID

@@ -31,9 +31,6 @@ func newLimiter(cfg *Config) *limiter {
 
 // take takes one request of p at now. It returns 0, or how long to wait before the next.
 func (l *limiter) take(p rpc.Principal, now clock.Micros) time.Duration {
-	if l.cfg.Unlimited(p) {
-		return 0
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := limited{p.Tenant, p.Name}
@@ -42,7 +39,8 @@ func (l *limiter) take(p rpc.Principal, now clock.Micros) time.Duration {
 		if len(l.by) >= maxLimited {
 			clear(l.by)
 		}
-		one = rate.NewLimiter(l.cfg.Rate, l.cfg.Burst)
+		ease := l.cfg.Ease(p)
+		one = rate.NewLimiter(l.cfg.Rate*rate.Limit(ease), l.cfg.Burst*ease)
 		l.by[k] = one
 	}
 	at := now.Time()

@@ -14,6 +14,7 @@ const RehearsalHeader = "Koban-Rehearsal"
 const (
 	rehearsalPrefix = "koban.rehearsal."
 	rehearsalMode   = "rehearsal"
+	demoMode        = "demo"
 )
 
 // offered returns the routes that there are in this mode. The others do not exist: they are not merely forbidden.
@@ -34,8 +35,11 @@ func (x *exchange) mark() {
 // healthy is what /healthz and /readyz say of a platform that serves.
 func (g *Gateway) healthy() []byte {
 	body := `{"ok":true`
-	if g.cfg.Rehearsal != nil {
+	switch {
+	case g.cfg.Rehearsal != nil:
 		body += `,"mode":"` + rehearsalMode + `"`
+	case g.cfg.Demo:
+		body += `,"mode":"` + demoMode + `"`
 	}
 	if g.cfg.Degraded != nil {
 		if wrong := g.cfg.Degraded(); len(wrong) > 0 {

@@ -128,9 +128,13 @@ func (d *demo) launch(ctx context.Context) (err error) {
 	return err
 }
 
-func (d *demo) api() *client { return newClient(d.child.card.Address, d.child.card.Keys.CustomerApp) }
+func (d *demo) api() *client {
+	return newClient(d.child.card.Address, d.child.card.Keys.CustomerApp, "")
+}
 
-func (d *demo) operator() *client { return newClient(d.child.card.Address, d.child.card.Keys.Operator) }
+func (d *demo) operator() *client {
+	return newClient(d.child.card.Address, d.child.card.Keys.Operator, "")
+}
 
 // scan opens a session: the customer holds the phone to the shop's code.
 func (d *demo) scan(key string) (*session, error) {

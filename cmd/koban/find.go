@@ -52,7 +52,11 @@ func (w *where) find(r role) (*client, *app.Card, error) {
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
 	}
-	return newClient(strings.TrimSuffix(address, "/"), key), card, nil
+	pin := ""
+	if w.Address == "" {
+		pin = card.Certificate
+	}
+	return newClient(strings.TrimSuffix(address, "/"), key, pin), card, nil
 }
 
 // readJSONFile reads a file of JSON into v.

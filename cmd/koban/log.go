@@ -67,20 +67,21 @@ func logTo(path string, console io.Writer) (log *slog.Logger, rotate func() erro
 }
 
 // onHangup does what SIGHUP asks for, until the process ends: a log file is opened anew, as those who rotate
-// logs expect. Without a file the terminal has gone, and stop is called.
-func onHangup(log *slog.Logger, rotate func() error, stop func()) {
+// logs expect, and a certificate is read again. Where there is neither, the terminal has gone, and stop is
+// called.
+func onHangup(log *slog.Logger, reload func() error, stop func()) {
 	hung := make(chan os.Signal, 1)
 	signal.Notify(hung, syscall.SIGHUP)
 	go func() {
 		for range hung {
-			if rotate == nil {
+			if reload == nil {
 				stop()
 				return
 			}
-			if err := rotate(); err != nil {
-				log.Error("SIGHUP asked for another log file", "error", err)
+			if err := reload(); err != nil {
+				log.Error("what SIGHUP asked for failed in part", "error", err)
 			} else {
-				log.Info("the log file was opened anew, as SIGHUP asked")
+				log.Info("files were opened and read anew, as SIGHUP asked")
 			}
 		}
 	}()

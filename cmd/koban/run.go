@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,7 +31,12 @@ type runCmd struct {
 	Rehearsal     bool    `help:"Not for production: let operators break participants (koban fault) and move the clock (koban clock). New books are then to rehearse on, for good."`
 	StartOver     bool    `help:"The journal is lost: set the old tables apart, and make a new platform."`
 	Log           string  `help:"Where to write the log, requests included; - is the standard error. Without it, only what needs attention is written, there." placeholder:"FILE"`
-	Mortal        bool    `hidden:"" help:"On SIGUSR1, die at the step of the next payment that DIR/die-at-step names."`
+
+	TLSCert  string `name:"tls-cert" help:"Serve TLS: a PEM file with the certificates, our own first. SIGHUP reads it again." type:"path" placeholder:"FILE"`
+	TLSKey   string `name:"tls-key" help:"The key of --tls-cert." type:"path" placeholder:"FILE"`
+	Insecure bool   `help:"Allow --listen to open the door to other machines without TLS."`
+
+	Mortal bool `hidden:"" help:"On SIGUSR1, die at the step of the next payment that DIR/die-at-step names."`
 }
 
 // Help says more than one line can.
@@ -91,12 +98,12 @@ func (x *runCmd) Run(c *console) (err error) {
 	if err != nil {
 		return err
 	}
-	onHangup(log, rotate, stop)
 	config := app.Config{Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env), Standby: x.Standby,
 		Listen: x.Listen, MetricsListen: x.MetricsListen, Tenant: x.Tenant, Volumes: x.Volumes,
 		Rehearsal: x.Rehearsal, StartOver: x.StartOver,
 		Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) },
 		Watchman: watchman.Pace{Off: x.JudgeEvery == 0, Rest: time.Duration(x.JudgeEvery), Share: int(x.JudgeShare)}}
+	config.TLSCert, config.TLSKey, config.Insecure = x.TLSCert, x.TLSKey, x.Insecure
 	if x.Mortal {
 		config.Watch = app.Mortal(ctx, x.Data)
 	}
@@ -111,10 +118,22 @@ func (x *runCmd) Run(c *console) (err error) {
 		return err
 	}
 	x.greet(c.out, platform)
+	onHangup(log, x.reloads(platform, rotate), stop)
 	<-ctx.Done()
 	stop() // a second Ctrl-C ends it at once
 	fmt.Fprintln(c.out, "Stopping: what is under way is finished first.")
 	return platform.Close(context.Background())
+}
+
+// reloads returns what SIGHUP asks for, nil if there is nothing to read or open again.
+func (x *runCmd) reloads(p *app.App, rotate func() error) func() error {
+	switch {
+	case rotate == nil && x.TLSCert == "":
+		return nil
+	case rotate == nil:
+		return p.Reload
+	}
+	return func() error { return errors.Join(rotate(), p.Reload()) }
 }
 
 // keyFile says where the root key is: as named, or as systemd hands it over; "" means the data folder.
@@ -136,12 +155,42 @@ func (x *runCmd) greet(w *term.Writer, p *app.App) {
 	}
 	fmt.Fprintf(w, "%s is ready at %s\n", w.Bold("Koban"), w.Mark(p.Card.Address))
 	t := w.Table("", "")
-	t.Row(w.Dim("  books"), fmt.Sprintf("%s, %s", p.Data, p.Card.Store))
+	if door := p.Listening; !strings.HasSuffix(p.Card.Address, "//"+door) || x.Insecure {
+		if x.TLSCert == "" {
+			door += ", " + w.Warn("without TLS: whoever is on the way reads the keys of callers")
+		}
+		t.Row(w.Dim("  listens on"), door)
+	}
+	t.Row(w.Dim("  books"), p.Books())
+	if p.Card.Demo {
+		t.Row(w.Dim("  demo"), w.Warn("the money in these books is made up, for good"))
+	}
 	if len(p.Card.Customers) > 0 {
-		t.Row(w.Dim("  demo company"), fmt.Sprintf("%d customers, %d shops", len(p.Card.Customers), len(p.Card.Merchants)))
+		t.Row(w.Dim("  company"), fmt.Sprintf("%d customers, %d shops", len(p.Card.Customers),
+			len(p.Card.Merchants)))
 	}
 	t.Row(w.Dim("  API"), p.Card.Address+"/openapi.yaml")
-	t.Row(w.Dim("  keys"), "platform.json, in the data folder")
+	t.Row(w.Dim("  keys"), filepath.Join(p.Data, "platform.json"))
 	t.Print()
-	fmt.Fprintf(w, "\nFrom another terminal: koban pay, koban payments, koban explain pay_…, koban verify\n")
+	with := ""
+	if p.Data != defaultData() {
+		with = " --data " + p.Data
+	}
+	fmt.Fprintf(w, "\nFrom another terminal:\n")
+	for _, command := range []string{"pay", "payments", "explain pay_…", "verify"} {
+		fmt.Fprintf(w, "  koban %s%s", command, with)
+		if command == "verify" && x.Store != "" {
+			fmt.Fprintf(w, " --store …")
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// defaultData is the folder that the other commands look at by themselves.
+func defaultData() string {
+	dir, err := filepath.Abs("koban-data")
+	if err != nil {
+		return ""
+	}
+	return dir
 }

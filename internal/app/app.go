@@ -39,6 +39,9 @@ type Config struct {
 	// MetricsListen is an address where /metrics is served to whoever reaches it, and nothing else. With it, or if strangers
 	// can reach Listen, the door itself shows the figures to operators' keys only. "" opens none.
 	MetricsListen string
+	Insecure      bool   // open the door to other machines without TLS
+	TLSCert       string // file of the door's certificates, its own first; "" means no TLS
+	TLSKey        string // file of their key
 	Tenant        string // "demo" makes the demo company; "none" or "" makes nothing
 	Volumes       int    // how many volumes a new platform's books are cut into; 0 means 8, or as it was created
 
@@ -79,23 +82,27 @@ type App struct {
 	Gateway *gateway.Gateway      // nil without Listen
 	Card    Card                  // what platform.json says
 
-	record    *store.DB // the journal's
-	place     place
-	constants constants
-	keys      *gateway.Keys
-	log       book.Log // what the books write to: the journal, or Watch's
-	metrics   *prometheus.Registry
-	virtual   *clock.Virtual // Clock, where it can be moved
-	rehearsal *rehearsal     // nil in production
-	shelves   map[string]*shelf
-	watchman  *watchman.Watchman // nil: nobody watches
-	handlers  handlers
-	driver    atomic.Pointer[payment.Service] // set once it can be told of what expired
-	stops     []func(context.Context) error   // in the order of starting
-	stopping  sync.Once
-	stopped   error
-	failed    atomic.Pointer[error]
-	lost      atomic.Int64 // blocks that the tables knew of and the journal does not have
+	Listening string // the address that the door is open on, as the machine names it
+
+	record      *store.DB // the journal's
+	place       place
+	mode        string       // production, rehearsing or demo: for good
+	certificate *certificate // nil: no TLS
+	constants   constants
+	keys        *gateway.Keys
+	log         book.Log // what the books write to: the journal, or Watch's
+	metrics     *prometheus.Registry
+	virtual     *clock.Virtual // Clock, where it can be moved
+	rehearsal   *rehearsal     // nil in production
+	shelves     map[string]*shelf
+	watchman    *watchman.Watchman // nil: nobody watches
+	handlers    handlers
+	driver      atomic.Pointer[payment.Service] // set once it can be told of what expired
+	stops       []func(context.Context) error   // in the order of starting
+	stopping    sync.Once
+	stopped     error
+	failed      atomic.Pointer[error]
+	lost        atomic.Int64 // blocks that the tables knew of and the journal does not have
 }
 
 // Start starts a process: it returns once every book answers, and the door is open if there is to be one.
@@ -125,7 +132,8 @@ func Start(ctx context.Context, c Config) (*App, error) {
 		a.virtual = clock.NewVirtual(c.Clock)
 		a.Clock = a.virtual
 	}
-	steps := []func(context.Context) error{a.prepare, a.checkRemains, a.removeCard, a.open, a.build, a.recover,
+	steps := []func(context.Context) error{a.checkDoor, a.prepare, a.checkRemains, a.removeCard, a.open,
+		a.build, a.recover,
 		a.welcome, a.guard, a.listen, a.listenForMetrics, a.announce}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -264,10 +272,12 @@ func (a *App) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("app: listen on %s: %w: choose another address with --listen", a.Listen, err)
 	}
-	a.Card.Address = "http://" + reachable(l.Addr())
+	a.Listening = l.Addr().String()
+	a.Card.Address, a.Card.Certificate = a.certificate.scheme()+reachable(l.Addr()), a.certificate.print()
 	server := a.Gateway.Server()
 	go func() {
-		if err := server.Serve(a.Gateway.Listener(l)); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(a.Gateway.Listener(a.certificate.listener(l))); err != nil && !errors.Is(err,
+			http.ErrServerClosed) {
 			a.fatal(fmt.Errorf("app: the door is shut: %w", err))
 		}
 	}()

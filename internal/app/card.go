@@ -17,15 +17,18 @@ import (
 // Card is platform.json: where a running platform is, and its keys. It stands in the data folder, for its owner alone,
 // from when the platform is ready until it stops.
 type Card struct {
-	Address   string         `json:"address"`
-	Metrics   string         `json:"metrics,omitempty"` // where figures are served without a key, if anywhere but at Address
-	PID       int            `json:"pid"`
-	Data      string         `json:"data"`
-	Store     string         `json:"store"` // sqlite or postgres
-	Rehearsal bool           `json:"rehearsal,omitempty"`
-	Keys      CardKeys       `json:"keys"`
-	Customers []CardCustomer `json:"customers"`
-	Merchants []CardMerchant `json:"merchants"`
+	Address   string `json:"address"`
+	Metrics   string `json:"metrics,omitempty"` // where figures are served without a key, if anywhere but at Address
+	PID       int    `json:"pid"`
+	Data      string `json:"data"`
+	Store     string `json:"store"` // sqlite or postgres
+	Rehearsal bool   `json:"rehearsal,omitempty"`
+	Demo      bool   `json:"demo,omitempty"`
+	// Certificate is the SHA-256 of the one that the address shows, in hexadecimal digits; "" without TLS.
+	Certificate string         `json:"certificate_sha256,omitempty"`
+	Keys        CardKeys       `json:"keys"`
+	Customers   []CardCustomer `json:"customers"`
+	Merchants   []CardMerchant `json:"merchants"`
 }
 
 // CardKeys are the keys of the demo company. Merchant is that of the first merchant, "" if there is none.

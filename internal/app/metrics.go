@@ -2,6 +2,8 @@ package app
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/koban-pay/koban/internal/clock"
 )
 
 // figures reads what the parts of the process count, when somebody asks.
@@ -65,6 +67,10 @@ func (f figures) Collect(out chan<- prometheus.Metric) {
 	f.logs(now)
 	f.watchmans(total, now)
 	f.app.rehearsal.collect(total, now)
+	now(demoDesc, flag(f.app.mode == demonstrating))
+	if c := f.app.certificate; c != nil {
+		now(certificateDesc, int64(c.notAfter()/clock.Second))
+	}
 }
 
 func flag(on bool) int64 {

@@ -19,13 +19,13 @@ func (a *App) listenForMetrics(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("app: listen on %s for figures: %w: choose another address with --metrics-listen", a.MetricsListen, err)
 	}
-	a.Card.Metrics = "http://" + reachable(l.Addr()) + "/metrics"
+	a.Card.Metrics = a.certificate.scheme() + reachable(l.Addr()) + "/metrics"
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", a.Gateway.Scrape())
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
 	go func() {
-		if err := server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(a.certificate.listener(l)); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			a.fatal(fmt.Errorf("app: the door for figures is shut: %w", err))
 		}
 	}()

@@ -14,25 +14,30 @@ import (
 	"github.com/koban-pay/koban/tcc"
 )
 
-// A platform is created either for production or to rehearse on, and stays what it is for good. On one to rehearse on,
-// participants can be broken and the clock be moved; its books therefore hold times that never were and money that nobody
-// has, and must never be taken for real ones. One for production must never meet either.
+// A platform is created for production, to rehearse on, or with the demo company, and stays what it is for
+// good. On one to rehearse on, participants can be broken and the clock be moved; its books therefore hold
+// times that never were and money that nobody has, and must never be taken for real ones. So does the demo
+// company. One for production must never meet either.
 
-// modeName names the constant that says which of the two a platform is.
+// modeName names the constant that says which of them a platform is.
 const modeName = "platform.mode"
 
 const (
-	production = "production"
-	rehearsing = "rehearsal"
+	production    = "production"
+	rehearsing    = "rehearsal"
+	demonstrating = "demo"
 )
 
-// fixMode chooses what a platform is, if it is new, and refuses to run it as the other.
-func fixMode(ctx context.Context, j *journal.Journal, rehearse bool) error {
+// fixMode chooses what a platform is, if it is new, refuses to run it as another, and returns what it is.
+func fixMode(ctx context.Context, j *journal.Journal, rehearse, demo bool) (is string, err error) {
 	asked := production
-	if rehearse {
+	switch {
+	case rehearse:
 		asked = rehearsing
+	case demo:
+		asked = demonstrating
 	}
-	is, err := modeOf(ctx, j)
+	is, err = modeOf(ctx, j)
 	if err == nil && is == "" {
 		var stands []byte
 		stands, err = j.Fix(ctx, modeName, []byte(asked))
@@ -40,15 +45,21 @@ func fixMode(ctx context.Context, j *journal.Journal, rehearse bool) error {
 	}
 	switch {
 	case err != nil:
-		return err
-	case is == asked:
-		return nil
+		return "", err
+	case is == asked, is == demonstrating && asked == production: // a demo without its company is still one
+		return is, nil
 	case is == rehearsing:
-		return fmt.Errorf("app: these books were made to rehearse on: their times and their money are made up, so they never " +
+		return "", fmt.Errorf("app: these books were made to rehearse on: their times and their money are made " +
+			"up, so they never " +
 			"run in production: start with --rehearsal, or name other books with --data or --store")
+	case asked == rehearsing:
+		return "", fmt.Errorf("app: these books were made for production or for a demo, and nobody may break " +
+			"participants or move the " +
+			"clock there: name other books to rehearse on with --data or --store, or start without --rehearsal")
 	default:
-		return fmt.Errorf("app: these books were made for production, and nobody may break participants or move the clock " +
-			"there: name other books to rehearse on with --data or --store, or start without --rehearsal")
+		return "", fmt.Errorf("app: these books were made for production, and the demo company is never made in " +
+			"them: start with " +
+			"--tenant none, or name other books for a demo with --data or --store")
 	}
 }
 
@@ -147,6 +158,8 @@ func trimSpan(s string) string {
 }
 
 var (
+	demoDesc = describe("demo", "1 on a platform that was made with the demo company: its money is made "+
+		"up.")
 	rehearsalDesc = describe("rehearsal", "1 on a platform to rehearse on, 0 in production.")
 	aheadDesc     = describe("clock_ahead_seconds", "Seconds that the clock was moved by, on a platform to rehearse on.")
 	seenDesc      = describe("fault_calls_seen_total", "Calls to participants that an injected fault has looked at.", "fault", "participant", "verb", "do")

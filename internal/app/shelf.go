@@ -32,7 +32,7 @@ func (a *App) open(ctx context.Context) error {
 	if err := checkStoreClock(ctx, db, a.place.clock); err != nil {
 		return err
 	}
-	if err := fixMode(ctx, j, a.Rehearsal); err != nil {
+	if a.mode, err = fixMode(ctx, j, a.Rehearsal, a.Tenant == "demo"); err != nil {
 		return err
 	}
 	if a.constants, err = fix(ctx, j, a.place, a.Volumes); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +71,18 @@ func (p place) engine() string {
 		return store.SQLite.String()
 	}
 	return store.Postgres.String()
+}
+
+// Books says in a line where the books are, and never with which password.
+func (a *App) Books() string {
+	if a.StoreURL == "" {
+		return a.Data + " (SQLite)"
+	}
+	where := "PostgreSQL"
+	if u, err := url.Parse(a.StoreURL); err == nil && u.Host != "" {
+		where += " at " + u.Host + ", database " + strings.TrimPrefix(u.Path, "/")
+	}
+	return where
 }
 
 // prepare makes the folders. They are for their owner alone. What is in them is believed, so nobody else may

@@ -98,6 +98,7 @@ func (a *App) welcomeShop(ctx context.Context, i int) error {
 // announce says that the platform is ready: it writes platform.json, which stands until the platform stops.
 func (a *App) announce(context.Context) error {
 	a.Card.PID, a.Card.Data, a.Card.Store, a.Card.Rehearsal = os.Getpid(), a.Data, a.place.engine(), a.Rehearsal
+	a.Card.Demo = a.mode == demonstrating
 	a.Card.Keys.Operator, a.Card.Keys.CustomerApp = a.keys.Operator(demoTenant), a.keys.CustomerApp(demoTenant)
 	a.onStop(func(context.Context) error { return removeCard(a.Data) })
 	return a.Card.write(a.Data)
