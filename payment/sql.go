@@ -12,7 +12,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/store"
-	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/internal/wire"
 )
 
 // Schema holds the migrations of the payment service's tables.
@@ -63,12 +63,13 @@ func scanPayment(scan func(dest ...any) error, v *version) error {
 	if err != nil {
 		return err
 	}
-	p.Amount.Currency = money.Currency(currency)
+	r := reader{new(wire.Reader)}
+	p.Kind, p.Amount = wire.Word(r.Reader, "kind", int64(p.Kind), Charge, Refund), r.amount(p.Amount.Minor, uint32(currency))
+	p.Customer, p.Merchant, p.Session, p.Parent = r.MaybeID(customer), r.MaybeID(merchant), r.MaybeID(session), r.MaybeID(parent)
+	if err := r.Err(); err != nil {
+		return fmt.Errorf("payment: a row: %w", err)
+	}
 	p.Marks = Marks{uint64(marks[0]), uint64(marks[1]), uint64(marks[2]), uint64(marks[3])}
-	copy(p.Customer[:], customer)
-	copy(p.Merchant[:], merchant)
-	copy(p.Session[:], session)
-	copy(p.Parent[:], parent)
 	return decodeState(state, p)
 }
 
@@ -81,9 +82,13 @@ var operationSchema = book.Schema[Operation]{
 	},
 	Scan: func(scan func(dest ...any) error, o *Operation) error {
 		var payment []byte
-		err := scan(&o.Cause, &payment, &o.Code, &o.DoneAt, &o.Status)
-		copy(o.Payment[:], payment)
-		return err
+		if err := scan(&o.Cause, &payment, &o.Code, &o.DoneAt, &o.Status); err != nil {
+			return err
+		}
+		var r wire.Reader
+		o.Cause, o.Payment = wire.Word(&r, "cause", int64(o.Cause), ByCapture, ByRefund), r.ID(payment)
+		o.Status = wire.Word(&r, "status", int64(o.Status), 0, Succeeded)
+		return r.Err()
 	},
 }
 

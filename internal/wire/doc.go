@@ -1,2 +1,3 @@
-// Package wire writes protobuf messages without building them first, for what every payment encodes.
+// Package wire writes protobuf messages without building them first, for what every payment encodes, and reads them
+// without passing anything over.
 package wire
