@@ -2,7 +2,6 @@ package balance
 
 import (
 	"fmt"
-	"math"
 
 	"google.golang.org/protobuf/proto"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
@@ -100,8 +100,8 @@ func (m *Machine) Decode(typ uint32, body []byte) (any, error) { return decode(t
 func decode(typ uint32, body []byte) (any, error) {
 	var r reader
 	ev := r.event(typ, body)
-	if r.err != nil {
-		return nil, fmt.Errorf("balance: event of type %d: %w", typ, r.err)
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("balance: event of type %d: %w", typ, err)
 	}
 	return ev, nil
 }
@@ -111,30 +111,26 @@ func (r *reader) event(typ uint32, body []byte) any {
 	case typeAccountOpened:
 		return r.accountOpened(body)
 	case typeStatusChanged:
-		var w journalv1.StatusChanged
-		r.unmarshal(body, &w)
-		return &statusChanged{Tenant: id.Tenant(w.Tenant), Account: r.id(w.Account), Currency: r.currency(w.Currency),
+		w := wire.Read(&r.Reader, body, &journalv1.StatusChanged{})
+		return &statusChanged{Tenant: id.Tenant(w.Tenant), Account: r.ID(w.Account), Currency: r.currency(w.Currency),
 			Status: r.status(w.Status), Posted: w.Posted, Available: w.Available}
 	case typeCredited:
-		var w journalv1.Credited
-		r.unmarshal(body, &w)
+		w := wire.Read(&r.Reader, body, &journalv1.Credited{})
 		amount := r.amount(w.Amount, w.Currency)
-		return &credited{Tenant: id.Tenant(w.Tenant), ID: r.id(w.Credit), Account: r.id(w.Account), Amount: amount,
-			EffectiveAt: clock.Micros(w.EffectiveAt), Key: r.id(w.Key), Print: r.print(w.Fingerprint),
+		return &credited{Tenant: id.Tenant(w.Tenant), ID: r.ID(w.Credit), Account: r.ID(w.Account), Amount: amount,
+			EffectiveAt: clock.Micros(w.EffectiveAt), Key: r.ID(w.Key), Print: r.ID(w.Fingerprint),
 			Entry: r.entry(w.Day, w.Legs, amount.Currency), Status: r.status(w.Status), Posted: w.Posted, Available: w.Available}
 	case typeCreditRefused:
-		var w journalv1.CreditRefused
-		r.unmarshal(body, &w)
-		return &creditRefused{Tenant: id.Tenant(w.Tenant), ID: r.id(w.Credit), Account: r.id(w.Account),
-			Amount: r.amount(w.Amount, w.Currency), EffectiveAt: clock.Micros(w.EffectiveAt), Key: r.id(w.Key),
-			Print: r.print(w.Fingerprint), Code: w.Code, Message: w.Message}
+		w := wire.Read(&r.Reader, body, &journalv1.CreditRefused{})
+		return &creditRefused{Tenant: id.Tenant(w.Tenant), ID: r.ID(w.Credit), Account: r.ID(w.Account),
+			Amount: r.amount(w.Amount, w.Currency), EffectiveAt: clock.Micros(w.EffectiveAt), Key: r.ID(w.Key),
+			Print: r.ID(w.Fingerprint), Code: w.Code, Message: w.Message}
 	case typeTryHeld:
 		return r.tryHeld(body)
 	case typeTryRefused:
-		var w journalv1.TryRefused
-		r.unmarshal(body, &w)
-		return &tryRefused{part: r.part(&w), Amount: r.amount(w.Amount, w.Currency), NotAfter: clock.Micros(w.NotAfter),
-			Print: r.print(w.Fingerprint), Code: w.Code, Message: w.Message}
+		w := wire.Read(&r.Reader, body, &journalv1.TryRefused{})
+		return &tryRefused{part: r.part(w), Amount: r.amount(w.Amount, w.Currency), NotAfter: clock.Micros(w.NotAfter),
+			Print: r.ID(w.Fingerprint), Code: w.Code, Message: w.Message}
 	case typeConfirmed:
 		return r.confirmed(body)
 	case typeCancelled:
@@ -142,65 +138,62 @@ func (r *reader) event(typ uint32, body []byte) any {
 	case typeAdded:
 		return r.added(body)
 	}
-	r.fail("this version does not know the type")
+	r.Fail("this version does not know the type")
 	return nil
 }
 
 func (r *reader) accountOpened(body []byte) *accountOpened {
-	var w journalv1.AccountOpened
-	r.unmarshal(body, &w)
-	e := &accountOpened{Tenant: id.Tenant(w.Tenant), Account: r.id(w.Account), Opening: w.Amount, EffectiveAt: clock.Micros(w.EffectiveAt),
-		Terms: Terms{Currency: r.currency(w.Currency), Cap: w.Cap, Limits: ledger.Limits{DayIn: w.LimitDayIn, DayOut: w.LimitDayOut,
-			MonthIn: w.LimitMonthIn, MonthOut: w.LimitMonthOut}}}
+	w := wire.Read(&r.Reader, body, &journalv1.AccountOpened{})
+	term := func(n int64) int64 { return r.Number("a cap or limit", n, 0, money.MaxStored) }
+	e := &accountOpened{Tenant: id.Tenant(w.Tenant), Account: r.ID(w.Account), EffectiveAt: clock.Micros(w.EffectiveAt),
+		Opening: r.Number("an amount", w.Amount, 0, money.MaxStored),
+		Terms: Terms{Currency: r.currency(w.Currency), Cap: term(w.Cap), Limits: ledger.Limits{DayIn: term(w.LimitDayIn),
+			DayOut: term(w.LimitDayOut), MonthIn: term(w.LimitMonthIn), MonthOut: term(w.LimitMonthOut)}}}
 	if len(w.Key) > 0 {
-		e.Key, e.Print = r.id(w.Key), r.print(w.Fingerprint)
+		e.Key, e.Print = r.ID(w.Key), r.ID(w.Fingerprint)
 	}
 	e.Entry = r.entry(w.Day, w.Legs, e.Terms.Currency)
 	return e
 }
 
 func (r *reader) tryHeld(body []byte) *tryHeld {
-	var w journalv1.Held
-	r.unmarshal(body, &w)
-	e := &tryHeld{part: r.part(&w), Amount: r.amount(w.Amount, w.Currency), NotAfter: clock.Micros(w.NotAfter),
-		Print: r.print(w.Fingerprint), Entry: r.entry(w.Day, nil, 0), Available: w.Available}
+	w := wire.Read(&r.Reader, body, &journalv1.Held{})
+	e := &tryHeld{part: r.part(w), Amount: r.amount(w.Amount, w.Currency), NotAfter: clock.Micros(w.NotAfter),
+		Print: r.ID(w.Fingerprint), Entry: r.entry(w.Day, nil, 0), Available: w.Available}
 	e.Entry.Holds = []ledger.HoldChange[id.ID]{e.hold(w.HeldOn)}
 	e.Entry.Holds[0].Opened = w.Amount
 	return e
 }
 
 func (r *reader) confirmed(body []byte) *confirmed {
-	var w journalv1.Confirmed
-	r.unmarshal(body, &w)
+	w := wire.Read(&r.Reader, body, &journalv1.Confirmed{})
 	amount := r.amount(w.Amount, w.Currency)
-	e := &confirmed{part: r.part(&w), Capture: w.Capture, Amount: amount, Print: r.print(w.Fingerprint),
+	e := &confirmed{part: r.part(w), Capture: w.Capture, Amount: amount, Print: r.ID(w.Fingerprint),
 		Entry: r.entry(w.Day, w.Legs, amount.Currency), Available: w.Available}
 	h := e.hold(w.HeldOn)
-	h.Posted, h.Released = w.Amount, w.Released
+	h.Posted, h.Released = w.Amount, r.Number("an amount", w.Released, 0, money.MaxStored)
 	e.Entry.Holds = []ledger.HoldChange[id.ID]{h}
 	return e
 }
 
 func (r *reader) cancelled(body []byte) *cancelled {
-	var w journalv1.Cancelled
-	r.unmarshal(body, &w)
-	e := &cancelled{part: r.part(&w), NotAfter: clock.Micros(w.NotAfter), Entry: r.entry(w.Day, nil, 0), Available: w.Available}
+	w := wire.Read(&r.Reader, body, &journalv1.Cancelled{})
+	e := &cancelled{part: r.part(w), NotAfter: clock.Micros(w.NotAfter), Entry: r.entry(w.Day, nil, 0), Available: w.Available}
 	if w.Released != 0 {
 		e.Currency = r.currency(w.Currency)
 		e.Entry.Holds = []ledger.HoldChange[id.ID]{e.hold(w.HeldOn)}
-		e.Entry.Holds[0].Released = w.Released
+		e.Entry.Holds[0].Released = r.Number("an amount", w.Released, 1, money.MaxStored)
 	}
 	return e
 }
 
 func (r *reader) added(body []byte) *added {
-	var w journalv1.Added
-	r.unmarshal(body, &w)
+	w := wire.Read(&r.Reader, body, &journalv1.Added{})
 	amount := r.amount(w.Amount, w.Currency)
-	e := &added{part: r.part(&w), Amount: amount, Print: r.print(w.Fingerprint), Entry: r.entry(w.Day, w.Legs, amount.Currency),
+	e := &added{part: r.part(w), Amount: amount, Print: r.ID(w.Fingerprint), Entry: r.entry(w.Day, w.Legs, amount.Currency),
 		Available: w.Available, Code: w.Code, Message: w.Message}
 	if len(w.Origin) > 0 {
-		e.Origin = r.id(w.Origin)
+		e.Origin = r.ID(w.Origin)
 	}
 	return e
 }
@@ -210,73 +203,33 @@ func (p *part) hold(heldOn int32) ledger.HoldChange[id.ID] {
 	return ledger.HoldChange[id.ID]{Hold: p.Branch, Account: p.Account, Side: ledger.Debit, HeldOn: ledger.Day(heldOn)}
 }
 
-// reader turns messages into events and remembers what was wrong first.
-type reader struct{ err error }
-
-func (r *reader) fail(format string, args ...any) {
-	if r.err == nil {
-		r.err = fmt.Errorf(format, args...)
-	}
-}
-
-// unmarshal refuses what it does not know: a field that a newer version added may change what the event means.
-func (r *reader) unmarshal(body []byte, w proto.Message) {
-	if err := proto.Unmarshal(body, w); err != nil {
-		r.fail("broken body: %w", err)
-	} else if len(w.ProtoReflect().GetUnknown()) > 0 {
-		r.fail("fields that this version does not know")
-	}
-}
-
-func (r *reader) id(b []byte) (x id.ID) {
-	if len(b) != len(x) {
-		r.fail("an id of %d bytes", len(b))
-		return x
-	}
-	return id.ID(b)
-}
-
-func (r *reader) print(b []byte) (p Print) {
-	if len(b) != len(p) {
-		r.fail("a fingerprint of %d bytes", len(b))
-		return p
-	}
-	return Print(b)
-}
+// reader turns messages into events. It refuses every word that this version has no rule for.
+type reader struct{ wire.Reader }
 
 func (r *reader) currency(n uint32) money.Currency {
 	c, err := money.CurrencyByNumeric(int(n))
 	if err != nil {
-		r.fail("%w", err)
+		r.Fail("%w", err)
 	}
 	return c
 }
 
 func (r *reader) status(s journalv1.Status) ledger.Status {
-	if s < 0 || s > journalv1.Status(ledger.Closed) {
-		r.fail("a status of %d", s)
-	}
-	return ledger.Status(s)
+	return wire.Word(&r.Reader, "status", s, ledger.Open, ledger.Closed)
 }
 
 func (r *reader) amount(minor int64, currency uint32) money.Amount {
-	if minor <= 0 || minor > money.MaxStored {
-		r.fail("an amount of %d", minor)
-	}
-	return money.Of(minor, r.currency(currency))
+	return money.Of(r.Number("an amount", minor, 1, money.MaxStored), r.currency(currency))
 }
 
 func (r *reader) entry(day int32, legs []*journalv1.Leg, c money.Currency) entry {
 	e := entry{Day: ledger.Day(day)}
 	for _, w := range legs {
-		if len(w.ProtoReflect().GetUnknown()) > 0 {
-			r.fail("a leg with fields that this version does not know")
-		}
 		side := ledger.Debit
 		if w.Credit {
 			side = ledger.Credit
 		}
-		e.Legs = append(e.Legs, ledger.Leg[id.ID]{Account: r.id(w.Account), Side: side, Amount: money.Of(w.Amount, c)})
+		e.Legs = append(e.Legs, ledger.Leg[id.ID]{Account: r.ID(w.Account), Side: side, Amount: money.Of(r.Number("a leg", w.Amount, 1, money.MaxStored), c)})
 	}
 	return e
 }
@@ -291,9 +244,7 @@ type branchMessage interface {
 }
 
 func (r *reader) part(w branchMessage) part {
-	if p := w.GetPurpose(); p < 0 || p > math.MaxUint8 {
-		r.fail("a purpose of %d", p)
-	}
-	return part{id.Tenant(w.GetTenant()), r.id(w.GetBranch()), r.id(w.GetAccount()), tcc.Purpose(w.GetPurpose()),
+	purpose := wire.Word(&r.Reader, "purpose", w.GetPurpose(), 0, tcc.Credit) // none in a tombstone
+	return part{id.Tenant(w.GetTenant()), r.ID(w.GetBranch()), r.ID(w.GetAccount()), purpose,
 		clock.Micros(w.GetEffectiveAt())}
 }

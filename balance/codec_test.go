@@ -2,6 +2,7 @@ package balance
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	journalv1 "github.com/koban-pay/koban/gen/koban/balance/journal/v1"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/wire/wiretest"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
@@ -98,6 +100,20 @@ func TestContractKeepsItsWords(t *testing.T) {
 	}
 }
 
+// messageOf returns an empty message of an event's type.
+func messageOf(typ uint32) proto.Message {
+	event := (&journalv1.Event{}).ProtoReflect()
+	return event.NewField(event.Descriptor().Fields().ByNumber(protoreflect.FieldNumber(typ))).Message().Interface()
+}
+
+// TestFoldVersionCoversWhatIsWritten: whoever adds a word or a field raises the version.
+func TestFoldVersionCoversWhatIsWritten(t *testing.T) {
+	wiretest.Fold(t, NewMachine(0, 1).Version(), journalv1.File_koban_balance_journal_v1_events_proto, map[string][]string{
+		"kind": wiretest.Words(Fees), "status": wiretest.Words(ledger.Closed), "currencies": {fmt.Sprint(money.Currencies())},
+		"purpose": {fmt.Sprintf("charge to credit: %d to %d", tcc.Charge, tcc.Credit)},
+	})
+}
+
 func TestDecodeRefusesWhatItDoesNotKnow(t *testing.T) {
 	m := NewMachine(0, 1)
 	for _, ev := range samples() {
@@ -111,6 +127,11 @@ func TestDecodeRefusesWhatItDoesNotKnow(t *testing.T) {
 				t.Errorf("%T, %s: decoded", ev, name)
 			}
 		}
+		wiretest.EachChange(t, messageOf(typ), body, []string{"status", "purpose", "currency"}, func(what string, bad []byte) {
+			if _, err := m.Decode(typ, bad); err == nil {
+				t.Errorf("%T, %s: decoded", ev, what)
+			}
+		})
 	}
 	for _, typ := range []uint32{0, 1, 15, typeAdded + 1} {
 		if _, err := m.Decode(typ, nil); err == nil {

@@ -1,11 +1,13 @@
 package balance
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
@@ -90,8 +92,9 @@ func scanBranch(scan func(...any) error, b *Branch) error {
 	if err := scan(&status, &account, &b.Currency, &h.Amount, &h.Posted, &h.Released, &b.Code, &rest); err != nil {
 		return err
 	}
-	copy(h.Account[:], account)
-	if err := unpackBranch(rest, b); err != nil {
+	var r wire.Reader
+	h.Account = r.ID(account)
+	if err := cmp.Or(r.Err(), unpackBranch(rest, b)); err != nil {
 		return err
 	}
 	var ok bool
@@ -125,19 +128,21 @@ func packBranch(p book.Pack, b *Branch) book.Pack {
 
 func unpackBranch(rest []byte, b *Branch) error {
 	u := book.NewUnpack(rest)
-	b.Purpose, b.Hold.HeldOn, b.EffectiveAt = tcc.Purpose(u.Int()), ledger.Day(u.Int()), clock.Micros(u.Int())
-	copy(b.Print[:], u.Bytes())
+	var r wire.Reader
+	b.Purpose = wire.Word(&r, "purpose", u.Int(), 0, tcc.Credit)
+	b.Hold.HeldOn, b.EffectiveAt = ledger.Day(u.Int()), clock.Micros(u.Int())
+	b.Print = r.ID(u.Bytes())
 	b.First, b.Last = unpackAnswer(u), unpackAnswer(u)
 	b.Message = u.Text()
 	for range u.Count() {
 		c := Capture{Number: uint32(u.Int()), Amount: u.Int(), Answer: unpackAnswer(u)}
-		copy(c.Print[:], u.Bytes())
+		c.Print = r.ID(u.Bytes())
 		if c.Amount <= 0 || c.Amount > money.MaxStored {
 			return fmt.Errorf("a branch with a capture of %d", c.Amount)
 		}
 		b.Captures = append(b.Captures, c)
 	}
-	return u.Err()
+	return cmp.Or(u.Err(), r.Err())
 }
 
 var creditSchema = book.Schema[Credit]{
@@ -154,9 +159,13 @@ var creditSchema = book.Schema[Credit]{
 		var status string
 		err := scan(&account, &c.Amount.Currency, &c.Amount.Minor, &c.EffectiveAt, &c.Seq, &c.At, &status, &c.Posted, &c.Available,
 			&c.Code, &c.Message)
-		copy(c.Account[:], account)
-		c.Status, _ = ledger.ParseStatus(status) // none for a credit that was refused
-		return err
+		var r wire.Reader
+		c.Account = r.ID(account)
+		var ok bool
+		if c.Status, ok = ledger.ParseStatus(status); !ok && c.Code == "" { // a credit that was refused has none
+			r.Fail("a credit with the account status %q", status)
+		}
+		return cmp.Or(err, r.Err())
 	},
 }
 

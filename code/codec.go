@@ -1,15 +1,14 @@
 package code
 
 import (
-	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	codejournalv1 "github.com/koban-pay/koban/gen/koban/code/journal/v1"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/money"
 )
 
@@ -80,106 +79,76 @@ func message(ev any) (uint32, proto.Message) {
 func (m *Machine) Decode(typ uint32, body []byte) (any, error) {
 	var r reader
 	ev := r.event(typ, body)
-	if r.err != nil {
-		return nil, fmt.Errorf("code: event of type %d: %w", typ, r.err)
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("code: event of type %d: %w", typ, err)
 	}
 	return ev, nil
 }
 
-// reader collects the first thing that is wrong with an event.
-type reader struct{ err error }
+// reader turns messages into events. It refuses every word that this version has no rule for.
+type reader struct{ wire.Reader }
 
 func (r *reader) event(typ uint32, body []byte) any {
 	switch typ {
 	case typeShopRegistered:
-		msg := read(r, body, &codejournalv1.ShopRegistered{})
+		msg := wire.Read(&r.Reader, body, &codejournalv1.ShopRegistered{})
 		return &shopRegistered{
-			Tenant: id.Tenant(msg.Tenant), Merchant: r.id(msg.Merchant), Number: msg.Number, Key: r.id(msg.Key),
-			Fingerprint: r.id(msg.Fingerprint), Note: msg.Note,
+			Tenant: id.Tenant(msg.Tenant), Merchant: r.ID(msg.Merchant), Number: msg.Number, Key: r.ID(msg.Key),
+			Fingerprint: r.ID(msg.Fingerprint), Note: msg.Note,
 		}
 	case typeSessionOpened:
-		msg := read(r, body, &codejournalv1.SessionOpened{})
+		msg := wire.Read(&r.Reader, body, &codejournalv1.SessionOpened{})
 		return &sessionOpened{
-			Tenant: id.Tenant(msg.Tenant), Session: r.id(msg.Session), Customer: r.id(msg.Customer), Merchant: r.id(msg.Merchant),
-			Currency: money.Currency(msg.Currency), Minor: msg.Amount, ExpiresAt: clock.Micros(msg.ExpiresAt), Key: r.id(msg.Key),
-			Fingerprint: r.id(msg.Fingerprint), Noted: msg.Noted,
+			Tenant: id.Tenant(msg.Tenant), Session: r.ID(msg.Session), Customer: r.ID(msg.Customer), Merchant: r.ID(msg.Merchant),
+			Currency: r.currency(msg.Currency), Minor: r.minor(msg.Amount), ExpiresAt: clock.Micros(msg.ExpiresAt), Key: r.ID(msg.Key),
+			Fingerprint: r.ID(msg.Fingerprint), Noted: msg.Noted,
 		}
 	case typeSessionExpired:
-		msg := read(r, body, &codejournalv1.SessionExpired{})
+		msg := wire.Read(&r.Reader, body, &codejournalv1.SessionExpired{})
 		return &sessionExpired{
-			Tenant: id.Tenant(msg.Tenant), Session: r.id(msg.Session), Customer: r.id(msg.Customer), Merchant: r.id(msg.Merchant),
-			Currency: money.Currency(msg.Currency), Minor: msg.Amount, ExpiresAt: clock.Micros(msg.ExpiresAt),
+			Tenant: id.Tenant(msg.Tenant), Session: r.ID(msg.Session), Customer: r.ID(msg.Customer), Merchant: r.ID(msg.Merchant),
+			Currency: r.currency(msg.Currency), Minor: r.minor(msg.Amount), ExpiresAt: clock.Micros(msg.ExpiresAt),
 		}
 	case typeTried:
-		msg := read(r, body, &codejournalv1.Tried{})
+		msg := wire.Read(&r.Reader, body, &codejournalv1.Tried{})
 		return &tried{
-			branchOf: r.branch(msg), Print: r.id(msg.Print),
-			Amount:   money.Amount{Minor: msg.Amount.GetMinor(), Currency: money.Currency(msg.Amount.GetCurrency())},
+			branchOf: r.branch(msg), Print: r.ID(msg.Print),
+			Amount:   money.Of(r.minor(msg.Amount.GetMinor()), r.currency(msg.Amount.GetCurrency())),
 			NotAfter: clock.Micros(msg.NotAfter), EffectiveAt: clock.Micros(msg.EffectiveAt),
 		}
 	case typeRefused:
-		msg := read(r, body, &codejournalv1.Refused{})
+		msg := wire.Read(&r.Reader, body, &codejournalv1.Refused{})
 		return &refused{
-			branchOf: r.branch(msg), Print: r.id(msg.Print),
+			branchOf: r.branch(msg), Print: r.ID(msg.Print),
 			Refusal: Refusal{Code: msg.Refusal.GetCode(), Message: msg.Refusal.GetMessage(), Param: msg.Refusal.GetParam()},
 		}
 	case typeConfirmed:
-		msg := read(r, body, &codejournalv1.Confirmed{})
+		msg := wire.Read(&r.Reader, body, &codejournalv1.Confirmed{})
 		return &confirmed{
-			branchOf: r.branch(msg), Print: r.id(msg.Print), Capture: msg.Capture, Customer: r.id(msg.Customer), Merchant: r.id(msg.Merchant),
-			Currency: money.Currency(msg.Currency), Minor: msg.Amount, ExpiresAt: clock.Micros(msg.ExpiresAt),
+			branchOf: r.branch(msg), Print: r.ID(msg.Print), Capture: msg.Capture, Customer: r.ID(msg.Customer), Merchant: r.ID(msg.Merchant),
+			Currency: r.currency(msg.Currency), Minor: r.minor(msg.Amount), ExpiresAt: clock.Micros(msg.ExpiresAt),
 			EffectiveAt: clock.Micros(msg.EffectiveAt),
 		}
 	case typeCancelled:
-		msg := read(r, body, &codejournalv1.Cancelled{})
+		msg := wire.Read(&r.Reader, body, &codejournalv1.Cancelled{})
 		return &cancelled{
 			branchOf: r.branch(msg), Released: msg.Released, ExpiresAt: clock.Micros(msg.ExpiresAt), NotAfter: clock.Micros(msg.NotAfter),
 			EffectiveAt: clock.Micros(msg.EffectiveAt),
 		}
 	}
-	r.fail(errors.New("this version does not know it"))
+	r.Fail("this version does not know the type")
 	return nil
 }
 
-func (r *reader) fail(err error) {
-	if r.err == nil {
-		r.err = err
-	}
-}
+// minor reads the amount that a code carries, 0 for none.
+func (r *reader) minor(n int64) int64 { return r.Number("an amount", n, 0, money.MaxStored) }
 
-// read decodes a message. A field that this version does not know could be an outcome: the event is refused (rule B4).
-func read[M proto.Message](r *reader, body []byte, msg M) M {
-	if err := proto.Unmarshal(body, msg); err != nil {
-		r.fail(err)
-	} else if unknown(msg.ProtoReflect()) {
-		r.fail(errors.New("it has a field that this version does not know"))
+func (r *reader) currency(n uint32) money.Currency {
+	c, err := money.CurrencyByNumeric(int(n))
+	if err != nil {
+		r.Fail("%w", err)
 	}
-	return msg
-}
-
-func unknown(m protoreflect.Message) bool {
-	found := len(m.GetUnknown()) > 0
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case f.Message() == nil:
-		case f.IsList():
-			for i := range v.List().Len() {
-				found = found || unknown(v.List().Get(i).Message())
-			}
-		default:
-			found = found || unknown(v.Message())
-		}
-		return !found
-	})
-	return found
-}
-
-func (r *reader) id(b []byte) (x [16]byte) {
-	if len(b) != len(x) {
-		r.fail(fmt.Errorf("an id of %d bytes", len(b)))
-	}
-	copy(x[:], b)
-	return x
+	return c
 }
 
 func (r *reader) branch(msg interface {
@@ -188,5 +157,5 @@ func (r *reader) branch(msg interface {
 	GetSession() []byte
 },
 ) branchOf {
-	return branchOf{Tenant: id.Tenant(msg.GetTenant()), Branch: r.id(msg.GetBranch()), Session: r.id(msg.GetSession())}
+	return branchOf{Tenant: id.Tenant(msg.GetTenant()), Branch: r.ID(msg.GetBranch()), Session: r.ID(msg.GetSession())}
 }

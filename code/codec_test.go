@@ -5,7 +5,11 @@ import (
 	"reflect"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
+	codejournalv1 "github.com/koban-pay/koban/gen/koban/code/journal/v1"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/wire/wiretest"
 	"github.com/koban-pay/koban/money"
 )
 
@@ -45,6 +49,21 @@ func TestJournalsAreForEver(t *testing.T) {
 	}
 }
 
+// messageOf returns an empty message of an event's type.
+func messageOf(typ uint32) proto.Message {
+	return map[uint32]proto.Message{
+		typeShopRegistered: &codejournalv1.ShopRegistered{}, typeSessionOpened: &codejournalv1.SessionOpened{},
+		typeSessionExpired: &codejournalv1.SessionExpired{}, typeTried: &codejournalv1.Tried{}, typeRefused: &codejournalv1.Refused{},
+		typeConfirmed: &codejournalv1.Confirmed{}, typeCancelled: &codejournalv1.Cancelled{},
+	}[typ]
+}
+
+// TestFoldVersionCoversWhatIsWritten: whoever adds a field raises the version.
+func TestFoldVersionCoversWhatIsWritten(t *testing.T) {
+	wiretest.Fold(t, NewMachine(0, 1, DefaultRules).Version(), codejournalv1.File_koban_code_journal_v1_events_proto,
+		map[string][]string{"currencies": {fmt.Sprint(money.Currencies())}})
+}
+
 func TestDecodeRefusesWhatItDoesNotKnow(t *testing.T) {
 	m := NewMachine(0, 1, DefaultRules)
 	for _, ev := range samples() {
@@ -56,6 +75,11 @@ func TestDecodeRefusesWhatItDoesNotKnow(t *testing.T) {
 				t.Errorf("%T, %s: decoded", ev, name)
 			}
 		}
+		wiretest.EachChange(t, messageOf(typ), body, []string{"currency"}, func(what string, bad []byte) {
+			if _, err := m.Decode(typ, bad); err == nil {
+				t.Errorf("%T, %s: decoded", ev, what)
+			}
+		})
 	}
 	for _, typ := range []uint32{0, 1, 15, typeCancelled + 1} {
 		if _, err := m.Decode(typ, nil); err == nil {

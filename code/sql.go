@@ -1,12 +1,14 @@
 package code
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/wire"
 )
 
 // Schema holds the migrations of the state tables.
@@ -32,8 +34,9 @@ var numberSchema = book.Schema[numberRow]{
 	Scan: func(scan func(dest ...any) error, n *numberRow) error {
 		var merchant []byte
 		err := scan(&merchant)
-		copy(n.Merchant[:], merchant)
-		return err
+		var r wire.Reader
+		n.Merchant = r.ID(merchant)
+		return cmp.Or(err, r.Err())
 	},
 }
 
@@ -62,15 +65,14 @@ var sessionSchema = book.Schema[SessionRow]{
 		if err != nil {
 			return err
 		}
-		copy(s.Customer[:], customer)
-		copy(s.Merchant[:], merchant)
-		copy(s.By[:], by)
+		var r wire.Reader
+		s.Customer, s.Merchant, s.By = r.ID(customer), r.ID(merchant), r.ID(by)
 		s.Noted = noted != 0
 		var ok bool
 		if s.Status, ok = parseStatus(status); !ok {
 			return fmt.Errorf("code: a session of status %q", status)
 		}
-		return nil
+		return r.Err()
 	},
 	Due: func(s *SessionRow) clock.Micros {
 		if s.idle() {
@@ -100,14 +102,13 @@ var branchSchema = book.Schema[Branch]{
 		if err != nil {
 			return err
 		}
-		copy(b.Session[:], session)
-		copy(b.Print[:], print)
-		copy(b.Taken[:], taken)
+		var r wire.Reader
+		b.Session, b.Print, b.Taken = r.ID(session), r.ID(print), r.ID(taken)
 		var ok bool
 		if b.Status, ok = parseBranchStatus(status); !ok {
 			return fmt.Errorf("code: a branch of status %q", status)
 		}
-		return nil
+		return r.Err()
 	},
 }
 

@@ -144,7 +144,8 @@ func TestFoldVersionCoversWhatIsWritten(t *testing.T) {
 		"rollback": wiretest.Words(RollbackCompleted), "decision": wiretest.Words(Cancel),
 		"source": {fmt.Sprintf("%d=balance", FromBalance), fmt.Sprintf("%d=points", FromPoints)}, "participant": wiretest.Words(Code),
 		"role": {fmt.Sprintf("%d=hold %d=claim %d=add", Hold, Claim, Add)}, "state": wiretest.Words(Added), "verb": wiretest.Words(VerbAdd),
-		"outcome": wiretest.Words(tcc.Unknown), "cause": wiretest.Words(ByRefund),
+		"currencies": {fmt.Sprint(money.Currencies())},
+		"outcome":    wiretest.Words(tcc.Unknown), "cause": wiretest.Words(ByRefund),
 	})
 }
 

@@ -2,14 +2,16 @@ package points
 
 import (
 	"fmt"
+	"math"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pointsjournalv1 "github.com/koban-pay/koban/gen/koban/points/journal/v1"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/ledger"
+	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -132,35 +134,35 @@ func (m *Machine) Decode(typ uint32, body []byte) (any, error) {
 	var ev any
 	switch typ {
 	case typeOpened:
-		msg := read(&r, body, &pointsjournalv1.Opened{})
-		ev = &opened{Tenant: id.Tenant(msg.Tenant), Account: r.id(msg.Account), Owner: r.id(msg.Owner)}
+		msg := wire.Read(&r.Reader, body, &pointsjournalv1.Opened{})
+		ev = &opened{Tenant: id.Tenant(msg.Tenant), Account: r.ID(msg.Account), Owner: r.ID(msg.Owner)}
 	case typeGranted:
-		msg := read(&r, body, &pointsjournalv1.Granted{})
+		msg := wire.Read(&r.Reader, body, &pointsjournalv1.Granted{})
 		ev = &granted{
-			Tenant: id.Tenant(msg.Tenant), ID: r.id(msg.Grant), Account: r.id(msg.Account), Key: r.id(msg.Key),
-			Fingerprint: r.id(msg.Fingerprint), Lot: r.part(msg.Lot), Day: ledger.Day(msg.Day), EffectiveAt: clock.Micros(msg.EffectiveAt),
-			Owner: r.id(msg.Owner), Posted: msg.Posted, Held: msg.Held,
+			Tenant: id.Tenant(msg.Tenant), ID: r.ID(msg.Grant), Account: r.ID(msg.Account), Key: r.ID(msg.Key),
+			Fingerprint: r.ID(msg.Fingerprint), Lot: r.part(msg.Lot), Day: ledger.Day(msg.Day), EffectiveAt: clock.Micros(msg.EffectiveAt),
+			Owner: r.ID(msg.Owner), Posted: r.sum(msg.Posted), Held: r.sum(msg.Held),
 		}
 	case typeGrantRefused:
-		msg := read(&r, body, &pointsjournalv1.GrantRefused{})
+		msg := wire.Read(&r.Reader, body, &pointsjournalv1.GrantRefused{})
 		ev = &grantRefused{
-			Tenant: id.Tenant(msg.Tenant), ID: r.id(msg.Grant), Account: r.id(msg.Account), Key: r.id(msg.Key),
-			Fingerprint: r.id(msg.Fingerprint), Amount: msg.Amount, Refusal: refusalIn(msg.Refusal),
+			Tenant: id.Tenant(msg.Tenant), ID: r.ID(msg.Grant), Account: r.ID(msg.Account), Key: r.ID(msg.Key),
+			Fingerprint: r.ID(msg.Fingerprint), Amount: r.amount(msg.Amount), Refusal: refusalIn(msg.Refusal),
 		}
 	case typeStatusSet:
-		msg := read(&r, body, &pointsjournalv1.StatusSet{})
-		ev = &statusSet{Tenant: id.Tenant(msg.Tenant), Account: r.id(msg.Account), Status: ledger.Status(msg.Status)}
+		msg := wire.Read(&r.Reader, body, &pointsjournalv1.StatusSet{})
+		ev = &statusSet{Tenant: id.Tenant(msg.Tenant), Account: r.ID(msg.Account), Status: wire.Word(&r.Reader, "status", msg.Status, ledger.Open, ledger.Closed)}
 	case typeExpired:
-		msg := read(&r, body, &pointsjournalv1.Expired{})
+		msg := wire.Read(&r.Reader, body, &pointsjournalv1.Expired{})
 		ev = &expired{
-			Tenant: id.Tenant(msg.Tenant), Account: r.id(msg.Account), Lots: each(msg.Lots, r.part), Day: ledger.Day(msg.Day),
-			Owner: r.id(msg.Owner), Posted: msg.Posted, Held: msg.Held,
+			Tenant: id.Tenant(msg.Tenant), Account: r.ID(msg.Account), Lots: each(msg.Lots, r.part), Day: ledger.Day(msg.Day),
+			Owner: r.ID(msg.Owner), Posted: r.sum(msg.Posted), Held: r.sum(msg.Held),
 		}
 	default:
 		ev = r.branchEvent(typ, body)
 	}
-	if r.err != nil {
-		return nil, fmt.Errorf("points: event of type %d: %w", typ, r.err)
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("points: event of type %d: %w", typ, err)
 	}
 	return ev, nil
 }
@@ -168,88 +170,47 @@ func (m *Machine) Decode(typ uint32, body []byte) (any, error) {
 func (r *reader) branchEvent(typ uint32, body []byte) any {
 	switch typ {
 	case typeTried:
-		msg := read(r, body, &pointsjournalv1.Tried{})
+		msg := wire.Read(&r.Reader, body, &pointsjournalv1.Tried{})
 		return &tried{
-			branchOf: r.branch(msg), Print: r.id(msg.Print), Amount: msg.Amount, Lots: each(msg.Lots, r.part), Day: ledger.Day(msg.Day),
+			branchOf: r.branch(msg), Print: r.ID(msg.Print), Amount: r.amount(msg.Amount), Lots: each(msg.Lots, r.part), Day: ledger.Day(msg.Day),
 			NotAfter: clock.Micros(msg.NotAfter), EffectiveAt: clock.Micros(msg.EffectiveAt),
 		}
 	case typeRefused:
-		msg := read(r, body, &pointsjournalv1.Refused{})
-		return &refused{branchOf: r.branch(msg), Print: r.id(msg.Print), Refusal: refusalIn(msg.Refusal)}
+		msg := wire.Read(&r.Reader, body, &pointsjournalv1.Refused{})
+		return &refused{branchOf: r.branch(msg), Print: r.ID(msg.Print), Refusal: refusalIn(msg.Refusal)}
 	case typeConfirmed:
-		msg := read(r, body, &pointsjournalv1.Confirmed{})
+		msg := wire.Read(&r.Reader, body, &pointsjournalv1.Confirmed{})
 		return &confirmed{
-			branchOf: r.branch(msg), Print: r.id(msg.Print), Capture: msg.Capture, Final: msg.Final, Taken: each(msg.Taken, r.part),
-			To: each(msg.To, shareIn), Back: each(msg.Back, backIn), Day: ledger.Day(msg.Day), EffectiveAt: clock.Micros(msg.EffectiveAt),
+			branchOf: r.branch(msg), Print: r.ID(msg.Print), Capture: msg.Capture, Final: msg.Final, Taken: each(msg.Taken, r.part),
+			To: each(msg.To, r.share), Back: each(msg.Back, r.back), Day: ledger.Day(msg.Day), EffectiveAt: clock.Micros(msg.EffectiveAt),
 		}
 	case typeCancelled:
-		msg := read(r, body, &pointsjournalv1.Cancelled{})
+		msg := wire.Read(&r.Reader, body, &pointsjournalv1.Cancelled{})
 		return &cancelled{
-			branchOf: r.branch(msg), Back: each(msg.Back, backIn), Day: ledger.Day(msg.Day), NotAfter: clock.Micros(msg.NotAfter),
+			branchOf: r.branch(msg), Back: each(msg.Back, r.back), Day: ledger.Day(msg.Day), NotAfter: clock.Micros(msg.NotAfter),
 			EffectiveAt: clock.Micros(msg.EffectiveAt),
 		}
 	case typeAdded:
-		msg := read(r, body, &pointsjournalv1.Added{})
+		msg := wire.Read(&r.Reader, body, &pointsjournalv1.Added{})
 		ev := &added{
-			branchOf: r.branch(msg), Print: r.id(msg.Print), Amount: msg.Amount, Purpose: tcc.Purpose(msg.Purpose),
-			From: each(msg.From, shareIn), Back: each(msg.Back, backIn), Suspense: msg.Suspense, Day: ledger.Day(msg.Day),
+			branchOf: r.branch(msg), Print: r.ID(msg.Print), Amount: r.amount(msg.Amount), Purpose: wire.Word(&r.Reader, "purpose", msg.Purpose, tcc.Charge, tcc.Credit),
+			From: each(msg.From, r.share), Back: each(msg.Back, r.back), Suspense: msg.Suspense, Day: ledger.Day(msg.Day),
 			EffectiveAt: clock.Micros(msg.EffectiveAt),
 		}
 		if len(msg.Origin) > 0 {
-			ev.Origin = r.id(msg.Origin)
+			ev.Origin = r.ID(msg.Origin)
 		}
 		if msg.Lot != nil {
 			ev.Lot = r.part(msg.Lot)
 		}
 		return ev
 	}
-	r.fail("this version does not know it")
+	r.Fail("this version does not know the type")
 	return nil
 }
 
-// reader collects the first thing that is wrong with an event.
-type reader struct{ err error }
-
-func (r *reader) fail(what string) {
-	if r.err == nil {
-		r.err = fmt.Errorf("%s", what)
-	}
-}
-
-// read decodes a message. A field that this version does not know could be an outcome: the event is refused (rule B4).
-func read[M proto.Message](r *reader, body []byte, msg M) M {
-	if err := proto.Unmarshal(body, msg); err != nil {
-		r.fail(err.Error())
-	} else if unknown(msg.ProtoReflect()) {
-		r.fail("it has a field that this version does not know")
-	}
-	return msg
-}
-
-func unknown(m protoreflect.Message) bool {
-	found := len(m.GetUnknown()) > 0
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case f.Message() == nil:
-		case f.IsList():
-			for i := range v.List().Len() {
-				found = found || unknown(v.List().Get(i).Message())
-			}
-		default:
-			found = found || unknown(v.Message())
-		}
-		return !found
-	})
-	return found
-}
-
-func (r *reader) id(b []byte) (x [16]byte) {
-	if len(b) != len(x) {
-		r.fail(fmt.Sprintf("an id of %d bytes", len(b)))
-	}
-	copy(x[:], b)
-	return x
-}
+// reader turns messages into events. It refuses every word that this version has no rule for.
+type reader struct{ wire.Reader }
 
 func (r *reader) branch(msg interface {
 	GetTenant() uint32
@@ -257,23 +218,38 @@ func (r *reader) branch(msg interface {
 	GetAccount() []byte
 },
 ) branchOf {
-	return branchOf{Tenant: id.Tenant(msg.GetTenant()), Branch: r.id(msg.GetBranch()), Account: r.id(msg.GetAccount())}
+	return branchOf{Tenant: id.Tenant(msg.GetTenant()), Branch: r.ID(msg.GetBranch()), Account: r.ID(msg.GetAccount())}
 }
 
 func (r *reader) part(p *pointsjournalv1.Part) Part {
 	if p == nil {
-		r.fail("a lot is missing")
+		r.Fail("a lot is missing")
 		return Part{}
 	}
-	return Part{Lot: p.Lot, Class: Class(p.Class), ExpiresAt: clock.Micros(p.ExpiresAt), Amount: p.Amount}
+	return Part{Lot: r.lot(p.Lot), Class: wire.Word(&r.Reader, "class", p.Class, Free, Paid), ExpiresAt: r.time(p.ExpiresAt), Amount: r.amount(p.Amount)}
 }
 
-func backIn(b *pointsjournalv1.Back) Back {
-	return Back{From: b.From, To: b.To, Class: Class(b.Class), ExpiresAt: clock.Micros(b.ExpiresAt), Amount: b.Amount}
+func (r *reader) back(b *pointsjournalv1.Back) Back {
+	to := r.Number("a lot", b.To, 0, math.MaxInt64)
+	return Back{From: r.lot(b.From), To: to, Class: wire.Word(&r.Reader, "class", b.Class, Free, Paid), ExpiresAt: r.time(b.ExpiresAt),
+		Amount: r.amount(b.Amount)}
 }
 
-func shareIn(s *pointsjournalv1.Share) share {
-	return share{Kind: Kind(s.Kind), Amount: s.Amount}
+func (r *reader) share(s *pointsjournalv1.Share) share {
+	return share{Kind: wire.Word(&r.Reader, "account", s.Kind, Redeemed, Suspense), Amount: r.amount(s.Amount)}
+}
+
+// lot reads the number of a lot: they count from 1.
+func (r *reader) lot(n int64) int64 { return r.Number("a lot", n, 1, math.MaxInt64) }
+
+// amount reads points that move: more than none.
+func (r *reader) amount(n int64) int64 { return r.Number("an amount", n, 1, money.MaxStored) }
+
+// sum reads what stands somewhere: it may be nothing.
+func (r *reader) sum(n int64) int64 { return r.Number("an amount", n, 0, money.MaxStored) }
+
+func (r *reader) time(n int64) clock.Micros {
+	return clock.Micros(r.Number("a time", n, 0, math.MaxInt64))
 }
 
 func refusalIn(r *pointsjournalv1.Refusal) Refusal {

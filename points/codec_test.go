@@ -10,6 +10,8 @@ import (
 
 	pointsjournalv1 "github.com/koban-pay/koban/gen/koban/points/journal/v1"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/wire"
+	"github.com/koban-pay/koban/internal/wire/wiretest"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/tcc"
 )
@@ -53,10 +55,10 @@ func TestEncodeIsProtobuf(t *testing.T) {
 		msg proto.Message
 	}{{samples()[5], &pointsjournalv1.Tried{}}, {samples()[7], &pointsjournalv1.Confirmed{}}} {
 		_, body := NewMachine(0, 1, nil).Encode(x.ev)
-		err := proto.Unmarshal(body, x.msg)
-		again, err2 := proto.Marshal(x.msg)
-		if err != nil || err2 != nil || unknown(x.msg.ProtoReflect()) || !bytes.Equal(again, body) {
-			t.Errorf("%T: %v, %v\n%x\n%x", x.ev, err, err2, body, again)
+		var r wire.Reader
+		again, err := proto.Marshal(wire.Read(&r, body, x.msg))
+		if r.Err() != nil || err != nil || !bytes.Equal(again, body) {
+			t.Errorf("%T: %v, %v\n%x\n%x", x.ev, r.Err(), err, body, again)
 		}
 	}
 }
@@ -70,6 +72,24 @@ func TestJournalsAreForEver(t *testing.T) {
 	}
 }
 
+// messageOf returns an empty message of an event's type.
+func messageOf(typ uint32) proto.Message {
+	return map[uint32]proto.Message{
+		typeOpened: &pointsjournalv1.Opened{}, typeGranted: &pointsjournalv1.Granted{}, typeGrantRefused: &pointsjournalv1.GrantRefused{},
+		typeStatusSet: &pointsjournalv1.StatusSet{}, typeExpired: &pointsjournalv1.Expired{}, typeTried: &pointsjournalv1.Tried{},
+		typeRefused: &pointsjournalv1.Refused{}, typeConfirmed: &pointsjournalv1.Confirmed{}, typeCancelled: &pointsjournalv1.Cancelled{},
+		typeAdded: &pointsjournalv1.Added{},
+	}[typ]
+}
+
+// TestFoldVersionCoversWhatIsWritten: whoever adds a word or a field raises the version.
+func TestFoldVersionCoversWhatIsWritten(t *testing.T) {
+	wiretest.Fold(t, NewMachine(0, 1, nil).Version(), pointsjournalv1.File_koban_points_journal_v1_events_proto, map[string][]string{
+		"class": wiretest.Words(Paid), "kind": wiretest.Words(Customer), "status": wiretest.Words(ledger.Closed),
+		"purpose": {fmt.Sprintf("charge to credit: %d to %d", tcc.Charge, tcc.Credit)},
+	})
+}
+
 func TestDecodeRefusesWhatItDoesNotKnow(t *testing.T) {
 	m := NewMachine(0, 1, nil)
 	for _, ev := range samples() {
@@ -81,6 +101,11 @@ func TestDecodeRefusesWhatItDoesNotKnow(t *testing.T) {
 				t.Errorf("%T, %s: decoded", ev, name)
 			}
 		}
+		wiretest.EachChange(t, messageOf(typ), body, []string{"class", "status", "purpose", "kind"}, func(what string, bad []byte) {
+			if _, err := m.Decode(typ, bad); err == nil {
+				t.Errorf("%T, %s: decoded", ev, what)
+			}
+		})
 	}
 	for _, typ := range []uint32{0, 1, 15, typeAdded + 1} {
 		if _, err := m.Decode(typ, nil); err == nil {

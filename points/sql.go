@@ -1,13 +1,16 @@
 package points
 
 import (
+	"cmp"
 	"embed"
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/ledger"
 )
 
@@ -64,14 +67,28 @@ func scanAccount(scan func(dest ...any) error, a *Account) error {
 	}
 	a.MayGoNegative = a.Kind != Customer
 	a.Version = uint64(version)
+	var ids wire.Reader
 	r := book.NewUnpack(rest)
-	copy(a.Owner[:], r.Bytes())
+	a.Owner = ids.ID(r.Bytes())
 	a.Used = ledger.Usage{Day: ledger.Day(r.Int()), DayIn: r.Int(), DayOut: r.Int(), MonthIn: r.Int(), MonthOut: r.Int()}
 	a.OpenedAt = clock.Micros(r.Int())
-	if err := r.Err(); err != nil {
+	if err := cmp.Or(r.Err(), ids.Err()); err != nil {
 		return err
 	}
-	return json.Unmarshal([]byte(lots), &a.Lots)
+	return readList(lots, &a.Lots)
+}
+
+// readList reads a list that a row has as JSON. A member that this version does not know may change what the others mean.
+func readList[T any](text string, list *T) error {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(list); err != nil {
+		return fmt.Errorf("points: a list of a row: %w", err)
+	}
+	if d.InputOffset() != int64(len(text)) {
+		return fmt.Errorf("points: something follows a list of a row")
+	}
+	return nil
 }
 
 func branchSchema(pack *book.Pack) book.Schema[Branch] {
@@ -99,7 +116,10 @@ func scanBranch(scan func(dest ...any) error, b *Branch) error {
 	if b.Status, ok = parseStatus(status); !ok {
 		return fmt.Errorf("points: a branch of status %q", status)
 	}
-	copy(b.On[:], on)
+	var r wire.Reader
+	if b.On = r.ID(on); r.Err() != nil {
+		return r.Err()
+	}
 	if b.Amount > 0 {
 		b.Account, b.Side = b.On, ledger.Debit
 	}
@@ -109,7 +129,7 @@ func scanBranch(scan func(dest ...any) error, b *Branch) error {
 	if b.Status == Refused {
 		b.Refusal = &no
 	}
-	return json.Unmarshal([]byte(lots), &b.Lots)
+	return readList(lots, &b.Lots)
 }
 
 // refusal is what the row says of a refusal: nothing, mostly.
@@ -144,17 +164,18 @@ func packBranch(p book.Pack, b *Branch) book.Pack {
 }
 
 func unpackBranch(rest []byte, b *Branch, no *Refusal) error {
+	var r wire.Reader
 	u := book.NewUnpack(rest)
-	copy(b.Print[:], u.Bytes())
+	b.Print = r.ID(u.Bytes())
 	b.HeldOn, no.Message, no.Param = ledger.Day(u.Int()), u.Text(), u.Text()
 	b.First, b.Cancel = unpackAnswer(u), unpackAnswer(u)
 	for range u.Count() {
 		c := Capture{N: uint32(u.Int())}
-		copy(c.Print[:], u.Bytes())
+		c.Print = r.ID(u.Bytes())
 		c.Answer = unpackAnswer(u)
 		b.Captures = append(b.Captures, c)
 	}
-	return u.Err()
+	return cmp.Or(u.Err(), r.Err())
 }
 
 var grantSchema = book.Schema[GrantRow]{
@@ -173,9 +194,11 @@ var grantSchema = book.Schema[GrantRow]{
 		var account, owner []byte
 		err := scan(&account, &owner, &g.OpenedAt, &g.Lot.Lot, &g.Lot.Class, &g.Lot.ExpiresAt, &g.Lot.Amount, &g.Posted, &g.Held,
 			&g.Available, &g.Status, &g.Seq, &g.At, &g.Refusal.Code, &g.Refusal.Message, &g.Refusal.Param)
-		copy(g.Account[:], account)
-		copy(g.Owner[:], owner)
-		return err
+		var r wire.Reader
+		g.Account, g.Owner = r.ID(account), r.ID(owner)
+		g.Lot.Class = wire.Word(&r, "class", int64(g.Lot.Class), 0, Paid) // none of a grant that was refused
+		g.Status = wire.Word(&r, "status", int64(g.Status), 0, ledger.Closed)
+		return cmp.Or(err, r.Err())
 	},
 }
 

@@ -2,12 +2,15 @@ package feed
 
 import (
 	"fmt"
+	"math"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/koban-pay/koban/gen/koban/feed/journal/v1"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/wire"
 )
 
 const sequencedType = book.FirstEventType
@@ -32,22 +35,29 @@ func (m *Machine) Decode(typ uint32, body []byte) (any, error) {
 	if typ != sequencedType {
 		return nil, fmt.Errorf("feed: there is no event of type %d", typ)
 	}
-	var p feedjournalv1.Sequenced
-	if err := proto.Unmarshal(body, &p); err != nil {
-		return nil, fmt.Errorf("feed: Sequenced: %w", err)
-	}
+	var r wire.Reader
+	p := wire.Read(&r, body, &feedjournalv1.Sequenced{})
 	e := &Sequenced{Steps: make([]Step, 0, len(p.Steps))}
 	for _, step := range p.Steps {
-		s := Step{Volume: int(step.Volume), Seq: step.Seq}
-		if copy(s.Hash[:], step.Hash) != len(s.Hash) {
-			return nil, fmt.Errorf("feed: Sequenced: a hash of %d bytes", len(step.Hash))
-		}
-		for _, r := range step.Runs {
-			s.Runs = append(s.Runs, Run{id.Tenant(r.Tenant), r.First, uint64(r.Count)})
+		s := Step{Volume: int(r.Number("a volume", int64(step.Volume), 0, id.Slots-1)), Seq: number(&r, step.Seq), Hash: r.Hash(step.Hash)}
+		for _, run := range step.Runs {
+			first, count := number(&r, run.First), uint64(r.Number("a run", int64(run.Count), 1, journal.MaxEvents))
+			s.Runs = append(s.Runs, Run{id.Tenant(run.Tenant), first, count})
 		}
 		e.Steps = append(e.Steps, s)
 	}
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("feed: Sequenced: %w", err)
+	}
 	return e, nil
+}
+
+// number reads the number of a block or of an event. They count from 1, and the tables have them as 64 bits with a sign.
+func number(r *wire.Reader, n uint64) uint64 {
+	if n == 0 || n > math.MaxInt64 {
+		r.Fail("a number of %d", n)
+	}
+	return n
 }
 
 func encodePage(g *page) []byte {
@@ -60,8 +70,9 @@ func encodePage(g *page) []byte {
 }
 
 func decodePage(raw []byte) (page, error) {
-	var p feedjournalv1.Page
-	if err := proto.Unmarshal(raw, &p); err != nil {
+	var r wire.Reader
+	p := wire.Read(&r, raw, &feedjournalv1.Page{})
+	if err := r.Err(); err != nil {
 		return page{}, fmt.Errorf("feed: page: %w", err)
 	}
 	if len(p.Volumes) != len(p.Seqs) || len(p.Counts) != len(p.Seqs) {

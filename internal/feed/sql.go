@@ -7,6 +7,7 @@ import (
 
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/store"
+	"github.com/koban-pay/koban/internal/wire"
 )
 
 //go:embed schema/*.sql
@@ -38,9 +39,12 @@ var positionSchema = book.Schema[Position]{
 	Args:    func(p *Position, args []any) []any { return append(args, int64(p.Seq), p.Hash[:]) },
 	Scan: func(scan func(...any) error, p *Position) error {
 		var hash []byte
-		err := scan(&p.Seq, &hash)
-		copy(p.Hash[:], hash)
-		return err
+		if err := scan(&p.Seq, &hash); err != nil {
+			return err
+		}
+		var r wire.Reader
+		p.Hash = r.Hash(hash)
+		return r.Err()
 	},
 }
 

@@ -2,7 +2,6 @@ package judge
 
 import (
 	base16 "encoding/hex"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/tcc"
@@ -310,13 +310,9 @@ func piecesOf(list []*journalv1.Part) (out []piece) {
 
 // read reads a message. A field that this version does not know could be an outcome: the event is refused (rule B4).
 func read(body []byte, m proto.Message) error {
-	if err := proto.Unmarshal(body, m); err != nil {
-		return err
-	}
-	if len(m.ProtoReflect().GetUnknown()) > 0 {
-		return fmt.Errorf("it has a field that this version does not know")
-	}
-	return nil
+	var r wire.Reader
+	wire.Read(&r, body, m)
+	return r.Err()
 }
 
 func toID(b []byte) (x id.ID) {

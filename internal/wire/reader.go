@@ -26,7 +26,7 @@ func (r *Reader) Fail(format string, args ...any) {
 func Read[M proto.Message](r *Reader, body []byte, m M) M {
 	if err := proto.Unmarshal(body, m); err != nil {
 		r.Fail("broken body: %w", err)
-	} else if unknown(m.ProtoReflect()) {
+	} else if Unknown(m.ProtoReflect()) {
 		r.Fail("a field that this version does not know")
 	}
 	return m
@@ -45,17 +45,18 @@ func Sub[M any, P interface {
 	return m
 }
 
-func unknown(m protoreflect.Message) bool {
+// Unknown reports whether a message, or one within it, has a field that this version does not know.
+func Unknown(m protoreflect.Message) bool {
 	found := len(m.GetUnknown()) > 0
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
 		case f.Message() == nil:
 		case f.IsList():
 			for i := range v.List().Len() {
-				found = found || unknown(v.List().Get(i).Message())
+				found = found || Unknown(v.List().Get(i).Message())
 			}
 		default:
-			found = found || unknown(v.Message())
+			found = found || Unknown(v.Message())
 		}
 		return !found
 	})

@@ -8,11 +8,13 @@ import (
 	"strings"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/koban-pay/koban/fault"
 	tccv1 "github.com/koban-pay/koban/gen/koban/tcc/v1"
 	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -49,6 +51,9 @@ func service(b backend) http.Handler {
 func handle[Q any](mux *http.ServeMux, name string, do func(context.Context, *Q) (tcc.Receipt, error)) {
 	path := ServicePath + name
 	mux.Handle(path, connect.NewUnaryHandlerSimple(path, func(ctx context.Context, q *Q) (*tccv1.Answer, error) {
+		if m, ok := any(q).(proto.Message); ok && wire.Unknown(m.ProtoReflect()) { // as unknown members of JSON are refused
+			return refusal(fault.UnknownField.New("the request has a field that this version of the contract does not know")), nil
+		}
 		r, err := do(ctx, q)
 		if err == nil {
 			return &tccv1.Answer{Outcome: &tccv1.Answer_Done{Done: &tccv1.Receipt{
@@ -58,9 +63,13 @@ func handle[Q any](mux *http.ServeMux, name string, do func(context.Context, *Q)
 		if meaning(f.Kind) == unknown {
 			return nil, connect.NewError(connect.CodeUnavailable, errors.New(string(f.Code)+": "+f.Message))
 		}
-		return &tccv1.Answer{Outcome: &tccv1.Answer_Refused{Refused: &tccv1.Refusal{
-			Code: string(f.Code), Kind: string(f.Kind), Message: f.Message, Param: f.Param}}}, nil
+		return refusal(f), nil
 	}, connect.WithReadMaxBytes(maxBody), connect.WithSendMaxBytes(maxBody)))
+}
+
+func refusal(f *fault.Error) *tccv1.Answer {
+	return &tccv1.Answer{Outcome: &tccv1.Answer_Refused{Refused: &tccv1.Refusal{
+		Code: string(f.Code), Kind: string(f.Kind), Message: f.Message, Param: f.Param}}}
 }
 
 // overGRPC carries requests as protobuf.

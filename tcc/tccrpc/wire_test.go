@@ -10,7 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/koban-pay/koban/fault"
+	tccv1 "github.com/koban-pay/koban/gen/koban/tcc/v1"
+	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
@@ -266,5 +270,20 @@ func TestAddressesAreChecked(t *testing.T) {
 		if _, err := tccrpc.Dial(tccrpc.Config{URL: bad}); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
+	}
+}
+
+// TestFieldsOfALaterContractAreRefused: what a caller says and we do not understand may be what matters, over both wires.
+func TestFieldsOfALaterContractAreRefused(t *testing.T) {
+	s := &stub{}
+	server := httptest.NewServer(tccrpc.Service(tccrpc.Server{Participant: s}))
+	defer server.Close()
+	q := &tccv1.TryRequest{Branch: "b", Tenant: 1, Account: "a", Amount: &typev1.Money{Currency: "JPY", Value: 1}, Purpose: "charge", NotAfter: 1,
+		EffectiveAt: 1}
+	q.Amount.ProtoReflect().SetUnknown([]byte{0xf8, 0x06, 1}) // field 111
+	c := connect.NewClient[tccv1.TryRequest, tccv1.Answer](server.Client(), server.URL+tccrpc.ServicePath+"Try")
+	answer, err := c.CallUnary(t.Context(), connect.NewRequest(q))
+	if err != nil || answer.Msg.GetRefused().GetCode() != string(fault.UnknownField) || len(s.asked) > 0 {
+		t.Errorf("%v, %v; asked %v", answer, err, s.asked)
 	}
 }
