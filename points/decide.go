@@ -299,7 +299,7 @@ func (m *Machine) planAdd(now clock.Micros, c *tcc.AddRequest) (*added, *fault.E
 	if !c.Origin.IsNil() {
 		return ev, m.planReturn(now, c, a, ev)
 	}
-	if expires := until(now, m.rules.of(c.Branch.Tenant).AddDays); !ev.Suspense && a.hasRoom(Free, expires) {
+	if expires := Until(now, m.rules.of(c.Branch.Tenant).AddDays); !ev.Suspense && a.hasRoom(Free, expires) {
 		p := placer{account: a}
 		ev.Lot = Part{p.place(Free, expires), Free, expires, c.Amount.Minor}
 	} else {

@@ -5,7 +5,8 @@
 //   - A lot is a number of points of one class with one expiry. What is left of it shrinks as points are spent; a part
 //     of what is left may be held for payments under way. Lots are numbered from 1 within their account.
 //   - The class says how points came about: paid points were bought and are owed back in law, free ones were given away.
-//   - A lot expires at a time, or never. From that time on it cannot be taken; what is left and not held moves to the
+//   - A lot expires at a time, or never. Where a rule gives points a number of days, that is when the last of them ends in
+//     Japan (Until), so that what comes on one day stands in one lot. From that time on it cannot be taken; what is left and not held moves to the
 //     account points_expired as soon as the timer rings.
 //   - Points are spent from the lot that expires first; among those that expire together, free before paid; then the
 //     older lot. Points that return after a partial refund do so in the opposite order: last spent, first returned.

@@ -42,8 +42,9 @@ func (c *Class) UnmarshalText(text []byte) error {
 }
 
 // MaxLots is the most lots that additions can give an account. What would make one more lands in suspense, or is
-// refused where it may be; points that come back to their owner are let in beyond it.
-const MaxLots = 512
+// refused where it may be; points that come back to their owner are let in beyond it. Points that live for a year have
+// 366 days to expire on, in each of two classes (see Until): who gives days has room for them all.
+const MaxLots = 1024
 
 // Lot is a number of points of one class with one expiry.
 type Lot struct {

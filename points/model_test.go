@@ -64,7 +64,7 @@ func (m *model) back(coins []*coin, days int) {
 				m.remove([]*coin{c})
 				continue
 			}
-			c.expires, c.lot = until(m.at, days), 0
+			c.expires, c.lot = Until(m.at, days), 0
 		}
 		if !slices.Contains(m.coins, c) {
 			m.coins = append(m.coins, c)
@@ -120,7 +120,7 @@ func (x *walk) grant(r *rapid.T) {
 	amount := rapid.IntRange(1, 20).Draw(r, "amount")
 	c := coin{class: rapid.SampledFrom([]Class{Free, Paid}).Draw(r, "class")}
 	if days := rapid.IntRange(0, 4).Draw(r, "days"); days > 0 {
-		c.expires = until(booktest.Start, 3*days+int((x.m.at-booktest.Start)/clock.Day))
+		c.expires = Until(booktest.Start, 3*days+int((x.m.at-booktest.Start)/clock.Day))
 	}
 	reply := x.do(&Grant{
 		Tenant: tenant, Key: name(fmt.Sprint("key", x.n)), ID: name(fmt.Sprint("grant", x.n)), Account: account("ann"),

@@ -71,7 +71,8 @@ func (m *Machine) decideGrant(now clock.Micros, c *Grant, out *book.Decision) {
 	day := businessDay(c.EffectiveAt, a)
 	err := a.CanReceive(c.Amount, day)
 	if err == nil && !a.hasRoom(c.Class, c.ExpiresAt) {
-		err = fault.LimitExceeded.New("the account has %d lots, and more are not allowed", len(a.Lots))
+		err = fault.LimitExceeded.New("the account has points of %d different expiries, and no more are kept apart: grant "+
+			"points that expire when others do, such as at the end of a day", len(a.Lots))
 	}
 	if err != nil {
 		out.Emit(&grantRefused{

@@ -16,8 +16,12 @@ type Rules struct {
 	AddDays int
 }
 
-// DefaultRules give a customer a month for points that come back too late through no fault of theirs.
-var DefaultRules = Rules{RefundDays: 30, ReleaseDays: 0, AddDays: 365}
+// DefaultRules give a customer a month for points that come back too late through no fault of theirs, and a week for
+// those that a payment held and did not take: no more, because a customer can have points held in order to keep them.
+var DefaultRules = Rules{RefundDays: 30, ReleaseDays: 7, AddDays: 365}
+
+// GrantDays is for how many days points live that an operator gives away.
+const GrantDays = 365
 
 // RuleSet holds the rules of the tenants that have their own; all others have DefaultRules. It must not change while a
 // machine uses it.
@@ -30,12 +34,15 @@ func (s RuleSet) of(t id.Tenant) *Rules {
 	return &DefaultRules
 }
 
-// until returns when points expire that live for a number of days from now on; 0 days is never.
-func until(now clock.Micros, days int) clock.Micros {
+// Until returns when points expire that live for a number of days from now on: when the last of them ends in the
+// company's zone, so never earlier than that many times 24 hours. 0 days is never. Points that come on one day so have
+// one expiry, and stand in one lot, however many grants they are.
+func Until(now clock.Micros, days int) clock.Micros {
 	if days == 0 {
 		return 0
 	}
-	return now + clock.Micros(days)*clock.Day
+	last := (now + zone) / clock.Day // the day it is
+	return (last+clock.Micros(days)+1)*clock.Day - zone
 }
 
 // back says where points come back to: their own lot, if that has not expired; else a new one of the given days, or
@@ -46,7 +53,7 @@ func (p *placer) back(part Part, now clock.Micros, days int) Back {
 	case !gone(part.ExpiresAt, now):
 		b.To = part.Lot
 	case days > 0:
-		b.ExpiresAt = until(now, days)
+		b.ExpiresAt = Until(now, days)
 		b.To = p.place(b.Class, b.ExpiresAt)
 	default:
 		b.ExpiresAt = 0

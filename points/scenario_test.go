@@ -27,7 +27,7 @@ const tenant id.Tenant = 7
 // TestScenarios runs testdata/*.txt, whose language testdata/README explains.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) < 11 {
+	if err != nil || len(files) < 13 {
 		t.Fatal(files, err)
 	}
 	for _, file := range files {

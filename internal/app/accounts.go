@@ -133,9 +133,6 @@ func (h *accounts) ListMerchantAccounts(ctx context.Context, q *balancev1.ListMe
 	return &balancev1.ListMerchantAccountsResponse{Items: []*balancev1.Account{m}}, nil
 }
 
-// creditLife is how long points live that an operator gives away.
-const creditLife = 365 * clock.Day
-
 // CreditAccount serves POST /v1/accounts/{id}/credits. The reply is the account as the credit left it, for ever.
 func (h *accounts) CreditAccount(ctx context.Context, q *balancev1.CreditAccountRequest) (*balancev1.Account, error) {
 	x, where, err := h.locate(ctx, q.Id)
@@ -151,7 +148,7 @@ func (h *accounts) CreditAccount(ctx context.Context, q *balancev1.CreditAccount
 	}
 	c := rpc.From(ctx)
 	who := points.Request{Tenant: c.Principal.Tenant, Key: c.Key, Fingerprint: c.Fingerprint}
-	g, err := h.points.Credit(ctx, who, x, amount, points.Free, h.clock.Now()+creditLife)
+	g, err := h.points.Credit(ctx, who, x, amount, points.Free, points.Until(h.clock.Now(), points.GrantDays))
 	if err != nil {
 		return nil, err
 	}

@@ -26,10 +26,12 @@ import (
 	platformv1 "github.com/koban-pay/koban/gen/koban/platform/v1"
 	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/rpc"
 	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/internal/store/storetest"
 	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/points"
 )
 
 func TestDemoCompanyIsFoundAgain(t *testing.T) {
@@ -149,6 +151,37 @@ func TestReplacedProcessEnds(t *testing.T) {
 	if r.app.Ready(t.Context()) == nil {
 		t.Error("the process that was replaced is ready")
 	}
+}
+
+// TestCreditsOfADayStandInOneLot: each credit of points had an expiry of its own, and the 513th of a year was refused.
+func TestCreditsOfADayStandInOneLot(t *testing.T) {
+	eachStore(t, func(t *testing.T, r *rig) {
+		made, err := r.app.handlers.platform.CreateCustomer(r.as(rpc.Operator, "new"), &platformv1.CreateCustomerRequest{
+			Points: &typev1.Money{Currency: "PT", Value: 30}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := r.app.handlers.accounts.clock.Now()
+		for _, key := range []string{"one", "two"} {
+			_, err := r.app.handlers.accounts.CreditAccount(r.as(rpc.Operator, key), &balancev1.CreditAccountRequest{Id: made.Points.Id,
+				Amount: &typev1.Money{Currency: "PT", Value: 5}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		x, err := r.app.IDs.Decode(id.Account, made.Points.Id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := r.app.handlers.accounts.points.Account(t.Context(), rpc.From(r.as(rpc.Operator, "")).Principal.Tenant, x)
+		last := points.Until(r.app.handlers.accounts.clock.Now(), points.GrantDays)
+		if points.Until(now, points.GrantDays) != last { // midnight came between
+			return
+		}
+		if err != nil || len(v.Lots) != 1 || v.Lots[0].Left != 40 || v.Lots[0].ExpiresAt != last {
+			t.Errorf("%+v, %v", v, err)
+		}
+	})
 }
 
 func TestCustomerIsMadeOnce(t *testing.T) {

@@ -91,7 +91,7 @@ func (h *platform) openPoints(ctx context.Context, customer id.ID, granted money
 	}
 	key := sha256.Sum256(append([]byte("koban/first-points/1"), customer[:]...))
 	who := points.Request{Tenant: c.Principal.Tenant, Key: [16]byte(key[:16]), Fingerprint: c.Fingerprint}
-	g, err := h.points.Credit(ctx, who, v.ID, granted, points.Free, h.clock.Now()+creditLife)
+	g, err := h.points.Credit(ctx, who, v.ID, granted, points.Free, points.Until(h.clock.Now(), points.GrantDays))
 	if err != nil {
 		return nil, err
 	}
