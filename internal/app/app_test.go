@@ -127,8 +127,8 @@ func TestReplacedProcessEnds(t *testing.T) {
 	r := newRig(t, storetest.Postgres(t)("x").URL)
 	told := make(chan error, 1)
 	r.app.Fatal = func(err error) { told <- err }
-	r.tamper("", `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database =
-		(SELECT oid FROM pg_database WHERE datname = current_database())`)
+	r.tamper("", `SELECT pg_terminate_backend(pid) FROM pg_locks
+		WHERE relation = to_regclass('koban_lock.koban') AND granted`)
 	second := r.config
 	second.Data, second.Standby = t.TempDir(), true
 	a, err := Start(t.Context(), second)

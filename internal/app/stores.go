@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -107,29 +108,58 @@ func (p place) prepare() error {
 	return nil
 }
 
-// locks are held for as long as the process lives.
-type locks []*store.Lock
+// lockName is the purpose of the lock on a store.
+const lockName = "koban"
 
-// lock takes the data folder, and the store if that is elsewhere. While another process holds one of them, it returns a
-// *store.HeldError, or waits.
+// locks are held for as long as the process lives.
+type locks struct {
+	held  []*store.Lock
+	leave func() error // gives up the connections to the store; nil if there are none
+}
+
+// lock takes the data folder, and the store if that is elsewhere, with the connections that it takes to
+// write there. While another process holds one of them, it returns a *store.HeldError, or waits.
+//
+// Errors: those of store.LockDir, store.LockStore and store.Reserve.
 func (p place) lock(ctx context.Context, wait bool) (locks, error) {
 	dir, err := store.LockDir(ctx, p.data, wait, p.clock)
 	if err != nil {
-		return nil, err
+		return locks{}, err
 	}
-	if p.url == "" {
-		return locks{dir}, nil
+	l := locks{held: []*store.Lock{dir}}
+	if p.url != "" {
+		err = l.lockStore(ctx, p.url, wait)
 	}
-	remote, err := store.LockStore(ctx, p.url, "koban", wait)
 	if err != nil {
-		return nil, errors.Join(err, dir.Release())
+		return locks{}, errors.Join(err, l.release())
 	}
-	return locks{remote, dir}, nil
+	return l, nil
+}
+
+// lockStore takes the store. A process that waits for it has its connections already: it takes over at
+// once, and it finds out at its start, not then, if they are too few.
+func (l *locks) lockStore(ctx context.Context, url string, wait bool) error {
+	remote, err := store.LockStore(ctx, url, lockName, false)
+	var held *store.HeldError
+	waits := wait && errors.As(err, &held)
+	if err != nil && !waits {
+		return err
+	}
+	if !waits {
+		l.held = append(l.held, remote)
+	}
+	if l.leave, err = store.Reserve(ctx, url, nil); err != nil || !waits {
+		return err
+	}
+	if remote, err = store.LockStore(ctx, url, lockName, true); err == nil {
+		l.held = append(l.held, remote)
+	}
+	return err
 }
 
 // lost receives once if another process has one of the locks.
 func (l locks) lost() <-chan error {
-	for _, one := range l {
+	for _, one := range l.held {
 		if one.Lost() != nil {
 			return one.Lost()
 		}
@@ -139,7 +169,10 @@ func (l locks) lost() <-chan error {
 
 func (l locks) release() error {
 	var errs []error
-	for _, one := range l {
+	if l.leave != nil {
+		errs = append(errs, l.leave())
+	}
+	for _, one := range slices.Backward(l.held) {
 		errs = append(errs, one.Release())
 	}
 	return errors.Join(errs...)

@@ -109,7 +109,8 @@ var errRaced = errors.New("journal: a head has moved")
 func (j *Journal) offer(ctx context.Context, w Batch) (Fate, error) {
 	fate := Fate{Fenced: make([]bool, len(w.Blocks)), Stale: make([]bool, len(w.Check))}
 	if len(w.Blocks) == 0 && len(w.Notes) == 0 {
-		return fate, j.db.Read(ctx, func(tx *sql.Tx) error { return checkHeads(ctx, tx, w.Check, fate.Stale) })
+		// On PostgreSQL a connection for writing is ours alone, and those for reading are shared.
+		return fate, j.db.Write(ctx, func(tx *sql.Tx) error { return checkHeads(ctx, tx, w.Check, fate.Stale) })
 	}
 	err := j.db.Write(ctx, func(tx *sql.Tx) error {
 		for part := range slices.Chunk(w.Blocks, maxRows) {

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	osexec "os/exec"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/internal/store/storetest"
@@ -126,7 +129,8 @@ func TestLocksForOtherPurposesAreApart(t *testing.T) {
 	}
 }
 
-// sessions returns how many sessions have, or wait for, an advisory lock of the database; with end, it ends those that have.
+// sessions returns how many sessions have, or wait for, the lock of the platform; with end, it ends those
+// that have.
 func sessions(t *testing.T, url string, granted, end bool) (n int) {
 	t.Helper()
 	db, err := store.Open(bg, store.Config{URL: url})
@@ -139,8 +143,9 @@ func sessions(t *testing.T, url string, granted, end bool) (n int) {
 		what = "count(pg_terminate_backend(pid))"
 	}
 	err = db.Read(bg, func(tx *sql.Tx) error {
-		return tx.QueryRow("SELECT "+what+` FROM pg_locks WHERE locktype = 'advisory' AND granted = $1 AND database =
-			(SELECT oid FROM pg_database WHERE datname = current_database())`, granted).Scan(&n)
+		return tx.QueryRow("SELECT "+what+` FROM pg_locks
+			WHERE relation = to_regclass('koban_lock.koban') AND mode = 'ExclusiveLock' AND granted = $1
+			  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`, granted).Scan(&n)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -196,5 +201,68 @@ func TestLockThatWasLost(t *testing.T) {
 	}
 	if err := errors.Join(first.Release(), l.Release()); err != nil {
 		t.Errorf("giving up the locks: %v", err)
+	}
+}
+
+// A role that may connect and nothing else cannot stop a platform from starting, whatever it locks.
+func TestAnotherRoleCannotHoldTheLock(t *testing.T) {
+	plain := storetest.Postgres(t)("x").URL
+	first, err := store.LockStore(bg, plain, "koban", false) // makes what is locked
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Release(); err != nil {
+		t.Fatal(err)
+	}
+	role := fmt.Sprintf("other_%d", os.Getpid())
+	exec(t, plain, "CREATE ROLE "+role+" LOGIN")
+	t.Cleanup(func() { exec(t, plain, "DROP ROLE "+role) })
+	u, err := url.Parse(plain)
+	if err != nil {
+		t.Fatal("the URL of the server is none")
+	}
+	u.User = url.User(role)
+	_, err = store.LockStore(bg, u.String(), "koban", false)
+	refused(t, err, "permission denied")
+	conn, err := pgx.Connect(bg, u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(bg)
+	if _, err := conn.Exec(bg, "LOCK TABLE koban_lock.koban IN ACCESS SHARE MODE"); err == nil {
+		t.Error("another role locks the view, want it refused")
+	}
+	lock, err := store.LockStore(bg, plain, "koban", false)
+	if err != nil {
+		t.Fatalf("after another role has tried: %v", err)
+	}
+	if err := lock.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The transaction that holds the lock may last for weeks: it must not keep rows alive that others have
+// deleted.
+func TestTheLockHoldsNoRowsBack(t *testing.T) {
+	conf := storetest.Postgres(t)("x")
+	lock, err := store.LockStore(bg, conf.URL, "koban", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	db := storetest.Open(t, conf)
+	var state, holds string
+	for state != "idle in transaction" {
+		err := db.Read(bg, func(tx *sql.Tx) error {
+			return tx.QueryRow(`SELECT a.state, COALESCE(a.backend_xid::TEXT, '') || COALESCE(a.backend_xmin::TEXT, '')
+				FROM pg_stat_activity a JOIN pg_locks l USING (pid)
+				WHERE l.relation = to_regclass('koban_lock.koban')`).Scan(&state, &holds)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if holds != "" {
+		t.Errorf("the holder of the lock has transaction %s", holds)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"github.com/pressly/goose/v3"
 )
@@ -17,34 +18,54 @@ import (
 // only ever added: one that changed after it was applied is refused, as is a database that a newer version of the
 // program has been at. Opened for reading only, Migrate changes nothing and requires the newest schema.
 func (db *DB) Migrate(ctx context.Context, files fs.FS) error {
-	if db.engine == Postgres && !db.config.ReadOnly {
+	standing, err := db.compare(ctx, files)
+	if err != nil || standing == Same {
+		return err
+	}
+	if db.config.ReadOnly {
+		return fmt.Errorf("store: the schema is older than this version: start the platform once")
+	}
+	if db.engine == Postgres {
+		migrating.Lock()
+		defer migrating.Unlock()
 		unlock, err := LockStore(ctx, db.config.URL, "migrate "+db.config.Schema, true)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = unlock.Release() }() // it ends with its connection anyway
+		if standing, err = db.compare(ctx, files); err != nil || standing == Same {
+			return err
+		}
 	}
 	p, err := db.provider(files)
 	if err != nil {
 		return err
 	}
-	sources := p.ListSources()
-	applied, err := appliedFiles(ctx, db.read)
+	_, err = p.Up(ctx)
+	if db.pool != nil {
+		db.pool.turn.Add(1)
+	}
 	if err != nil {
-		return err
-	}
-	standing, err := compareFiles(files, sources, applied)
-	switch {
-	case err != nil || standing == Same:
-		return err
-	case db.config.ReadOnly:
-		return fmt.Errorf("store: the schema is older than this version (%d of %d steps): start the platform once", len(applied),
-			sources[len(sources)-1].Version)
-	}
-	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("store: migrate: %w", err)
 	}
-	return db.recordFiles(ctx, files, sources)
+	return db.recordFiles(ctx, files, p.ListSources())
+}
+
+// migrating is held by who migrates on PostgreSQL: each needs a connection beside those of the pool, for
+// its lock.
+var migrating sync.Mutex
+
+// compare says how the schema stands to files. The error says why Migrate refuses.
+func (db *DB) compare(ctx context.Context, files fs.FS) (Standing, error) {
+	p, err := db.provider(files)
+	if err != nil {
+		return 0, err
+	}
+	applied, err := appliedFiles(ctx, db.read)
+	if err != nil {
+		return 0, err
+	}
+	return compareFiles(files, p.ListSources(), applied)
 }
 
 // provider returns what applies files.

@@ -3,9 +3,14 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -13,7 +18,8 @@ import (
 
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
-// openPostgres opens one pool whose connections see one schema.
+// openPostgres opens one schema, on the pool of the process. What has to survive a loss of power is written
+// over one connection more, of its own.
 func (db *DB) openPostgres(ctx context.Context) error {
 	db.engine = Postgres
 	if db.config.Schema == "" {
@@ -22,14 +28,13 @@ func (db *DB) openPostgres(ctx context.Context) error {
 	if !schemaName.MatchString(db.config.Schema) {
 		return fmt.Errorf("store: %q cannot be the name of a schema: use a-z 0-9 _", db.config.Schema)
 	}
-	conf, err := parseURL(db.config.URL)
-	if err != nil {
+	var err error
+	if db.pool, err = usePool(db.config.URL, db.config.ReadOnly); err != nil {
 		return err
 	}
-	db.sessionSettings(conf)
-	db.read = sql.OpenDB(db.wrap(stdlib.GetConnector(*conf)))
-	db.read.SetMaxOpenConns(db.config.Readers + 2)
-	db.read.SetMaxIdleConns(db.config.Readers + 2)
+	db.pool.turn.Add(1) // others may have changed the tables since they were open here last
+	db.read = sql.OpenDB(db.wrap(lender{db.pool, db.config.Schema}))
+	db.read.SetMaxIdleConns(-1) // they go back to the pool
 	if err := db.read.PingContext(ctx); err != nil {
 		return fmt.Errorf("store: reach PostgreSQL: %w", err)
 	}
@@ -37,37 +42,105 @@ func (db *DB) openPostgres(ctx context.Context) error {
 		return nil
 	}
 	db.write = db.read
+	if db.config.Durability == Full {
+		to, err := parseURL(db.config.URL)
+		if err != nil {
+			return err
+		}
+		settings := append(slices.Clip(recordSettings), setting{"search_path", db.config.Schema})
+		db.write = sql.OpenDB(db.wrap(to.connector(settings)))
+		db.write.SetMaxOpenConns(1)
+	}
 	if err := db.checkPostgres(ctx); err != nil {
 		return err
 	}
 	return db.createSchema(ctx)
 }
 
+// target is what a URL says of a store.
+type target struct {
+	conf *pgx.ConnConfig
+	sets []setting // for every connection
+	size int       // of the pool
+}
+
+// setting is one that a connection gets once it stands.
+type setting struct{ name, value string }
+
+// sharedSettings are those of every connection in a pool. A process that hangs in the middle of a
+// transaction loses it after five seconds, so that the locks it holds stop nobody for long. Nothing that
+// must survive a loss of power is written here.
+var sharedSettings = append(slices.Clip(recordSettings), setting{"synchronous_commit", "off"})
+
+// recordSettings are those of the connection that writes a record. How it commits is the server's choice,
+// which is checked.
+var recordSettings = []setting{{"lock_timeout", "5s"}, {"idle_in_transaction_session_timeout", "5s"}}
+
+// connectLimit is how long a server may take to answer, if the URL does not say (connect_timeout).
+const connectLimit = 10 * time.Second
+
+// atStart are the settings of a URL that are sent with the start of a connection. Poolers refuse most
+// others there, and all of them can be made when the connection stands.
+var atStart = []string{"application_name", "client_encoding", "options"}
+
 // parseURL hides the URL in its error: it may hold a password.
-func parseURL(url string) (*pgx.ConnConfig, error) {
+func parseURL(url string) (*target, error) {
 	conf, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("store: the URL of the store cannot be read: write postgres://user:password@host:port/database")
 	}
-	return conf, nil
+	t := &target{conf: conf, size: defaultPool()}
+	if text, ok := conf.RuntimeParams[sizeParam]; ok {
+		if t.size, err = sizeOf(text); err != nil {
+			return nil, err
+		}
+		delete(conf.RuntimeParams, sizeParam)
+	}
+	for _, name := range slices.Sorted(maps.Keys(conf.RuntimeParams)) {
+		if !slices.Contains(atStart, name) {
+			t.sets = append(t.sets, setting{name, conf.RuntimeParams[name]})
+			delete(conf.RuntimeParams, name)
+		}
+	}
+	if conf.RuntimeParams["application_name"] == "" {
+		conf.RuntimeParams["application_name"] = "koban"
+	}
+	if conf.ConnectTimeout == 0 {
+		conf.ConnectTimeout = connectLimit
+	}
+	return t, nil
 }
 
-// sessionSettings sets what every connection needs. A process that hangs in the middle of a transaction loses it after
-// five seconds, so that the locks it holds stop nobody for long.
-func (db *DB) sessionSettings(conf *pgx.ConnConfig) {
-	p := conf.RuntimeParams
-	p["search_path"] = db.config.Schema
-	p["lock_timeout"] = "5s"
-	p["idle_in_transaction_session_timeout"] = "5s"
-	if p["application_name"] == "" {
-		p["application_name"] = "koban"
+// connector makes connections with the settings of the URL, and then ours.
+func (t *target) connector(ours []setting) driver.Connector {
+	set := func(ctx context.Context, conn *pgx.Conn) error { return t.set(ctx, conn, ours) }
+	return stdlib.GetConnector(*t.conf, stdlib.OptionAfterConnect(set))
+}
+
+// set makes the settings of a connection, all in one round trip, and notes which session of the server they
+// were made in.
+func (t *target) set(ctx context.Context, conn *pgx.Conn, ours []setting) error {
+	calls := []string{"pg_backend_pid()"}
+	args := []any{pgx.QueryExecModeExec}
+	for i, s := range append(slices.Clip(t.sets), ours...) {
+		calls = append(calls, fmt.Sprintf("set_config($%d, $%d, false)", 2*i+1, 2*i+2))
+		args = append(args, s.name, s.value)
 	}
-	if db.config.Durability == Relaxed {
-		p["synchronous_commit"] = "off"
+	rows, err := conn.Query(ctx, "SELECT "+strings.Join(calls, ", "), args...)
+	if err == nil {
+		var session uint32
+		into := make([]any, len(calls)) // what is nil is not read
+		into[0] = &session
+		_, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (any, error) {
+			return nil, row.Scan(into...)
+		})
+		conn.PgConn().CustomData()[sessionKey] = session
 	}
-	if db.config.ReadOnly {
-		p["default_transaction_read_only"] = "on"
+	if err != nil {
+		err = fmt.Errorf("store: make the settings of a connection: %w", err)
+		return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 	}
+	return nil
 }
 
 // checkPostgres refuses a server that would lose what it acknowledged, or that does not take writes.
@@ -84,7 +157,7 @@ func (db *DB) checkPostgres(ctx context.Context) error {
 	}
 	for _, r := range rules {
 		var value string
-		if err := db.read.QueryRowContext(ctx, "SELECT current_setting($1)", r.name).Scan(&value); err != nil {
+		if err := db.write.QueryRowContext(ctx, "SELECT current_setting($1)", r.name).Scan(&value); err != nil {
 			return fmt.Errorf("store: ask PostgreSQL for its settings: %w", err)
 		}
 		if r.good[value] {

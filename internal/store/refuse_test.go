@@ -78,7 +78,7 @@ func TestPostgresSettingsOfTheDatabase(t *testing.T) {
 			db := storetest.Open(t, conf)
 			migrate(t, db, "schema")
 			var commit string
-			err := db.Read(bg, func(tx *sql.Tx) error { return tx.QueryRow("SHOW synchronous_commit").Scan(&commit) })
+			err := db.Write(bg, func(tx *sql.Tx) error { return tx.QueryRow("SHOW synchronous_commit").Scan(&commit) })
 			var isolation string
 			err2 := db.Write(bg, func(tx *sql.Tx) error { return tx.QueryRow("SHOW transaction_isolation").Scan(&isolation) })
 			if err2 != nil || isolation != "read committed" {

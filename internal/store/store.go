@@ -53,7 +53,7 @@ type Config struct {
 	Schema     string // of PostgreSQL, created if there is none: a-z 0-9 _; "" means public
 	Durability Durability
 	ReadOnly   bool
-	Readers    int         // connections for reading; 0 means twice the number of cores, at least 4
+	Readers    int         // SQLite: connections for reading; 0 means twice the number of cores, at least 4
 	Clock      clock.Clock // paces retries and checkpoints; nil means the system's
 
 	// CheckpointEvery is how long SQLite's log collects before it is moved into the file, once something was written.
@@ -76,7 +76,8 @@ type DB struct {
 	config   Config
 	clock    clock.Clock
 	write    *sql.DB               // SQLite: one connection, so that writers queue here and not in the database; nil if read-only
-	read     *sql.DB               // PostgreSQL: the same pool as write
+	read     *sql.DB               // PostgreSQL: lent by the pool, as write is unless it is a record's
+	pool     *pool                 // PostgreSQL: the connections of the process
 	sweep    *sql.DB               // SQLite: one connection, for checkpoints beside commits
 	moving   sync.Mutex            // SQLite: held by a checkpoint; a second one would be told to come back later
 	pin      *pinned               // SQLite: the files that were opened
@@ -250,6 +251,10 @@ func (db *DB) Close() error {
 		if pool != nil {
 			errs = append(errs, pool.Close())
 		}
+	}
+	if db.pool != nil {
+		errs = append(errs, db.pool.leave())
+		db.pool = nil
 	}
 	return errors.Join(errs...)
 }

@@ -113,7 +113,7 @@ cd / && rm -rf "$dir"`
 // serverSettings keep what the start-up checks ask for and make the rest small.
 func serverSettings(port int) []string {
 	return []string{
-		"listen_addresses=127.0.0.1", fmt.Sprintf("port=%d", port), "max_connections=300",
+		"listen_addresses=127.0.0.1", fmt.Sprintf("port=%d", port),
 		"fsync=on", "synchronous_commit=on", "full_page_writes=on",
 		"shared_buffers=64MB", "max_wal_size=1GB", "autovacuum=off", "logging_collector=off", "deadlock_timeout=20ms",
 	}
@@ -248,8 +248,9 @@ func Usurp(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("storetest: reach PostgreSQL: %w", err)
 	}
-	const usurp = "SELECT COUNT(pg_terminate_backend(a.pid)) FROM pg_locks a JOIN pg_locks b USING (database, classid, objid) " +
-		"WHERE a.locktype = 'advisory' AND a.granted AND b.locktype = 'advisory' AND NOT b.granted"
+	const usurp = "SELECT COUNT(pg_terminate_backend(a.pid)) " +
+		"FROM pg_locks a JOIN pg_locks b USING (database, relation) " +
+		"WHERE a.relation = to_regclass('koban_lock.koban') AND a.granted AND NOT b.granted"
 	wall := clock.NewSystem()
 	for n := 0; n == 0 && err == nil; {
 		if err = conn.QueryRow(ctx, usurp).Scan(&n); err == nil && n == 0 {
