@@ -53,7 +53,7 @@ func Classify(err error) Class {
 	case errors.As(err, &lite):
 		return classifySQLite(lite.Code())
 	case errors.As(err, &pg):
-		return classifyPostgres(pg.Code)
+		return classifyPostgres(pg)
 	}
 	return classifyNetwork(err)
 }
@@ -61,6 +61,8 @@ func Classify(err error) Class {
 // classifySQLite goes by extended result codes (sqlite.org/rescode.html).
 func classifySQLite(code int) Class {
 	switch code {
+	case sqlite3.SQLITE_IOERR_NOMEM:
+		return Busy
 	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID:
 		return Unique
 	case sqlite3.SQLITE_IOERR_SHMSIZE:
@@ -71,8 +73,10 @@ func classifySQLite(code int) Class {
 	switch code & 0xff {
 	case sqlite3.SQLITE_CONSTRAINT:
 		return Check
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOMEM:
 		return Busy
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_INTERRUPT: // too many files are open; the caller has gone
+		return Lost
 	case sqlite3.SQLITE_FULL:
 		return DiskFull
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
@@ -89,33 +93,64 @@ func unsynced(err error) bool {
 	return errors.As(err, &lite) && (lite.Code() == sqlite3.SQLITE_IOERR_FSYNC || lite.Code() == sqlite3.SQLITE_IOERR_DIR_FSYNC)
 }
 
-// classifyPostgres goes by SQLSTATE (PostgreSQL manual, appendix A).
-func classifyPostgres(state string) Class {
-	switch state {
-	case "23505":
-		return Unique
-	case "23514", "23502", "23503":
-		return Check
-	case "40001", "40P01", "55P03", "53300": // serialization, deadlock, lock not available, too many connections
-		return Busy
-	case "53100":
-		return DiskFull
-	case "25006":
-		return ReadOnly
-	case "57P01", "57P02", "57P03", "57014", "25P03", "25P04": // shut down, crashed, starting, cancelled, timed out
-		return Lost
-	case "58030":
-		return Broken
+// states are the SQLSTATEs that mean something to a caller (PostgreSQL manual, appendix A); one of two
+// letters stands for all of its class that are not named. What is in none is Other: a mistake of ours, and
+// the process ends. So whatever passes by itself, or when somebody looks after the server, has to be here.
+var states = map[string]Class{
+	"08":    Lost,     // connection exceptions
+	"23505": Unique,   // unique_violation
+	"23":    Check,    // the other constraints
+	"25006": ReadOnly, // read_only_sql_transaction
+	"25P03": Lost,     // idle_in_transaction_session_timeout
+	"25P04": Lost,     // transaction_timeout
+	"28":    Lost,     // invalid authorization: the server does not let us in for now
+	"3D000": Lost,     // invalid_catalog_name: the database is not there, being restored
+	"42501": ReadOnly, // insufficient_privilege: somebody took a right away
+	"40001": Busy,     // serialization_failure
+	"40P01": Busy,     // deadlock_detected
+	"40002": Check,    // transaction_integrity_constraint_violation
+	"40":    Lost,     // 40003: nobody knows whether the statement was completed
+	"53100": DiskFull, // disk_full
+	"53200": Busy,     // out_of_memory: rolled back
+	"53300": Busy,     // too_many_connections
+	"53400": Busy,     // configuration_limit_exceeded: rolled back
+	"53":    Lost,     // other resources that have run out
+	"55P03": Busy,     // lock_not_available
+	"55006": Busy,     // object_in_use
+	"55000": Lost,     // object_not_in_prerequisite_state: of a server that is being set up
+	"57P04": Lost,     // database_dropped
+	"57":    Lost,     // 57014 cancelled, 57P01 shut down, 57P02 crashed, 57P03 starting, 57P05 idle for too long
+	"58030": Broken,   // io_error
+	"58P01": Broken,   // undefined_file
+	"58P02": Broken,   // duplicate_file
+	"58":    Lost,     // other errors of the system around the server
+	"XX001": Broken,   // data_corrupted
+	"XX002": Broken,   // index_corrupted
+}
+
+// classifyPostgres goes by SQLSTATE. An internal error is of the server: where it closes the connection
+// too, as a distributed one does whose other part is shutting down, nothing is known but that.
+func classifyPostgres(pg *pgconn.PgError) Class {
+	if c, ok := states[pg.Code]; ok {
+		return c
 	}
-	switch {
-	case strings.HasPrefix(state, "08"):
-		return Lost
-	case strings.HasPrefix(state, "XX00"): // XX001 data corrupted, XX002 index corrupted
-		if state != "XX000" {
-			return Broken
+	if len(pg.Code) >= 2 {
+		if c, ok := states[pg.Code[:2]]; ok {
+			return c
 		}
 	}
+	if pg.Code == "XX000" && (fatal(pg) || strings.Contains(pg.Message, "shut down")) {
+		return Lost
+	}
+	if fatal(pg) {
+		return Lost
+	}
 	return Other
+}
+
+// fatal says whether the server has ended the session with an error.
+func fatal(pg *pgconn.PgError) bool {
+	return pg.SeverityUnlocalized == "FATAL" || pg.SeverityUnlocalized == "PANIC"
 }
 
 func classifyNetwork(err error) Class {
