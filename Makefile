@@ -40,7 +40,7 @@ COUNT   = awk '/^[^ :]+$$/ { if (++n % 40 == 1) { print "compiling, the first ti
 compile = $(GO) build -v $(1) 2>&1 | $(COUNT)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test test-race lint fmt fuzz bench gen verify-gen cover clean postgres disk-tools \
+.PHONY: help demo run build test test-race lint fmt fuzz bench gen verify-gen cover clean postgres pooler disk-tools \
 	scoreboard scoreboard-ci sim planted walk chaos storm disk takeover histories conformance watchman faults
 
 ## help: list what make can do
@@ -62,7 +62,7 @@ build:
 	@$(call compile,-o bin/koban ./cmd/koban)
 
 ## test: run every test, on SQLite and on PostgreSQL (PKG=./ledger/... RUN=TestName for a part)
-test: postgres disk-tools
+test: postgres pooler disk-tools
 	@$(call compile,./...)
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && code=0; \
 	KOBAN_SCORE=$$dir/score $(WITH_POSTGRES) $(GO) test -timeout 30m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG) 2>&1 | tee "$$dir/out" || code=$$?; \
@@ -74,7 +74,7 @@ test: postgres disk-tools
 	exit $$code
 
 ## test-race: the same under the race detector (needs a C compiler)
-test-race: postgres disk-tools
+test-race: postgres pooler disk-tools
 	CGO_ENABLED=1 $(WITH_POSTGRES) $(GO) test -race -timeout 60m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG)
 
 ## lint: run go vet and the linters of .golangci.yaml (builds them the first time)
@@ -164,7 +164,7 @@ verify-gen:
 	sh proto/generate.sh check
 
 ## cover: measure which lines the tests reach; writes cover.html
-cover: postgres
+cover: postgres pooler
 	$(WITH_POSTGRES) $(GO) test -timeout 30m -coverpkg=./... -coverprofile=cover.out $(PKG)
 	$(GO) tool cover -html=cover.out -o cover.html
 	@$(GO) tool cover -func=cover.out | tail -n 1
@@ -189,6 +189,10 @@ endef
 ## postgres: install PostgreSQL from Debian's packages, unless it is there or KOBAN_TEST_PG names a server
 postgres:
 	$(if $(KOBAN_TEST_PG),,$(call need,initdb,postgresql))
+
+## pooler: install pgbouncer from Debian's packages, unless it is there
+pooler:
+	$(call need,pgbouncer,pgbouncer)
 
 ## disk-tools: install strace, xfsprogs and e2fsprogs from Debian's packages, where the tests can use them (as root)
 disk-tools:
