@@ -37,6 +37,7 @@ type Book struct {
 	fetches  *fetch // collects rows to be fetched next; nil if none are
 	fetching bool
 	loads    int64
+	counted  int   // rows in memory, as the writer was told
 	tending  bool  // the filters of the key indexes are being looked after
 	tended   int64 // the day up to which they were, or are being
 }
@@ -58,12 +59,18 @@ type Limits struct {
 	Passing int          // the same for tables of what ends soon (Schema.Passing) and for keys; never more than Rows
 	Keep    clock.Micros // how long rows stay after they were made, if there are less than twice as many
 	Unsaved int          // rows that are not in the tables yet; beyond that, commands are refused
+	All     int          // rows of all books that have the same writer, and so of the process; beyond that, each gives up its part
+
+	part int // of 1000 rows of a table, how many may stay; 0: all
 }
 
 // DefaultLimits are what a laptop and a server can both afford. Rows is for accounts that are in use: each that is not in
 // memory costs a read. What passes needs room for what is under way, and for those who ask again at once; room for minutes
 // of it would be gigabytes under load, and every cache of the machine would hold what nobody reads any more.
-var DefaultLimits = Limits{Rows: 100_000, Passing: 4096, Keep: 2 * clock.Minute, Unsaved: 500_000}
+//
+// All is what eighteen services may take together, 600 MB of it, where each of their tables would have room
+// for as much.
+var DefaultLimits = Limits{Rows: 100_000, Passing: 4096, Keep: 2 * clock.Minute, Unsaved: 500_000, All: 2_000_000}
 
 // Config is what a book is opened with.
 type Config struct {
@@ -92,6 +99,7 @@ func Open(ctx context.Context, c Config) (*Book, error) {
 	b.limits.Passing = cmp.Or(b.limits.Passing, DefaultLimits.Passing)
 	b.limits.Keep = cmp.Or(b.limits.Keep, DefaultLimits.Keep)
 	b.limits.Unsaved = cmp.Or(b.limits.Unsaved, DefaultLimits.Unsaved)
+	b.limits.All = cmp.Or(b.limits.All, DefaultLimits.All)
 	if err := b.take(ctx, c); err != nil {
 		return nil, err
 	}
@@ -415,6 +423,10 @@ func (b *Book) tell(answers []Answer, stale bool) {
 func (b *Book) Close() {
 	b.close()
 	b.end()
+	b.mu.Lock()
+	b.writer.rows.Add(-int64(b.counted))
+	b.counted = 0
+	b.mu.Unlock()
 	b.writer.leave(b)
 	if b.saver != nil {
 		b.saver.leave(b)

@@ -389,9 +389,15 @@ func (c *Core) Evict(l Limits, now clock.Micros) {
 		if t.base().passing {
 			limit = min(limit, l.Passing)
 		}
+		if l.part > 0 {
+			limit = min(limit, max(leastRows, t.count()*l.part/1000))
+		}
 		t.evict(limit, now-l.Keep)
 	}
 }
+
+// leastRows stay in memory of each table, however much others need: what is at work right now.
+const leastRows = 100
 
 // Forget drops every row that is saved.
 func (c *Core) Forget() {

@@ -94,7 +94,7 @@ func (b *Book) load(ctx context.Context, wants []Want) error {
 			for i, w := range wants {
 				b.core.Install(w, rows[i])
 			}
-			b.core.Evict(b.limits, b.clk.Now())
+			b.evict()
 		}
 		b.mu.Unlock()
 		if ok {

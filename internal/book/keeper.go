@@ -11,24 +11,24 @@ import (
 // and in the tables, and submits the machine's command for it.
 
 const (
-	keepEvery  = 20 * time.Millisecond // how often the keeper looks
-	keepAhead  = 2 * clock.Minute      // how far ahead of now due times are known
-	keepScan   = 1000                  // rows per scan, so that a start with a million due rows is paced
-	keepMany   = 10 * keepScan         // due rows in memory before a scan goes on
-	keepAtOnce = 256                   // due commands per book and round
+	keepEvery  = 20 * time.Millisecond  // how often the keeper looks while blocks come, or something is due soon
+	keepIdle   = 250 * time.Millisecond // the same while nothing happens
+	keepAhead  = 2 * clock.Minute       // how far ahead of now due times are known
+	keepScan   = 1000                   // rows per scan, so that a start with a million due rows is paced
+	keepMany   = 10 * keepScan          // due rows in memory before a scan goes on
+	keepAtOnce = 256                    // due commands per book and round
 )
 
 // keep runs what is due in the saver's books, until ctx ends.
 func (s *Saver) keep(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
+	for idle := false; ; {
+		if !s.rest(ctx, idle) {
 			return
-		case <-clock.Pause(keepEvery):
 		}
 		if s.paused.Load() {
 			continue
 		}
+		idle = true
 		for _, b := range s.list() {
 			for _, t := range b.core.tables {
 				if t.base().timed {
@@ -36,8 +36,42 @@ func (s *Saver) keep(ctx context.Context) {
 				}
 			}
 			b.runDue(ctx)
+			b.makeRoom()
+			idle = idle && !b.dueBefore(b.clk.Now().Add(keepIdle))
 		}
 	}
+}
+
+// rest waits before the keeper looks again; false if ctx has ended. An idle keeper is woken by the next
+// block: what comes to be due soon comes with one.
+func (s *Saver) rest(ctx context.Context, idle bool) bool {
+	if idle {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-s.stir:
+		case <-clock.Pause(keepIdle - keepEvery):
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-clock.Pause(keepEvery):
+		return true
+	}
+}
+
+// dueBefore says whether something is known to be due before t, or is still looked for.
+func (b *Book) dueBefore(t clock.Micros) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, table := range b.core.tables {
+		h := &table.base().due
+		if next := h.next(); table.base().timed && (!h.scanned || next > 0 && next < t) {
+			return true
+		}
+	}
+	return false
 }
 
 // PauseTimers stops or restarts due times, for tests that show that another layer heals alone.

@@ -112,6 +112,44 @@ func TestB11_MemoryIsBounded(t *testing.T) {
 	}
 }
 
+// The books of a process have one budget: what a book that is in use needs, one that stands still gives up.
+func TestB11_BooksShareOneBudget(t *testing.T) {
+	const all = 2 * leastRows * 3 // of each of three books, two tables
+	r := newRig(t)
+	r.limits = Limits{Rows: 100 * all, All: all, Keep: clock.Second}
+	p := r.start(3)
+	made := make([][]id.ID, len(p.books))
+	for i := range 5 * all {
+		r.clk.Advance(10 * time.Millisecond)
+		v := min(i/(2*all), 2) // one after the other
+		x := r.id()
+		if _, err := p.books[v].Do(background, toyOpen{toyKey(x), int64(i)}); err != nil {
+			t.Fatal(err)
+		}
+		made[v] = append(made[v], x)
+	}
+	if err := p.sync(); err != nil {
+		t.Fatal(err)
+	}
+	resident := func() (n int) {
+		for _, b := range p.books {
+			n += b.Stats().Resident
+		}
+		return n
+	}
+	eventually(t, "the books have no more rows than they may", func() bool {
+		r.clk.Advance(time.Minute)
+		return resident() <= all
+	})
+	for v, ids := range made {
+		for _, x := range ids {
+			if _, err := p.books[v].Do(background, toyRead{x}); err != nil {
+				t.Fatalf("book %d: %v", v, err)
+			}
+		}
+	}
+}
+
 // A command finds all its rows in memory in the end, even if they are the only ones that may leave it.
 func TestB11_RowsThatAreWaitedForStay(t *testing.T) {
 	c := NewCore("toy/00", 0, newToy())

@@ -22,7 +22,8 @@ type Saver struct {
 	books []*Book
 	ready []*SaveSet
 	wake  chan struct{}
-	stand clock.Micros // what the tables stand for; of run alone
+	stir  chan struct{} // wakes the keeper
+	stand clock.Micros  // what the tables stand for; of run alone
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -42,7 +43,7 @@ const (
 // NewSaver starts the saver of one service's state.
 func NewSaver(state State) *Saver {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Saver{state: state, wake: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
+	s := &Saver{state: state, wake: make(chan struct{}, 1), stir: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
 	go s.run(ctx)
 	s.work.Go(func() { s.keep(ctx) })
 	return s
@@ -86,6 +87,10 @@ func (s *Saver) landed(set *SaveSet) {
 }
 
 func (s *Saver) poke() {
+	select {
+	case s.stir <- struct{}{}:
+	default:
+	}
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -244,10 +249,44 @@ func (b *Book) saved(set *SaveSet) {
 	b.mu.Lock()
 	if b.core.Ended() == nil {
 		b.core.Saved(set)
-		b.core.Evict(b.limits, b.clk.Now())
+		b.evict()
 		b.tendOn(Day(set.At))
 	}
 	b.release()
+}
+
+// evict drops cold rows. If all books of the process have more than they may, this one gives up its part,
+// so that those of one service cannot take the memory of all. Callers hold the lock.
+func (b *Book) evict() {
+	if b.closed {
+		return
+	}
+	limits := b.limits
+	if all := b.writer.countRows(b); all > int64(limits.All) {
+		limits.part = max(1, int(int64(limits.All)*1000/all))
+	}
+	b.core.Evict(limits, b.clk.Now())
+	b.writer.countRows(b)
+}
+
+// makeRoom has a book that stands still give up its part too.
+func (b *Book) makeRoom() {
+	if b.writer.rows.Load() <= int64(b.limits.All) {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.core.Ended() == nil {
+		b.evict()
+	}
+}
+
+// countRows counts the rows of a book anew, and returns how many all books have. Callers hold the book's
+// lock.
+func (w *Writer) countRows(b *Book) int64 {
+	was := b.counted
+	b.counted = b.core.Resident()
+	return w.rows.Add(int64(b.counted - was))
 }
 
 // adopt is called when the tables are not where the last save left them. If the writer before has saved once more, what

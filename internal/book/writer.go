@@ -37,6 +37,7 @@ type Writer struct {
 	cancel  context.CancelFunc
 	work    sync.WaitGroup // what goes on beside the writing
 
+	rows    atomic.Int64 // in memory, of all books
 	commits atomic.Int64
 	blocks  atomic.Int64
 	events  atomic.Int64

@@ -27,7 +27,7 @@ func (db *DB) openSQLite(ctx context.Context) error {
 		return err
 	}
 	if !db.config.ReadOnly {
-		if db.write, err = db.sqlitePool(path, "rw", db.writePragmas()); err != nil {
+		if db.write, err = db.sqlitePool(path, "rw", writerShares, db.writePragmas()); err != nil {
 			return err
 		}
 		db.write.SetMaxOpenConns(1)
@@ -41,7 +41,7 @@ func (db *DB) openSQLite(ctx context.Context) error {
 			return err
 		}
 	}
-	if db.read, err = db.sqlitePool(path, "ro", readPragmas); err != nil {
+	if db.read, err = db.sqlitePool(path, "ro", readerShares, readPragmas); err != nil {
 		return err
 	}
 	db.read.SetMaxOpenConns(db.config.Readers)
@@ -52,7 +52,7 @@ func (db *DB) openSQLite(ctx context.Context) error {
 	if db.config.ReadOnly {
 		return nil
 	}
-	if db.sweep, err = db.sqlitePool(path, "rw", db.writePragmas()); err != nil {
+	if db.sweep, err = db.sqlitePool(path, "rw", 0, db.writePragmas()); err != nil {
 		return err
 	}
 	db.sweep.SetMaxOpenConns(1)
@@ -69,8 +69,8 @@ const busyTimeout = 5 * time.Second
 // not in the middle of a commit, hence wal_autocheckpoint = 0. Nothing is mapped into memory: a disk that fails under
 // mmap ends the process with a signal instead of an error.
 var (
-	readPragmas = []string{"busy_timeout(5000)", "query_only(1)", "cache_size(-16384)", "temp_store(memory)"}
-	basePragmas = []string{"busy_timeout(5000)", "journal_mode(wal)", "wal_autocheckpoint(0)", "cache_size(-65536)",
+	readPragmas = []string{"busy_timeout(5000)", "query_only(1)", "temp_store(memory)"}
+	basePragmas = []string{"busy_timeout(5000)", "journal_mode(wal)", "wal_autocheckpoint(0)",
 		"temp_store(memory)", "foreign_keys(1)"}
 )
 
@@ -82,7 +82,7 @@ func (db *DB) writePragmas() []string {
 	return append([]string{"synchronous(normal)"}, basePragmas...)
 }
 
-func (db *DB) sqlitePool(path, mode string, pragmas []string) (*sql.DB, error) {
+func (db *DB) sqlitePool(path, mode string, shares int64, pragmas []string) (*sql.DB, error) {
 	q := url.Values{"mode": {mode}, "_pragma": pragmas}
 	if mode == "rw" {
 		q.Set("_txlock", "immediate")
@@ -91,7 +91,7 @@ func (db *DB) sqlitePool(path, mode string, pragmas []string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	return sql.OpenDB(db.wrap(cachingConnector{base})), nil
+	return sql.OpenDB(db.wrap(cachingConnector{base, shares})), nil
 }
 
 func (db *DB) wrap(c driver.Connector) driver.Connector {

@@ -11,7 +11,10 @@ import (
 const maxStatements = 256
 
 // cachingConnector makes SQLite connections that parse a statement once, as pgx's do.
-type cachingConnector struct{ driver.Connector }
+type cachingConnector struct {
+	driver.Connector
+	shares int64 // of the memory for pages
+}
 
 // liteConn is what a connection of the SQLite driver can do.
 type liteConn interface {
@@ -41,14 +44,21 @@ func (c cachingConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("store: unexpected SQLite driver %T", conn), conn.Close())
 	}
-	return &cachingConn{liteConn: lite, idle: map[string]liteStmt{}}, nil
+	cached := &cachingConn{liteConn: lite, shares: c.shares, idle: map[string]liteStmt{}}
+	pages.shares.Add(c.shares)
+	if err := cached.fit(ctx); err != nil {
+		return nil, errors.Join(err, cached.Close())
+	}
+	return cached, nil
 }
 
 // cachingConn keeps the statements that are not in use. database/sql never uses a connection from two goroutines at once.
 type cachingConn struct {
 	liteConn
-	idle  map[string]liteStmt
-	named []driver.NamedValue // room for the arguments of one statement
+	shares int64 // of the memory for pages
+	pages  int64 // bytes of it that it may have
+	idle   map[string]liteStmt
+	named  []driver.NamedValue // room for the arguments of one statement
 }
 
 // many are all arguments of a statement as one. database/sql looks at each argument, and copies it twice; with a thousand
@@ -147,6 +157,8 @@ func (c *cachingConn) Close() error {
 		errs = append(errs, s.Close())
 	}
 	c.idle = nil
+	pages.shares.Add(-c.shares)
+	c.shares = 0
 	return errors.Join(append(errs, c.liteConn.Close())...)
 }
 
