@@ -10,13 +10,15 @@ import (
 type clockCmd struct {
 	Show    clockShowCmd    `cmd:"" default:"withargs" help:"Show the platform's time."`
 	Advance clockAdvanceCmd `cmd:"" help:"Move the platform's clock forward, for everything and for good."`
+	Step    clockStepCmd    `cmd:"" help:"Let the machine's clock step: forward as if it had slept, back as if somebody had set it wrong."`
 }
 
 // Help says more than one line can.
 func (clockCmd) Help() string {
 	return `Only on a platform to rehearse on (koban run --rehearsal). One clock drives everything: what becomes due when it is moved
 runs at once: holds, sessions and points expire, breakers close, what waits in queues is tried again. It never goes back, and a
-restart finds it where it was.`
+restart finds it where it was. A step is something else: the machine's own clock is then wrong, or the machine has slept, and the
+platform has to find out which.`
 }
 
 type clockShowCmd struct {
@@ -52,6 +54,27 @@ func (x *clockAdvanceCmd) Run(c *console) error {
 		return err
 	}
 	a, err := api.post("/v1/clock/advance", x.IdemKey, body)
+	return say(c, x.JSON, a, rehearsed(err), func(t *moved) { t.print(c) })
+}
+
+type clockStepCmd struct {
+	By      string `arg:"" help:"3h: the machine slept so long. -5s (behind --): its clock was set back, and the platform will end." placeholder:"3h | -5s"`
+	IdemKey string `name:"idempotency-key" help:"Makes trying again safe: the same key never steps the clock twice." placeholder:"KEY"`
+	JSON    bool   `name:"json" help:"Print the clock as JSON."`
+	where   `embed:""`
+}
+
+// Run lets the wall clock that the platform goes by step.
+func (x *clockStepCmd) Run(c *console) error {
+	d, err := parseSpan(x.By)
+	if err != nil {
+		return err
+	}
+	api, _, err := x.find(asOperator)
+	if err != nil {
+		return err
+	}
+	a, err := api.post("/v1/clock/advance", x.IdemKey, map[string]any{"step_ms": d.Milliseconds()})
 	return say(c, x.JSON, a, rehearsed(err), func(t *moved) { t.print(c) })
 }
 

@@ -93,6 +93,7 @@ type App struct {
 	log         book.Log // what the books write to: the journal, or Watch's
 	metrics     *prometheus.Registry
 	virtual     *clock.Virtual // Clock, where it can be moved
+	machine     *clock.System  // what Clock goes by; nil if that is not a machine's
 	rehearsal   *rehearsal     // nil in production
 	shelves     map[string]*shelf
 	watchman    *watchman.Watchman // nil: nobody watches
@@ -128,6 +129,7 @@ func Start(ctx context.Context, c Config) (*App, error) {
 		place:   place{data: dir, key: c.KeyFile, url: c.StoreURL, clock: c.Clock, edit: c.edit},
 		shelves: map[string]*shelf{}}
 	a.place.fatal = a.fatal
+	a.machine, _ = c.Clock.(*clock.System)
 	if c.Rehearsal {
 		a.virtual = clock.NewVirtual(c.Clock)
 		a.Clock = a.virtual
@@ -230,10 +232,12 @@ func (a *App) recover(ctx context.Context) error {
 const watchEvery = 200 * time.Millisecond
 
 // watch ends the process once another one has taken a book over: what it would answer is unknown from then on. It says
-// when nothing can be written, and when that is over.
+// when nothing can be written, and when that is over. It also looks at the machine's clock, for a process that has nothing to
+// write has nobody else who does.
 func (a *App) watch(ctx context.Context) {
 	var trouble error
 	held := heldLogs{}
+	var followed time.Duration
 	for {
 		select {
 		case <-ctx.Done():
@@ -249,6 +253,7 @@ func (a *App) watch(ctx context.Context) {
 			}
 		}
 		held.look(a)
+		followed = a.watchClock(followed)
 		was := trouble
 		switch trouble = a.Journal.Trouble(); {
 		case was == nil && trouble != nil:
@@ -257,6 +262,23 @@ func (a *App) watch(ctx context.Context) {
 			a.Log.Warn("the journal can be written again")
 		}
 	}
+}
+
+// watchClock lets the platform's time follow a machine that slept, and says so; a clock that does not come back ends the
+// process. It returns by how much time was carried forward in all.
+func (a *App) watchClock(before time.Duration) time.Duration {
+	if a.machine == nil {
+		return 0
+	}
+	var step *clock.StepError
+	if err := a.machine.Steady(); errors.As(err, &step) && step.Lasting {
+		a.fatal(err)
+	}
+	now := a.machine.Followed()
+	if now > before {
+		a.Log.Warn("the machine slept, or its wall clock was set forward: the platform's time has followed", "by", (now - before).String())
+	}
+	return now
 }
 
 // listen opens the door.

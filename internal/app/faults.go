@@ -58,13 +58,12 @@ func (r *rehearsal) ClearFaults(ctx context.Context, q *rehearsalv1.ClearFaultsR
 
 // GetClock serves GET /v1/clock.
 func (r *rehearsal) GetClock(context.Context, *rehearsalv1.GetClockRequest) (*rehearsalv1.Clock, error) {
-	c := r.moves.clock
-	return &rehearsalv1.Clock{At: int64(c.Now()), AheadMs: c.Ahead().Milliseconds()}, nil
+	return &rehearsalv1.Clock{At: int64(r.moves.clock.Now()), AheadMs: r.moves.ahead().Sub(0).Milliseconds()}, nil
 }
 
 // AdvanceClock serves POST /v1/clock/advance.
 func (r *rehearsal) AdvanceClock(ctx context.Context, q *rehearsalv1.AdvanceClockRequest) (*rehearsalv1.Clock, error) {
-	m, err := r.moves.advance(ctx, rpc.From(ctx), targetOf(q.ByMs, q.GetTo()))
+	m, err := r.moves.advance(ctx, rpc.From(ctx), targetOf(q))
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ type probe struct {
 // probes are asked in this order; the first that fails is what /readyz says.
 var probes = []probe{
 	{"process", (*App).probeProcess},
+	{"clock", (*App).probeClock},
 	{"journal", func(a *App, _ context.Context) error { return a.Journal.Trouble() }},
 	{"books", (*App).probeBooks},
 	{"feeds", (*App).probeFeeds},
@@ -35,6 +36,14 @@ func (a *App) Ready(ctx context.Context) error {
 func (a *App) probeProcess(context.Context) error {
 	if err := a.failed.Load(); err != nil {
 		return *err
+	}
+	return nil
+}
+
+// probeClock fails while it is not clear what time it is: nothing is written meanwhile (rule B7).
+func (a *App) probeClock(context.Context) error {
+	if c, ok := a.Clock.(interface{ Steady() error }); ok {
+		return c.Steady()
 	}
 	return nil
 }

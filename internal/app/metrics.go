@@ -1,6 +1,8 @@
 package app
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/koban-pay/koban/internal/clock"
@@ -19,6 +21,8 @@ var (
 	eventsDesc    = describe("journal_events_total", "Events that are durable.")
 	bytesDesc     = describe("journal_bytes_total", "Bytes of durable blocks.")
 	troubleDesc   = describe("journal_trouble", "1 while the journal cannot be written.")
+	doubtDesc     = describe("clock_doubt", "1 while the machine's clock has stepped and nothing is written.")
+	followedDesc  = describe("clock_followed_seconds_total", "Seconds that the platform's time was carried forward by, after the machine slept or its clock was set.")
 	headDesc      = describe("book_head", "Number of a book's last durable block.", "book")
 	lagDesc       = describe("book_state_lag_blocks", "Blocks that a book's state tables are behind its journal.", "book")
 	residentDesc  = describe("book_resident_rows", "Rows of a book in memory.", "book")
@@ -48,6 +52,10 @@ func (f figures) Collect(out chan<- prometheus.Metric) {
 	total(bytesDesc, j.Bytes)
 	now(troubleDesc, flag(f.app.Journal.Trouble() != nil))
 	now(lostDesc, f.app.lost.Load())
+	if m := f.app.machine; m != nil {
+		now(doubtDesc, flag(m.Doubt() != nil))
+		total(followedDesc, int64(m.Followed()/time.Second))
+	}
 	for name, s := range f.app.shelves {
 		for _, b := range s.books {
 			st := b.Stats()

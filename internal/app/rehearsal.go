@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/inject"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/payment"
@@ -88,7 +89,7 @@ func (a *App) rehearse(ctx context.Context) error {
 	if !a.Rehearsal {
 		return nil
 	}
-	m, err := openMoves(ctx, a.Journal, a.virtual)
+	m, err := openMoves(ctx, a.Journal, a.virtual, a.machine)
 	if err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func (r *rehearsal) state() string {
 	if what == "" {
 		what = fmt.Sprintf("%d faults", n)
 	}
-	if ahead := r.moves.clock.Ahead(); ahead > 0 {
+	if ahead := r.moves.ahead().Sub(0); ahead > 0 {
 		return "the clock is " + span(ahead) + " ahead, " + what
 	}
 	return "the clock is right, " + what
@@ -173,7 +174,7 @@ func (r *rehearsal) collect(total, now func(*prometheus.Desc, int64, ...string))
 	if r == nil {
 		return
 	}
-	now(aheadDesc, int64(r.moves.clock.Ahead()/time.Second))
+	now(aheadDesc, int64(r.moves.ahead()/clock.Second))
 	now(lateDesc, int64(r.faults.Late()))
 	for _, f := range r.faults.List() {
 		labels := []string{f.ID, orAny(f.Participant), orAny(f.Verb.String()), f.Do.String()}

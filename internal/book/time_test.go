@@ -20,8 +20,15 @@ type shaky struct {
 	drift atomic.Int64
 }
 
-func (s *shaky) Now() clock.Micros    { return clock.Micros(s.now.Load()) }
-func (s *shaky) Drift() time.Duration { return time.Duration(s.drift.Load()) }
+func (s *shaky) Now() clock.Micros { return clock.Micros(s.now.Load()) }
+
+// Steady is in doubt while there is a drift, and for good once it is an hour.
+func (s *shaky) Steady() error {
+	if by := time.Duration(s.drift.Load()); by != 0 {
+		return &clock.StepError{By: by, Lasting: by.Abs() >= time.Hour}
+	}
+	return nil
+}
 
 // shakyProcess returns a process with such a clock and one book.
 func shakyProcess(r *rig) (*proc, *shaky) {
@@ -120,12 +127,28 @@ func TestB7_SteppingClockStopsTheStamping(t *testing.T) {
 	if n := p.log.writes.Load(); n != before || len(told) > 0 {
 		t.Errorf("%d blocks were written and %d answers told with a clock that stepped", n-before, len(told))
 	}
-	clk.drift.Store(int64(time.Second))
+	clk.drift.Store(0)
 	if err := receive(t, "the answer", told); err != nil {
 		t.Error(err)
 	}
 	if len(p.alarm) > 0 {
 		t.Error("a second alarm")
+	}
+}
+
+// A clock that never comes back ends the process: whoever waits hears that nobody knows.
+func TestB7_LastingDoubtEndsTheProcess(t *testing.T) {
+	r := newRig(t)
+	p, clk := shakyProcess(r)
+	clk.drift.Store(int64(-time.Hour))
+	told := make(chan error, 1)
+	p.books[0].Go(background, toyOpen{toyKey(r.id()), 1}, func(_ any, err error) { told <- err })
+	var step *clock.StepError
+	if err := receive(t, "the end of the process", p.fatal); !errors.As(err, &step) || !step.Lasting {
+		t.Errorf("ended by %v", err)
+	}
+	if err := receive(t, "the answer", told); !fault.HasCode(err, fault.Unavailable) {
+		t.Errorf("answered with %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"errors"
 	"io"
 	"runtime"
 	"slices"
@@ -199,14 +200,18 @@ func (w *Writer) run(ctx context.Context) {
 			}
 			continue
 		}
-		if !w.steady(ctx) {
-			return
+		ok, err := w.steady(ctx)
+		if ok {
+			err = w.commit(ctx, books, notes)
 		}
-		if err := w.commit(ctx, books, notes); err != nil {
+		if err != nil {
 			if ctx.Err() == nil {
 				w.stop()
 				w.fatal(err)
 			}
+			return
+		}
+		if !ok {
 			return
 		}
 	}
@@ -247,35 +252,33 @@ func (w *Writer) finish() {
 	close(w.done)
 }
 
-// maxDrift is how far the wall clock may move against the monotonic one before nothing is stamped any more.
-const maxDrift = 2 * time.Second
+// steadyAgain is how often the writer looks at a clock that it cannot trust.
+const steadyAgain = 100 * time.Millisecond
 
-// steady waits until the machine's clock can be trusted (rule B7).
-func (w *Writer) steady(ctx context.Context) bool {
-	d, ok := w.clk.(interface{ Drift() time.Duration })
+// steady waits until the machine's clock can be trusted (rule B7). If it never will be, the process has to end: a writer that
+// waits for ever would look as if it were well.
+func (w *Writer) steady(ctx context.Context) (bool, error) {
+	c, ok := w.clk.(interface{ Steady() error })
 	if !ok {
-		return true
+		return true, nil
 	}
 	for n := 0; ; n++ {
-		drift := d.Drift()
-		if drift.Abs() < maxDrift {
-			return true
+		err := c.Steady()
+		if err == nil {
+			return true, nil
 		}
 		if n == 0 && w.hooks.Alarm != nil {
-			w.hooks.Alarm(clockStepped{drift})
+			w.hooks.Alarm(err)
+		}
+		if step := (*clock.StepError)(nil); errors.As(err, &step) && step.Lasting {
+			return false, err
 		}
 		select {
 		case <-ctx.Done():
-			return false
-		case <-clock.Pause(100 * time.Millisecond):
+			return false, nil
+		case <-clock.Pause(steadyAgain):
 		}
 	}
-}
-
-type clockStepped struct{ by time.Duration }
-
-func (c clockStepped) Error() string {
-	return "the machine's wall clock stepped by " + c.by.String() + "; nothing is written until it is right again"
 }
 
 // batch is what one commit is made of.

@@ -43,43 +43,6 @@ type Clock interface {
 	AfterFunc(d time.Duration, f func()) (stop func() bool)
 }
 
-// System is the machine's clock: wall time at the start, carried on by the monotonic clock, so that a step of the
-// wall clock is noticed instead of followed.
-type System struct {
-	start time.Time
-	last  struct {
-		sync.Mutex
-		at Micros
-	}
-}
-
-// NewSystem returns a running system clock.
-func NewSystem() *System { return &System{start: time.Now()} }
-
-// Now returns the wall time of the start plus the monotonic time since, strictly as read but never backwards.
-func (s *System) Now() Micros {
-	now := FromTime(s.start) + Micros(time.Since(s.start)/time.Microsecond)
-	s.last.Lock()
-	defer s.last.Unlock()
-	if now < s.last.at {
-		return s.last.at
-	}
-	s.last.at = now
-	return now
-}
-
-// Drift returns how far the wall clock stands from where the monotonic clock says it should be. Rule B7: a drift of
-// seconds stops the stamping of blocks and raises an alarm.
-func (s *System) Drift() time.Duration {
-	return time.Now().Round(0).Sub(s.start.Round(0)) - time.Since(s.start)
-}
-
-// After returns a channel that receives once d has passed.
-func (s *System) After(d time.Duration) <-chan time.Time { return time.After(d) }
-
-// AfterFunc calls f in a goroutine of its own once d has passed.
-func (s *System) AfterFunc(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
-
 // Manual is a clock that moves only when told to: for tests and the simulator.
 type Manual struct {
 	mu     sync.Mutex

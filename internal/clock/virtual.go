@@ -36,12 +36,14 @@ func (c *Virtual) Now() Micros { return c.base.Now() + Micros(c.ahead.Load()) }
 // Ahead returns what the clock was moved by in all.
 func (c *Virtual) Ahead() time.Duration { return time.Duration(c.ahead.Load()) * time.Microsecond }
 
-// Drift returns the drift of the clock it goes by, 0 if that knows none: a move is no step of the wall clock.
-func (c *Virtual) Drift() time.Duration {
-	if d, ok := c.base.(interface{ Drift() time.Duration }); ok {
-		return d.Drift()
+// Steady asks the clock it goes by whether times may be stamped now: a move is no step of the wall clock.
+//
+// Errors: those of the clock it goes by.
+func (c *Virtual) Steady() error {
+	if s, ok := c.base.(interface{ Steady() error }); ok {
+		return s.Steady()
 	}
-	return 0
+	return nil
 }
 
 // Advance moves the clock by d, if that is forward, and fires what has become due, earliest first. When it returns, what

@@ -98,15 +98,20 @@ func TestVirtualTimerStopsOnce(t *testing.T) {
 	rung(t, c.After(-time.Second))
 }
 
-type drifting struct{ *Manual }
+type shaky struct{ *Manual }
 
-func (drifting) Drift() time.Duration { return time.Second }
+func (shaky) Steady() error { return &StepError{By: time.Hour} }
 
-func TestVirtualMoveIsNoDrift(t *testing.T) {
-	c := NewVirtual(drifting{NewManual(noon)})
+func TestVirtualMoveIsNoStep(t *testing.T) {
+	h, s := started()
+	c := NewVirtual(s)
 	c.Advance(time.Hour)
-	if c.Drift() != time.Second || NewVirtual(NewManual(noon)).Drift() != 0 {
-		t.Errorf("the drift is %v", c.Drift())
+	h.runs(Second)
+	if err := c.Steady(); err != nil {
+		t.Errorf("a move is taken for a step: %v", err)
+	}
+	if NewVirtual(shaky{NewManual(noon)}).Steady() == nil {
+		t.Error("a step of the clock below was not noticed")
 	}
 }
 

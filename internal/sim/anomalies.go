@@ -11,7 +11,8 @@ var Anomalies = []string{
 	// What the store does.
 	"adopted_tables", "failed_read", "failed_save", "failed_write", "lost_save", "lost_write",
 	// What processes do.
-	"book_crash", "clock_stepped", "crash_at_a_call", "crash_while_in_progress", "fenced_writer", "down_for_hours", "participant_down",
+	"book_crash", "clock_ends_process", "clock_stepped", "crash_at_a_call", "crash_while_in_progress", "fenced_writer", "down_for_hours",
+	"machine_slept", "participant_down",
 	"participant_slow", "process_crash",
 	// What callers do.
 	"caller_hung_up", "caller_retried", "caller_vanished", "capture_meets_void", "key_replayed", "key_reused", "key_with_other_body", "refunds_at_once",

@@ -19,9 +19,9 @@ type mix struct {
 	sync, save, fetch                             clock.Micros
 	snapshot, forget                              int
 
-	crashEvery, usurpEvery, outageEvery, suspendEvery, stepEvery clock.Micros // 0: never
-	outage                                                       clock.Micros
-	skew                                                         clock.Micros // between the clocks of processes
+	crashEvery, usurpEvery, outageEvery, suspendEvery, stepEvery, sleepEvery clock.Micros // 0: never
+	outage                                                                   clock.Micros
+	skew                                                                     clock.Micros // between the clocks of processes
 
 	noWorker, noQueue, noSweep bool // recovery layers that are off
 	noProbe                    bool // nobody asks whether participants are back: the queue is alone
@@ -119,6 +119,7 @@ func (m *mix) calamities(rnd *rand.Rand, tenths clock.Micros) {
 	every(&m.outageEvery, 30*clock.Second)
 	every(&m.suspendEvery, 20*clock.Second)
 	every(&m.stepEvery, 30*clock.Second)
+	every(&m.sleepEvery, 60*clock.Second)
 	m.outage = slow * (clock.Second + upTo(rnd, 40*clock.Second))
 	if slow > 1 {
 		m.outageEvery, m.outage = 3*clock.Hour, clock.Day

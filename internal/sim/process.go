@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"maps"
 	"slices"
 
@@ -14,8 +15,10 @@ type process struct {
 	w       *World
 	n       int
 	dead    bool
-	skew    clock.Micros // of its clock: set at the start, and carried on by the monotonic clock
-	astray  clock.Micros // until when the wall clock stands apart from the monotonic one
+	time    *clock.System
+	skew    clock.Micros // of its machine's wall clock
+	slept   clock.Micros // of the world, by its start: its monotonic clock stood still meanwhile
+	checks  bool         // a clock that has stepped
 	hosts   map[string]*host
 	drives  *payment.Driver
 	probing bool
@@ -28,19 +31,84 @@ func (w *World) start() *process {
 	if w.mix.skew > 0 {
 		p.skew = w.draw(2*w.mix.skew) - w.mix.skew
 	}
+	p.time = clock.NewSystemOn(clock.Machine{Slept: func() clock.Micros { return w.slept }, Read: func() clock.Reading {
+		return clock.Reading{Wall: w.now + p.skew, Mono: w.now - w.slept}
+	}})
 	w.procs = append(w.procs, p)
 	return p
 }
 
-// clock is the process's own: the wall's at its start, carried on by the monotonic clock.
-func (p *process) clock() clock.Micros { return p.w.now + p.skew }
+// clock is the process's own: the wall's at its start, carried on as in production.
+func (p *process) clock() clock.Micros { return p.time.Now() }
 
-// stepped lets the wall clock stand apart from the monotonic one for a while: nothing is stamped meanwhile (rule B7).
-func (p *process) stepped(long clock.Micros) {
-	if !p.dead {
-		p.w.seen("clock_stepped")
-		p.w.trace("p%d: the wall clock steps", p.n)
-		p.astray = p.w.now + long
+// lookEvery is how often a process looks at its clock.
+const lookEvery = 200 * clock.Millisecond
+
+// checkClock lets the process find out what time it is after a step of its clock (rule B7). Once it knows, what has become due by
+// the wall runs. If it never will, it ends.
+func (p *process) checkClock() {
+	if p.checks {
+		return
+	}
+	p.checks = true
+	p.checkOn()
+}
+
+func (p *process) checkOn() {
+	if p.dead {
+		return
+	}
+	var step *clock.StepError
+	switch err := p.time.Steady(); {
+	case p.w.plant.Stands: // a fault planted on purpose: it waits for ever
+		return
+	case err == nil:
+		p.checks = false
+		for _, name := range slices.Sorted(maps.Keys(p.hosts)) {
+			p.hosts[name].ring = 0
+			p.hosts[name].due()
+		}
+	case errors.As(err, &step) && step.Lasting:
+		p.w.seen("clock_ends_process")
+		p.w.trace("p%d ends: %v", p.n, err)
+		p.crash()
+	default:
+		p.w.after(lookEvery, p.checkOn)
+	}
+}
+
+// steps lets the wall clock of a process be set wrong by seconds; often somebody sets it right again.
+func (p *process) steps() {
+	if p.dead {
+		return
+	}
+	w := p.w
+	by := -2*clock.Second - w.draw(10*clock.Second)
+	if w.chance(300) {
+		by = 2*clock.Second + w.draw(2*clock.Second)
+	}
+	w.seen("clock_stepped")
+	w.trace("p%d: the wall clock steps by %v", p.n, by.Sub(0))
+	p.skew += by
+	p.checkClock()
+	if by > 0 || w.chance(500) {
+		w.after(w.draw(15*clock.Second), func() { p.skew -= by; p.checkClock() })
+	}
+}
+
+// sleep suspends the machine that everybody lives on: the wall clock goes on meanwhile, the monotonic one and everything that
+// was to happen stand still.
+func (w *World) sleep(long clock.Micros) {
+	w.seen("machine_slept")
+	w.trace("the machine sleeps for %v", long.Sub(0))
+	for i := range w.items {
+		w.items[i].at += long
+	}
+	w.now, w.slept, w.ends = w.now+long, w.slept+long, w.ends+long
+	for _, p := range w.procs {
+		if !p.dead {
+			p.checkClock()
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 // Plant breaks one rule on purpose, to see that the judge notices.
 type Plant struct {
 	TellEarly bool // answers leave before their block is durable (rule B2)
+	Stands    bool // a clock that has stepped stops the writing for good (rule B7)
 	// Machine replaces the machine of a book, "payment/00" for example.
 	Machine func(name string, m book.Machine) book.Machine
 }
@@ -49,6 +50,7 @@ type World struct {
 	limit   int          // of events: a world that needs more does not come to rest
 	over    bool         // the faults have ended, and nobody starts anything new
 	ends    clock.Micros // of the last intent
+	slept   clock.Micros // so long the machine was suspended in all
 	calmAt  clock.Micros // when they ended
 
 	steps int                // of a crash walk: appends and calls so far
@@ -141,12 +143,13 @@ func (w *World) run(until clock.Micros) {
 			w.judge.fail("no panic", "%v\n%s", p, debug.Stack())
 		}
 	}()
-	for len(w.judge.violations) == 0 && w.step(until) {
+	slept := w.slept
+	for len(w.judge.violations) == 0 && w.step(until+w.slept-slept) {
 		if w.events++; w.events == w.limit {
 			w.judge.fail("I19", "the world does not come to rest: %d events", w.events)
 		}
 	}
-	w.now = max(w.now, until)
+	w.now = max(w.now, until+w.slept-slept)
 }
 
 // restless is far more events than a world of default size needs.
@@ -196,7 +199,8 @@ func (w *World) disturb() {
 		}
 	})
 	w.again(strayEvery, w.stray)
-	w.again(w.mix.stepEvery, func() { w.procs[w.rnd.IntN(len(w.procs))].stepped(w.draw(30 * clock.Second)) })
+	w.again(w.mix.stepEvery, func() { w.procs[w.rnd.IntN(len(w.procs))].steps() })
+	w.again(w.mix.sleepEvery, func() { w.sleep(span(w.rnd, 3*clock.Second, 6*clock.Hour)) })
 }
 
 // finish ends the faults, waits as long as everything may take, and judges what is left; then lets what was authorized
@@ -207,8 +211,8 @@ func (w *World) finish() {
 	w.mix.peace()
 	clear(w.outages)
 	clear(w.slow)
-	for _, p := range w.procs {
-		p.astray = 0
+	for _, p := range w.procs { // clocks that are wrong are set right
+		p.skew = p.time.Now() - w.now
 	}
 	w.trace("the faults end")
 	w.judge.peace()

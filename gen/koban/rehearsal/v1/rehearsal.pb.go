@@ -779,11 +779,14 @@ func (x *Clock) GetAheadMs() int64 {
 
 type AdvanceClockRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Milliseconds to move the clock by. Either this or to.
+	// Milliseconds to move the clock by. One of this, to and step_ms.
 	ByMs *int64 `protobuf:"varint,1,opt,name=by_ms,json=byMs,proto3,oneof" json:"by_ms,omitempty"`
-	// The time to move the clock to, in RFC 3339, or a day, which begins at 00:00 UTC. It must lie ahead. Either this or
-	// by_ms.
-	To            *string `protobuf:"bytes,2,opt,name=to,proto3,oneof" json:"to,omitempty"`
+	// The time to move the clock to, in RFC 3339, or a day, which begins at 00:00 UTC. It must lie ahead. One of
+	// this, by_ms and step_ms.
+	To *string `protobuf:"bytes,2,opt,name=to,proto3,oneof" json:"to,omitempty"`
+	// Milliseconds that the machine's wall clock steps by, while its monotonic clock goes on: the platform notices, writes
+	// nothing, and follows a step forward within a second; a step back ends it. One of this, by_ms and to.
+	StepMs        *int64 `protobuf:"varint,3,opt,name=step_ms,json=stepMs,proto3,oneof" json:"step_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -830,6 +833,13 @@ func (x *AdvanceClockRequest) GetTo() string {
 		return *x.To
 	}
 	return ""
+}
+
+func (x *AdvanceClockRequest) GetStepMs() int64 {
+	if x != nil && x.StepMs != nil {
+		return *x.StepMs
+	}
+	return 0
 }
 
 var File_koban_rehearsal_v1_rehearsal_proto protoreflect.FileDescriptor
@@ -893,12 +903,15 @@ const file_koban_rehearsal_v1_rehearsal_proto_rawDesc = "" +
 	"\x0fGetClockRequest\"2\n" +
 	"\x05Clock\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x19\n" +
-	"\bahead_ms\x18\x02 \x01(\x03R\aaheadMs\"l\n" +
+	"\bahead_ms\x18\x02 \x01(\x03R\aaheadMs\"\xad\x01\n" +
 	"\x13AdvanceClockRequest\x12'\n" +
 	"\x05by_ms\x18\x01 \x01(\x03B\r\x8a\xb5\x18\t\x18\x01 \x80\xc0ġ\x84\\H\x00R\x04byMs\x88\x01\x01\x12\x1b\n" +
-	"\x02to\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02((H\x01R\x02to\x88\x01\x01B\b\n" +
+	"\x02to\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02((H\x01R\x02to\x88\x01\x01\x123\n" +
+	"\astep_ms\x18\x03 \x01(\x03B\x15\x8a\xb5\x18\x11\x18\x80\xa3\xa4\xfe\xff\xff\xff\xff\xff\x01 \x80\x90\xde\xe6uH\x02R\x06stepMs\x88\x01\x01B\b\n" +
 	"\x06_by_msB\x05\n" +
-	"\x03_to*\x84\x01\n" +
+	"\x03_toB\n" +
+	"\n" +
+	"\b_step_ms*\x84\x01\n" +
 	"\tFaultVerb\x12\x1a\n" +
 	"\x16FAULT_VERB_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eFAULT_VERB_TRY\x10\x01\x12\x16\n" +
