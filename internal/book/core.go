@@ -173,6 +173,24 @@ func count(list []PublicCount, t id.Tenant) []PublicCount {
 	return append(list, PublicCount{t, 1})
 }
 
+// Await says that rows are going to be read aside. Those that come into memory meanwhile stay there, until Arrived is called
+// for the same rows: a read that takes long finds them as they were when it began.
+func (c *Core) Await(wants []Want) {
+	for _, w := range wants {
+		w.Table.base().await(w.Key)
+	}
+}
+
+// Arrived puts the rows of a read into memory; rows is nil if it failed.
+func (c *Core) Arrived(wants []Want, rows []any) {
+	for i, w := range wants {
+		if rows != nil {
+			c.Install(w, rows[i])
+		}
+		w.Table.base().arrived(w.Key)
+	}
+}
+
 // Install puts a fetched row into memory; raw is what the table's scan returned, nil where there is no such row.
 func (c *Core) Install(w Want, raw any) { w.Table.install(w.Key, raw) }
 
@@ -420,14 +438,6 @@ func (c *Core) UnsavedRows() int {
 	n := 0
 	for _, t := range c.tables {
 		n += t.unsaved()
-	}
-	return n
-}
-
-// evictions counts the rows dropped so far.
-func (c *Core) evictions() (n int64) {
-	for _, t := range c.tables {
-		n += t.base().evicted
 	}
 	return n
 }

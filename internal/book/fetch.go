@@ -40,6 +40,7 @@ func (b *Book) want(wants []Want) *fetch {
 		if k := (wanted{w.Table, w.Key}); !f.asked[k] {
 			f.asked[k] = true
 			f.wants = append(f.wants, w)
+			b.core.Await(f.wants[len(f.wants)-1:])
 		}
 	}
 	if !b.fetching {
@@ -66,39 +67,31 @@ func (b *Book) fetchAll() {
 	}
 }
 
-// load reads rows aside, without holding up commands whose rows are in memory.
+// load reads rows aside, without holding up commands whose rows are in memory. However long it takes: what was asked for
+// stays once it is in memory, so what the read finds is put where nothing is.
 func (b *Book) load(ctx context.Context, wants []Want) error {
-	for {
-		b.mu.Lock()
-		b.loads++
-		saved, evicted := b.core.SavedHead().Seq, b.core.evictions()
-		b.mu.Unlock()
-		rows, at, err := b.state.Load(ctx, b.name, b.volume, wants)
-		if err != nil {
-			return unreadable(b.name, err)
-		}
-		b.mu.Lock()
-		if ended := b.core.Ended(); ended != nil {
-			b.mu.Unlock()
-			return ended
-		}
-		if at.Head.Seq < saved || at.Head.Seq > b.core.Durable().Seq {
-			b.core.Fence()
-			b.release()
-			return fault.Fenced.New("the tables of book %s stand at block %d, which this process did not save; open the book again",
-				b.name, at.Head.Seq)
-		}
-		// A row may have come, changed and gone since the read began. It is in memory, and newer, unless it was evicted.
-		ok := at.Head.Seq >= b.core.SavedHead().Seq || evicted == b.core.evictions()
-		if ok {
-			for i, w := range wants {
-				b.core.Install(w, rows[i])
-			}
-			b.evict()
-		}
-		b.mu.Unlock()
-		if ok {
-			return nil
-		}
+	b.mu.Lock()
+	b.loads++
+	saved := b.core.SavedHead().Seq
+	b.mu.Unlock()
+	rows, at, err := b.state.Load(ctx, b.name, b.volume, wants)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		b.core.Arrived(wants, nil)
+		return unreadable(b.name, err)
 	}
+	if ended := b.core.Ended(); ended != nil {
+		return ended
+	}
+	if at.Head.Seq < saved || at.Head.Seq > b.core.Durable().Seq {
+		b.core.Fence()
+		b.release()
+		b.mu.Lock()
+		return fault.Fenced.New("the tables of book %s stand at block %d, which this process did not save; open the book again",
+			b.name, at.Head.Seq)
+	}
+	b.core.Arrived(wants, rows)
+	b.evict()
+	return nil
 }

@@ -169,7 +169,7 @@ func (k *Keys) evict(limit int, _ clock.Micros) {
 	budget := sweepBudget(k.added)
 	k.added = 0
 	k.order.sweep(len(k.m)-limit, budget, func(w *keyRow) bool {
-		if w.pinned {
+		if w.pinned || k.isAwaited(w.key) {
 			return false
 		}
 		if w.hot {
@@ -183,17 +183,15 @@ func (k *Keys) evict(limit int, _ clock.Micros) {
 
 func (k *Keys) forget() {
 	k.order.sweep(len(k.m), len(k.m), func(w *keyRow) bool {
-		if !w.pinned {
-			k.drop(w)
+		if w.pinned || k.isAwaited(w.key) {
+			return false
 		}
-		return !w.pinned
+		k.drop(w)
+		return true
 	})
 }
 
-func (k *Keys) drop(w *keyRow) {
-	delete(k.m, w.key)
-	k.evicted++
-}
+func (k *Keys) drop(w *keyRow) { delete(k.m, w.key) }
 
 // restore empties memory; stored says that the table may have rows.
 func (k *Keys) restore(stored bool) {

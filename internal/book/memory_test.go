@@ -197,6 +197,93 @@ func TestB11_RowsThatAreWaitedForStay(t *testing.T) {
 	}
 }
 
+// A read may take longer than the time between two saves: it is answered by one read all the same.
+func TestB11_SlowReadsCome(t *testing.T) {
+	r := newRig(t)
+	r.limits = Limits{Rows: 10, Keep: clock.Second}
+	p := r.start(1)
+	cold := p.account(7)
+	r.clk.Advance(time.Hour)
+	p.forget()
+	saves := 0
+	p.state.tapLoaded(func([]Want) { // meanwhile others are saved, and some of them leave memory
+		if saves++; saves > 5 {
+			return
+		}
+		for range 40 {
+			r.clk.Advance(time.Second)
+			p.account(1)
+		}
+		if err := p.sync(); err != nil {
+			t.Error(err)
+		}
+	})
+	before := p.state.loads.Load()
+	if got := p.must(toyRead{cold}); got != int64(7) {
+		t.Errorf("reads %v", got)
+	}
+	if n := p.state.loads.Load() - before; n != 1 {
+		t.Errorf("it took %d reads", n)
+	}
+}
+
+// What a slow read finds never takes the place of what was changed meanwhile.
+func TestB11_SlowReadsBringNothingBack(t *testing.T) {
+	c, log, state := NewCore("toy/00", 0, newToy()), NewMemLog(), NewMemState()
+	c.TakeOver(start)
+	a, b := id.ID{15: 1}, id.ID{15: 2}
+	var reply any
+	do := func(cmd any) []Want { return c.Submit(start, cmd, func(r any, _ error) { reply = r }) }
+	install := func(wants []Want) {
+		rows, _, err := state.Load(background, "toy/00", 0, wants)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, w := range wants {
+			c.Install(w, rows[i])
+		}
+	}
+	save := func() {
+		if err := errors.Join(Commit(background, c, log), SaveNow(background, c, state)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, x := range []id.ID{a, b} {
+		for wants := do(toyOpen{toyKey(x), 9}); wants != nil; wants = do(toyOpen{toyKey(x), 9}) {
+			install(wants)
+		}
+	}
+	save()
+	c.Forget()
+	slow := do(toyRead{a})
+	c.Await(slow)
+	rows, _, err := state.Load(background, "toy/00", 0, slow) // before the money moves
+	if err != nil {
+		t.Fatal(err)
+	}
+	move := toyMove{ID: id.Compose(start, 0, [9]byte{1}), From: a, To: b, Amount: 5}
+	for wants := do(move); wants != nil; wants = do(move) {
+		install(wants)
+	}
+	save()
+	c.Forget()
+	c.Evict(Limits{}, start)
+	c.Arrived(slow, rows)
+	if wants := do(toyRead{a}); wants != nil {
+		t.Fatalf("wants %v after they were read", wants)
+	}
+	for _, x := range c.Ready() {
+		x.Tell()
+	}
+	if reply != int64(4) {
+		t.Errorf("reads %v, expected 4", reply)
+	}
+	c.Forget()
+	if n := c.Resident(); n != 0 {
+		t.Errorf("%d rows stay although nobody waits for them", n)
+	}
+}
+
 // What ended makes way for what goes on: however many payments there were, accounts stay, and who asks for an old payment
 // again hears what the first one heard.
 func TestB11_WhatPassesLeavesFirst(t *testing.T) {

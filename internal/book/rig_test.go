@@ -257,6 +257,7 @@ type tapState struct {
 	mu       sync.Mutex
 	onSave   func([]*SaveSet)
 	onLoad   func([]Want)
+	onLoaded func([]Want)
 	onKeys   func(Segment) // a day whose keys are about to be read
 	onFilter func(Segment) // a month whose kept filter is about to be read
 	holdFill chan struct{} // until it is closed, filters stay cold
@@ -279,13 +280,24 @@ func (s *tapState) breakWith(err error) {
 
 func (s *tapState) Load(ctx context.Context, book string, volume int, wants []Want) ([]any, Position, error) {
 	s.mu.Lock()
-	onLoad := s.onLoad
+	onLoad, onLoaded := s.onLoad, s.onLoaded
 	s.mu.Unlock()
 	s.loads.Add(1)
 	if onLoad != nil {
 		onLoad(wants)
 	}
-	return s.State.Load(ctx, book, volume, wants)
+	rows, at, err := s.State.Load(ctx, book, volume, wants)
+	if onLoaded != nil {
+		onLoaded(wants)
+	}
+	return rows, at, err
+}
+
+// tapLoaded sets what is called after rows were read, and before the book hears of them.
+func (s *tapState) tapLoaded(onLoaded func([]Want)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onLoaded = onLoaded
 }
 
 // tapKeys sets what is called before keys and filters of the key index are read.

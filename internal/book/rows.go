@@ -57,8 +57,28 @@ type tableBase struct {
 	fresh     clock.Micros // every row whose id was made at or after this time is in memory (rule B12)
 	newest    clock.Micros // the latest time in any row's id
 	due       dueHeap
-	evicted   int64 // rows dropped so far
-	added     int   // rows that came into memory since the last eviction
+	added     int         // rows that came into memory since the last eviction
+	awaited   map[Key]int // rows that somebody reads or is going to read: how many times
+}
+
+// await says that a row is going to be read. If it comes into memory meanwhile it stays there until arrived is called: what
+// the read finds may be older, and must not take its place.
+func (b *tableBase) await(k Key) {
+	if b.awaited == nil {
+		b.awaited = make(map[Key]int)
+	}
+	b.awaited[k]++
+}
+
+func (b *tableBase) arrived(k Key) {
+	if b.awaited[k]--; b.awaited[k] == 0 {
+		delete(b.awaited, k)
+	}
+}
+
+// isAwaited reports whether a row must stay for those who read it.
+func (b *tableBase) isAwaited(k Key) bool {
+	return len(b.awaited) > 0 && b.awaited[k] > 0 && planted.Bug != planted.AwaitedEvicted
 }
 
 // Rows holds the rows of one table: what is hot or not yet saved stays in memory, the rest is fetched when a command
@@ -333,7 +353,7 @@ func (r *Rows[V]) evict(limit int, keepSince clock.Micros) {
 	r.added = 0
 	r.order.sweep(len(r.m)-limit, budget, func(w *row[V]) bool {
 		switch {
-		case w.dirty || w.saving, w.key.ID.Time() >= keepSince && len(r.m) <= 2*limit:
+		case w.dirty || w.saving, r.isAwaited(w.key), w.key.ID.Time() >= keepSince && len(r.m) <= 2*limit:
 			return false
 		case w.hot:
 			w.hot = false
@@ -346,7 +366,7 @@ func (r *Rows[V]) evict(limit int, keepSince clock.Micros) {
 
 func (r *Rows[V]) forget() {
 	r.order.sweep(len(r.m), len(r.m), func(w *row[V]) bool {
-		if (w.dirty || w.saving) && planted.Bug != planted.RowEvicted {
+		if (w.dirty || w.saving) && planted.Bug != planted.RowEvicted || r.isAwaited(w.key) {
 			return false
 		}
 		r.drop(w)
@@ -360,7 +380,6 @@ func (r *Rows[V]) drop(w *row[V]) {
 		*at = nil
 	}
 	r.fresh = max(r.fresh, w.key.ID.Time()+clock.Millisecond)
-	r.evicted++
 }
 
 func (r *Rows[V]) restore(bool) {

@@ -102,6 +102,8 @@ const (
 	RowNotSaved = "row_not_saved"
 	// RowEvicted drops rows from memory that are not saved yet (Midaz #2499).
 	RowEvicted = "row_evicted"
+	// AwaitedEvicted drops rows from memory that somebody reads, so that what the read finds is older than what was there.
+	AwaitedEvicted = "awaited_evicted"
 	// StaleRead answers queries from the memory of a book that was taken over (Midaz #1609).
 	StaleRead = "stale_read"
 	// EventNotReplayed passes over an event where a block has several (Temporal #706: a history that does not replay).

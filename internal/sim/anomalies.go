@@ -9,7 +9,7 @@ var Anomalies = []string{
 	"duplicated_request", "lost_reply", "lost_request", "late_by_hours", "overtaken_request", "stale_request", "unknown_answer",
 	"wrong_answer",
 	// What the store does.
-	"adopted_tables", "failed_read", "failed_save", "failed_write", "lost_save", "lost_write",
+	"adopted_tables", "failed_read", "failed_save", "failed_write", "lost_save", "lost_write", "read_slower_than_saves",
 	// What processes do.
 	"book_crash", "clock_ends_process", "clock_stepped", "crash_at_a_call", "crash_while_in_progress", "fenced_writer", "down_for_hours",
 	"machine_slept", "participant_down",

@@ -80,11 +80,31 @@ func (h *host) submit(cmd any, done book.Done) {
 		return
 	}
 	if h.w.mix.fetch > 0 { // others go first whose rows are at hand
-		h.w.after(h.w.draw(h.w.mix.fetch), func() { h.fetch(wants); h.submit(cmd, done) })
+		h.core.Await(wants)
+		h.w.after(h.w.draw(h.w.mix.fetch), func() { h.read(wants, func() { h.submit(cmd, done) }) })
 		return
 	}
 	h.fetch(wants)
 	h.submit(cmd, done)
+}
+
+// read reads rows, which may take longer than others take to save, and calls then.
+func (h *host) read(wants []book.Want, then func()) {
+	rows, at, _ := h.w.disk.tables.Load(h.w.ctx, h.name, h.volume, wants)
+	saved := h.core.SavedHead().Seq
+	h.w.after(h.w.draw(h.w.mix.read), func() {
+		switch {
+		case h.dead || h.core.Ended() != nil:
+		case at.Head.Seq < saved || at.Head.Seq > h.core.Durable().Seq:
+			h.fence() // the tables are another's by now
+		default:
+			if at.Head.Seq < h.core.SavedHead().Seq {
+				h.w.seen("read_slower_than_saves")
+			}
+			h.core.Arrived(wants, rows)
+		}
+		then()
+	})
 }
 
 func (h *host) fetch(wants []book.Want) {

@@ -16,7 +16,7 @@ type mix struct {
 	failRead, failSave, crashCall                 int
 	crashDecision, usurpDecision                  int // at the block of a decision
 	wholeProcess                                  bool
-	sync, save, fetch                             clock.Micros
+	sync, save, fetch, read                       clock.Micros
 	snapshot, forget                              int
 
 	crashEvery, usurpEvery, outageEvery, suspendEvery, stepEvery, sleepEvery clock.Micros // 0: never
@@ -87,6 +87,7 @@ func drawMix(rnd *rand.Rand) mix {
 	m.save = upTo(rnd, 2*clock.Second)
 	if rnd.IntN(3) == 0 {
 		m.fetch = upTo(rnd, 100*clock.Millisecond)
+		m.read = 10*clock.Millisecond + upTo(rnd, 90*clock.Millisecond)
 	}
 	if rnd.IntN(2) == 0 {
 		m.skew = upTo(rnd, 1900*clock.Millisecond)
