@@ -18,13 +18,12 @@ type editor struct {
 
 // EditAccount implements ledger.Rows.
 func (e *editor) EditAccount(x id.ID) *ledger.Account {
+	if !KindOf(x).own() {
+		return &e.m.accounts.Have(e.key(x)).Account
+	}
 	a := e.m.accounts.Edit(e.key(x))
-	switch {
-	case a.Status != 0:
-	case KindOf(x).own():
+	if a.Status == 0 {
 		*a = newAccount(x, Terms{Currency: ownCurrency(x)}, e.at)
-	default:
-		return nil
 	}
 	return &a.Account
 }
@@ -87,7 +86,7 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 	case *accountOpened:
 		m.applyOpened(at, e)
 	case *statusChanged:
-		m.accounts.Edit(book.Key{Tenant: e.Tenant, ID: e.Account}).Become(e.Status)
+		m.accounts.Have(book.Key{Tenant: e.Tenant, ID: e.Account}).Become(e.Status)
 	case *credited:
 		m.post(e.Tenant, at, &e.Entry)
 		m.putKey(e.Tenant, e.Key, book.KeyEntry{Target: e.ID, Fingerprint: e.Print, At: at})
@@ -109,6 +108,9 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 	case *confirmed:
 		m.applyConfirmed(at, seq, e)
 	case *cancelled:
+		if len(e.Entry.Holds) > 0 {
+			m.branches.Have(book.Key{Tenant: e.Tenant, ID: e.Branch})
+		}
 		m.post(e.Tenant, at, &e.Entry)
 		b := m.edit(&e.part, e.Currency)
 		b.become(Cancelled)
@@ -137,6 +139,7 @@ func (m *Machine) applyOpened(at clock.Micros, e *accountOpened) {
 }
 
 func (m *Machine) applyConfirmed(at clock.Micros, seq uint64, e *confirmed) {
+	m.branches.Have(book.Key{Tenant: e.Tenant, ID: e.Branch})
 	m.post(e.Tenant, at, &e.Entry)
 	b := m.edit(&e.part, e.Amount.Currency)
 	b.Captures = append(b.Captures, Capture{e.Capture, e.Amount.Minor, e.Print, Answer{seq, at, e.Available}})

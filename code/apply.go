@@ -119,11 +119,11 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 		*m.sessions.Edit(key(e.Tenant, e.Session)) = e.row(at)
 		m.bind(e.Tenant, e.Key, e.Session, e.Fingerprint, at)
 	case *sessionExpired:
-		s := m.sessions.Edit(key(e.Tenant, e.Session))
+		s := m.sessions.Have(key(e.Tenant, e.Session))
 		must(s.idle(), e, s)
 		s.Status = Expired
 	case *tried:
-		s := m.sessions.Edit(key(e.Tenant, e.Session))
+		s := m.sessions.Have(key(e.Tenant, e.Session))
 		must(s.idle() || planted.Bug == planted.SessionTwice, e, s)
 		s.By = e.Branch
 		*m.branches.Edit(key(e.Tenant, e.Branch)) = Branch{
@@ -166,7 +166,7 @@ func (m *Machine) bind(t id.Tenant, caller, target id.ID, print [16]byte, at clo
 
 // reserved returns the rows of a reservation that is about to end.
 func (m *Machine) reserved(e *branchOf) (*Branch, *SessionRow) {
-	b, s := m.branches.Edit(key(e.Tenant, e.Branch)), m.sessions.Edit(key(e.Tenant, e.Session))
+	b, s := m.branches.Have(key(e.Tenant, e.Branch)), m.sessions.Have(key(e.Tenant, e.Session))
 	must(b.Status == Reserved && s.Status == Open && s.By == e.Branch, b, s)
 	return b, s
 }

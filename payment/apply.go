@@ -133,7 +133,7 @@ func (m *Machine) applyStarted(at clock.Micros, seq uint64, e Started) {
 	if p.Parent.IsNil() {
 		return
 	}
-	charge := m.payments.Edit(book.Key{Tenant: p.Tenant, ID: p.Parent}).next()
+	charge := m.payments.Have(book.Key{Tenant: p.Tenant, ID: p.Parent}).next()
 	charge.ownSources()
 	for i := range p.Parts {
 		if x := &p.Parts[i]; x.Role == Add {
@@ -156,7 +156,7 @@ const usualBlocks = 3
 
 // edit returns the next version of a payment, to be changed by an event in block seq.
 func (m *Machine) edit(t id.Tenant, x id.ID, at clock.Micros, seq uint64) *Payment {
-	p := m.payments.Edit(book.Key{Tenant: t, ID: x}).next()
+	p := m.payments.Have(book.Key{Tenant: t, ID: x}).next()
 	p.UpdatedAt = at
 	if n := len(p.Blocks); n == 0 || p.Blocks[n-1] != seq {
 		p.Blocks = append(p.Blocks, seq)
@@ -186,7 +186,7 @@ func (m *Machine) stand(p *Payment, to Standing, at clock.Micros, seq uint64) {
 		}
 	}
 	if !p.Operation.IsNil() {
-		if o := m.operations.Edit(book.Key{Tenant: p.Tenant, ID: p.Operation}); o.DoneAt == 0 {
+		if o := m.operations.Have(book.Key{Tenant: p.Tenant, ID: p.Operation}); o.DoneAt == 0 {
 			o.DoneAt, o.Status = at, to.Status
 		}
 	}

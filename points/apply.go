@@ -56,7 +56,7 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 		*g = GrantRow{Account: e.Account, Lot: Part{Amount: e.Amount}, Refusal: e.Refusal, Seq: seq, At: at}
 		m.bind(e.Tenant, e.Key, e.ID, e.Fingerprint, at)
 	case *statusSet:
-		m.accounts.Edit(book.Key{Tenant: e.Tenant, ID: e.Account}).Become(e.Status)
+		m.accounts.Have(book.Key{Tenant: e.Tenant, ID: e.Account}).Become(e.Status)
 	case *expired:
 		m.applyExpired(e)
 	case *tried:
@@ -81,7 +81,7 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 
 func (m *Machine) applyGranted(at clock.Micros, seq uint64, e *granted) {
 	k := book.Key{Tenant: e.Tenant, ID: e.Account}
-	a := m.accounts.Edit(k)
+	a := m.accounts.Have(k)
 	a.put(e.Lot)
 	m.post(e.Tenant, e.Day, nets{{m.ownID(Suspense), e.Lot.Amount}, {e.Account, -e.Lot.Amount}})
 	a.mustAgree(e.Posted, e.Held)
@@ -100,7 +100,7 @@ func (m *Machine) bind(tenant id.Tenant, key, target id.ID, print [16]byte, at c
 
 func (m *Machine) applyExpired(e *expired) {
 	k := book.Key{Tenant: e.Tenant, ID: e.Account}
-	a := m.accounts.Edit(k)
+	a := m.accounts.Have(k)
 	for _, p := range e.Lots {
 		a.Lots.change(p.Lot, -p.Amount, 0)
 	}
@@ -111,7 +111,7 @@ func (m *Machine) applyExpired(e *expired) {
 
 func (m *Machine) applyTried(at clock.Micros, seq uint64, e *tried) {
 	k := book.Key{Tenant: e.Tenant, ID: e.Account}
-	a := m.accounts.Edit(k)
+	a := m.accounts.Have(k)
 	b := m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Branch})
 	*b = Branch{Status: Held, On: e.Account, Print: e.Print, Lots: make([]Taken, len(e.Lots))}
 	for i, p := range e.Lots {
@@ -162,7 +162,7 @@ func (m *Machine) applyCancelled(at clock.Micros, seq uint64, e *cancelled) {
 
 // ending returns the rows of a hold that is about to be taken or let go, and an empty change of it.
 func (m *Machine) ending(e *branchOf) (*Account, *Branch, ledger.HoldChange[id.ID]) {
-	a, b := m.accounts.Edit(book.Key{Tenant: e.Tenant, ID: e.Account}), m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Branch})
+	a, b := m.accounts.Have(book.Key{Tenant: e.Tenant, ID: e.Account}), m.branches.Have(book.Key{Tenant: e.Tenant, ID: e.Branch})
 	return a, b, ledger.HoldChange[id.ID]{Hold: e.Branch, Account: e.Account, Side: ledger.Debit, HeldOn: b.HeldOn}
 }
 
@@ -196,13 +196,13 @@ func (m *Machine) applyAdded(at clock.Micros, seq uint64, e *added) {
 		n = n.add(m.ownID(s.Kind), s.Amount)
 	}
 	for _, r := range e.Back {
-		m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Origin}).lot(r.From).Returned += r.Amount
+		m.branches.Have(book.Key{Tenant: e.Tenant, ID: e.Origin}).lot(r.From).Returned += r.Amount
 	}
 	_, _, lost := sumBack(e.Back)
 	if e.Suspense {
 		n = n.add(m.ownID(Suspense), -e.Amount)
 	} else {
-		a := m.accounts.Edit(k)
+		a := m.accounts.Have(k)
 		for _, r := range e.Back {
 			if r.To != 0 {
 				a.put(r.part())
@@ -263,7 +263,7 @@ func (s *scope) EditAccount(x id.ID) *ledger.Account {
 	if a.Kind == 0 {
 		own := Kind(x.Part())
 		if own == 0 || own >= Customer || x != s.m.ownID(own) {
-			panic(fmt.Sprintf("points: there is no account %x", x))
+			panic(&book.MissingError{Table: book.TableName(s.m.accounts), Key: book.Key{Tenant: s.tenant, ID: x}})
 		}
 		*a = newAccount(own)
 	}

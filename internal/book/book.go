@@ -338,6 +338,13 @@ type PanicError struct {
 	Stack         []byte
 }
 
+// Unwrap returns what the machine panicked with, if that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// Error implements error.
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("book %s met an impossible state at %s: %v", e.Book, e.Command, e.Value)
 }

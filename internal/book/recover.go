@@ -95,8 +95,7 @@ func replay(ctx context.Context, c *Core, log Log, state State) error {
 func replayBlock(ctx context.Context, c *Core, b *journal.Block, state State) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			cause := &PanicError{Book: c.name, Command: fmt.Sprintf("block %d", b.Seq), Value: p, Stack: debug.Stack()}
-			err = fault.DataDamaged.New("book %s: block %d leads to an impossible state", c.name, b.Seq).Because(cause)
+			err = unfollowed(c, b, p)
 		}
 	}()
 	for {
@@ -115,6 +114,23 @@ func replayBlock(ctx context.Context, c *Core, b *journal.Block, state State) (e
 			c.Install(w, rows[i])
 		}
 	}
+}
+
+// unfollowed says why a block cannot be applied: either the tables are not what the book left at the block that they say they
+// stand for, or the journal holds what cannot be.
+func unfollowed(c *Core, b *journal.Block, p any) error {
+	cause := &PanicError{Book: c.name, Command: fmt.Sprintf("block %d", b.Seq), Value: p, Stack: debug.Stack()}
+	why := "leads to an impossible state"
+	if m := (*MissingError)(nil); errors.As(cause, &m) {
+		why = fmt.Sprintf("changes a row that is not there (%v)", m)
+	}
+	if c.saved.Seq == 0 {
+		return fault.DataDamaged.New("book %s: block %d %s, from the first block on: the journal is damaged, run koban verify",
+			c.name, b.Seq, why).Because(cause)
+	}
+	return fault.DataDamaged.New("book %s: block %d %s, and the tables say that they stand for block %d. They are not what the book "+
+		"left there: move them away (the files of this service in the folder state, or its schema on PostgreSQL) and start again; "+
+		"they are made anew from the journal", c.name, b.Seq, why, c.saved.Seq).Because(cause)
 }
 
 func unreadable(book string, err error) error {

@@ -198,6 +198,26 @@ func (r *Rows[V]) Edit(k Key) *V {
 	return &w.v
 }
 
+// Have returns a row that an earlier event has made, to be changed. Only Apply may call it. If there is none, the tables are not
+// what the book has left: it panics with a *MissingError.
+func (r *Rows[V]) Have(k Key) *V {
+	if w, ok := r.find(k); ok && w.absent || !ok && r.resident(k) {
+		panic(&MissingError{Table: r.table, Key: k})
+	}
+	return r.Edit(k)
+}
+
+// MissingError says that a row is not there which an earlier event has made.
+type MissingError struct {
+	Table string
+	Key   Key
+}
+
+// Error implements error.
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("table %s has no row %d/%x, which an earlier block has made", e.Table, e.Key.Tenant, e.Key.ID)
+}
+
 func (r *Rows[V]) add(w *row[V]) {
 	r.m[w.key] = w
 	r.order.push(w)

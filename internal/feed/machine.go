@@ -297,7 +297,7 @@ func (m *Machine) Apply(_ clock.Micros, _ uint64, ev any) {
 	for _, s := range ev.(*Sequenced).Steps {
 		*m.positions.Edit(key(0, uint64(s.Volume))) = Position{s.Seq, s.Hash}
 		for _, r := range s.Runs {
-			c := m.counters.Edit(key(r.Tenant, 0))
+			c := madeBefore(m.counters, key(r.Tenant, 0), r.First > 1)
 			if r.First != c.Last+1 {
 				panic(fmt.Sprintf("feed: tenant %d has number %d, and %d is given next", r.Tenant, c.Last, r.First))
 			}
@@ -307,13 +307,21 @@ func (m *Machine) Apply(_ clock.Micros, _ uint64, ev any) {
 	}
 }
 
+// madeBefore returns a row to be changed: one that has to be there already, or one that this event may make.
+func madeBefore[V any](rows *book.Rows[V], k book.Key, before bool) *V {
+	if before {
+		return rows.Have(k)
+	}
+	return rows.Edit(k)
+}
+
 // place writes into the pages where a run's numbers are found.
 func (m *Machine) place(volume int, seq uint64, r Run) {
 	for done := uint64(0); done < r.Count; {
 		n := r.First + done
 		p := pageOf(n)
 		take := min(r.Count-done, (p+1)*pageSize-(n-1))
-		g := m.pages.Edit(key(r.Tenant, p))
+		g := madeBefore(m.pages, key(r.Tenant, p), n > p*pageSize+1)
 		if len(g.Places) == 0 {
 			g.Skip = done
 		}
