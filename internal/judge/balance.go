@@ -53,8 +53,8 @@ func (w *balances) Event(e *Event, typ uint32, body []byte) error {
 		return with(body, &journalv1.StatusChanged{}, func(m *journalv1.StatusChanged) {
 			t, x := id.Tenant(m.Tenant), toID(m.Account)
 			w.ledger.Says(e, t, x, "posted", m.Posted, (*Account).Posted)
-			if a := w.ledger.accounts[book.Key{Tenant: t, ID: x}]; a != nil {
-				a.Status = ledger.Status(m.Status)
+			if a := w.ledger.accounts.get(book.Key{Tenant: t, ID: x}); a != nil {
+				a.Status, a.changed = ledger.Status(m.Status), true
 				w.j.change(e.at.Book, "balance_accounts", book.Key{Tenant: t, ID: x})
 			}
 		})
@@ -194,8 +194,8 @@ func (w *balances) Tables() []*Table {
 		if text(v[0]) != "HELD" {
 			return false
 		}
-		w.j.branches[k] = &branch{service: "balance", state: held, account: idOf(v[1]), currency: money.Currency(integer(v[2])), amount: integer(v[3]),
-			posted: integer(v[4]), released: integer(v[5])}
+		w.j.believe(k, &branch{service: "balance", state: held, account: idOf(v[1]), currency: money.Currency(integer(v[2])),
+			amount: integer(v[3]), posted: integer(v[4]), released: integer(v[5])})
 		return true
 	}
 	return []*Table{accounts, branches, keyRows("balance_keys"),
@@ -205,8 +205,9 @@ func (w *balances) Tables() []*Table {
 // believe takes an account for what its row says.
 func (l *Ledger) believe(k book.Key, a *Account) {
 	a.kind, a.own = l.own(k.ID)
-	a.seen, a.since = l.j.sweep, l.j.now
-	l.accounts[k] = a
+	a.since = l.j.now
+	l.add(k, a)
+	l.accounts.saw(k, a)
 	if a.own {
 		l.purses[purse{k.Tenant, a.kind, a.Currency}] += a.Posted()
 	}
@@ -216,17 +217,27 @@ func (l *Ledger) believe(k book.Key, a *Account) {
 func (l *Ledger) rows(columns []string, want func(*Account) []string) *Table {
 	return &Table{Name: l.table, Columns: columns, Stands: true,
 		Want: func(k book.Key) []string {
-			if a := l.accounts[k]; a != nil {
+			if a := l.accounts.get(k); a != nil {
 				return want(a)
 			}
 			return nil
 		},
-		Seen: func(k book.Key) *uint32 { return &l.accounts[k].seen },
-		Each: func(f func(book.Key, id.ID, clock.Micros)) {
-			for k, a := range l.accounts {
-				f(k, k.ID, a.since)
+		Rest: func(k book.Key) *rest {
+			a := l.accounts.get(k)
+			if a == nil {
+				return nil
 			}
-		}}
+			a.changed = a.changed || !a.rest.seen
+			return &a.rest
+		},
+		Saw:     func(k book.Key) { l.accounts.saw(k, l.accounts.get(k)) },
+		Missing: l.accounts.missing}
+}
+
+// believe takes a branch that holds something for what its row says.
+func (j *Judge) believe(k book.Key, b *branch) {
+	j.branches[k] = b
+	j.holds(k.Tenant, b, 0)
 }
 
 // branchRows returns a table of branches.
@@ -239,13 +250,20 @@ func (j *Judge) branchRows(name string, columns []string, want func(*branch) []s
 			}
 			return nil
 		},
-		Seen: func(k book.Key) *uint32 { return &j.branches[k].seen },
-		Each: func(f func(book.Key, id.ID, clock.Micros)) {
+		Rest: func(k book.Key) *rest {
+			if b := j.branches[k]; b != nil && b.service == service {
+				return &b.rest
+			}
+			return nil
+		},
+		Saw: func(k book.Key) { j.branches[k].seen = j.sweep },
+		Missing: func(volume int, began clock.Micros) (out []book.Key) {
 			for k, b := range j.branches {
-				if b.service == service {
-					f(k, b.account, b.at)
+				if b.service == service && b.account.Volume(j.Volumes) == volume && b.at < began && b.seen < j.sweep {
+					out = append(out, k)
 				}
 			}
+			return out
 		}}
 }
 

@@ -35,6 +35,7 @@ type branch struct {
 	code     string // why it was refused, or stands in suspense
 	at       clock.Micros
 	seen     uint32
+	rest     rest
 	lots     []taken // of points
 	customer id.ID   // of a session: who may pay, and whom; nil: not known
 	merchant id.ID
@@ -42,6 +43,21 @@ type branch struct {
 
 // open returns what is still held.
 func (b *branch) open() int64 { return b.amount - b.posted - b.released }
+
+// holding returns what an open hold holds.
+func (b *branch) holding() int64 {
+	if b.state == held {
+		return b.open()
+	}
+	return 0
+}
+
+// holds tells the ledger what a branch holds, after it held something else before.
+func (j *Judge) holds(t id.Tenant, b *branch, before int64) {
+	if l := j.ledgers[b.service]; l != nil && b.holding() != before {
+		l.holds(book.Key{Tenant: t, ID: b.account}, b.holding()-before)
+	}
+}
 
 // Branch names a part of a payment in a participant's event.
 type Branch struct {
@@ -61,7 +77,7 @@ func (e *Event) enter(x *Branch) *branch {
 	root := book.Key{Tenant: k.Tenant, ID: k.ID.Root()}
 	b := j.branches[k]
 	if b == nil {
-		if _, over := j.ended[j.digest("", root)]; over {
+		if j.over(root) {
 			e.Wrong("I12", j.Payment(k.ID), "part %d changes, and the payment ended long before", k.ID.Part())
 			return nil
 		}
@@ -98,6 +114,7 @@ func (e *Event) become(x *Branch, b *branch, to state, ways ...state) bool {
 func (e *Event) Hold(x Branch, amount money.Amount) {
 	if b := e.enter(&x); b != nil && e.become(&x, b, held, absent) {
 		b.currency, b.amount = amount.Currency, amount.Minor
+		e.j.holds(x.Tenant, b, 0)
 		e.Check(amount.Minor > 0, "I6", e.j.Payment(x.ID), "part %d holds %d", x.ID.Part(), amount.Minor)
 	}
 }
@@ -120,12 +137,13 @@ func (e *Event) Take(x Branch, minor, released int64) {
 	if b == nil {
 		return
 	}
-	to := held
+	to, before := held, b.holding()
 	if b.open() == minor+released {
 		to = confirmed
 	}
 	if e.become(&x, b, to, held) {
 		b.posted, b.released = b.posted+minor, b.released+released
+		e.j.holds(x.Tenant, b, before)
 		e.ends(x.ID, b)
 	}
 }
@@ -136,12 +154,13 @@ func (e *Event) LetGo(x Branch, released int64) {
 	if b == nil {
 		return
 	}
-	from := held
+	from, before := held, b.holding()
 	if released == 0 && b.state != held {
 		from = absent
 	}
 	if e.become(&x, b, cancelled, from) {
 		b.released += released
+		e.j.holds(x.Tenant, b, before)
 		e.Check(b.posted == 0 && b.open() == 0, "I6", e.j.Payment(x.ID), "part %d was let go with %d of %d taken and %d left", x.ID.Part(), b.posted, b.amount, b.open())
 	}
 }

@@ -141,11 +141,14 @@ func (w *codes) Tables() []*Table {
 				amount: integer(v[3]), by: idOf(v[5]), since: w.j.now, seen: w.j.sweep}
 			return true
 		},
-		Seen: func(k book.Key) *uint32 { return &w.sessions[k].seen },
-		Each: func(f func(book.Key, id.ID, clock.Micros)) {
+		Saw: func(k book.Key) { w.sessions[k].seen = w.j.sweep },
+		Missing: func(volume int, began clock.Micros) (out []book.Key) {
 			for k, s := range w.sessions {
-				f(k, k.ID, s.since)
+				if k.ID.Volume(w.j.Volumes) == volume && s.since < began && s.seen < w.j.sweep {
+					out = append(out, k)
+				}
 			}
+			return out
 		}}
 	branches := w.j.branchRows("code_branches", []string{"session", "status", "amount", "currency", "refusal_code"}, func(b *branch) []string {
 		word := [...]string{"", "RESERVED", "REFUSED", "CONFIRMED", "CANCELLED", ""}[b.state]
@@ -155,7 +158,7 @@ func (w *codes) Tables() []*Table {
 		if text(v[1]) != "RESERVED" {
 			return false
 		}
-		w.j.branches[k] = &branch{service: "code", state: held, account: idOf(v[0]), amount: integer(v[2]), currency: money.Currency(integer(v[3]))}
+		w.j.believe(k, &branch{service: "code", state: held, account: idOf(v[0]), amount: integer(v[2]), currency: money.Currency(integer(v[3]))})
 		return true
 	}
 	return []*Table{sessions, branches, keyRows("code_keys")}

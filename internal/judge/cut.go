@@ -217,7 +217,7 @@ func (x *piece) count(b *branch, net *[3]int64) {
 
 // orphans judges the branches of a payment that does not exist.
 func (j *Judge) orphans(k book.Key) {
-	if _, over := j.ended[j.digest("", k)]; over || j.old(k.ID) || j.charges[k] != nil {
+	if j.over(k) || j.old(k.ID) || j.charges[k] != nil {
 		return
 	}
 	for n := range maxParts {
@@ -271,26 +271,60 @@ type aged struct {
 	at clock.Micros
 }
 
+// patience is how long what ended may be wrong, where books are fed side by side, before that is told.
+const patience = clock.Hour
+
 // Tidy gives up what ended before Config.Keep, where there is nothing wrong with it, so that a long journal can be judged in
-// little memory: between cuts, as long as books are fed side by side by the times of their blocks. It tells nothing.
+// little memory: between cuts, as long as books are fed side by side by the times of their blocks. What is still wrong after an
+// hour is told.
 func (j *Judge) Tidy() {
-	if j.Keep == 0 || len(j.aging) == 0 || j.aging[0].at+j.Keep >= j.now {
-		return
+	for _, l := range j.ledgers {
+		l.accounts.tidy()
 	}
-	found, wrong := j.Found, false
-	j.Found = func(Violation) { wrong = true }
 	n := 0
-	for ; n < len(j.aging) && j.aging[n].at+j.Keep < j.now; n++ {
-		wrong = false
-		k := j.aging[n].k
-		if j.meet(k); wrong {
-			break // the next cut says why, unless it is right by then
+	for ; n < len(j.aging) && j.ripe(n); n++ {
+		if x := j.aging[n]; !j.settle(x.k) {
+			j.stuck = append(j.stuck, x)
 		}
-		j.give(k)
 	}
 	j.aging = append(j.aging[:0], j.aging[n:]...)
-	j.Found = found
+	if n > 0 && len(j.stuck) > 0 {
+		j.unstick()
+	}
 	j.rebase()
+}
+
+// ripe reports whether the payment at a place among those that ended is to be given up.
+func (j *Judge) ripe(n int) bool {
+	return j.Keep > 0 && (j.aging[n].at+j.Keep < j.now || j.Full > 0 && len(j.aging)-n > j.Full)
+}
+
+// settle gives a payment up if there is nothing wrong with it.
+func (j *Judge) settle(k book.Key) bool {
+	found, right := j.Found, true
+	j.Found = func(Violation) { right = false }
+	j.meet(k)
+	j.Found = found
+	if right {
+		j.give(k)
+	}
+	return right
+}
+
+// unstick looks again at payments that were wrong when they were to be given up.
+func (j *Judge) unstick() {
+	left := j.stuck[:0]
+	for _, x := range j.stuck {
+		switch {
+		case j.settle(x.k):
+		case x.at+max(patience, j.Keep) < j.now:
+			j.meet(x.k)
+			j.give(x.k)
+		default:
+			left = append(left, x)
+		}
+	}
+	j.stuck = left
 }
 
 // age notes that a payment ended.
@@ -304,23 +338,27 @@ func (j *Judge) age(k book.Key, p *pay) {
 // shed gives up what ended before Keep.
 func (j *Judge) shed() {
 	n := 0
-	for ; n < len(j.aging) && j.aging[n].at+j.Keep < j.now; n++ {
+	for ; n < len(j.aging) && j.ripe(n); n++ {
 		j.give(j.aging[n].k)
 	}
 	j.aging = append(j.aging[:0], j.aging[n:]...)
+	for _, x := range j.stuck { // the cut has said what is wrong with them
+		j.give(x.k)
+	}
+	j.stuck = nil
 }
 
 // rebase forgets what ended, once there is too much of it: what is unknown from then on, and older, is believed as its row has it.
 // koban verify forgets nothing.
 func (j *Judge) rebase() {
-	if j.Forget == 0 || len(j.ended)+len(j.charges) < 2*j.Forget && len(j.keys) < 4*j.Forget {
+	if j.Forget == 0 || len(j.ended)+len(j.charges) < 2*j.Forget && j.keys.size() < 4*j.Forget {
 		return
 	}
 	j.since = max(j.since, j.now-j.Keep) // whatever was given up ended before that
 	clear(j.ended)
 	clear(j.charges)
-	clear(j.keys)
-	clear(j.rows)
+	j.keys.clear()
+	j.rows.clear()
 }
 
 // give gives up a payment that ended and all that belongs to it, but for what a later event could contradict.
@@ -334,13 +372,20 @@ func (j *Judge) give(k book.Key) {
 		b := book.Key{Tenant: k.Tenant, ID: k.ID.Facet(uint8(i + 1))}
 		if x := j.branches[b]; x != nil {
 			j.remember(x.service+"_branches", b)
-			delete(j.branches, b)
 		}
+	}
+	delete(j.touched, k)
+	if j.past != nil {
+		j.put(k, p)
+		delete(j.payments, k)
+		return
+	}
+	for i := range p.parts {
+		delete(j.branches, book.Key{Tenant: k.Tenant, ID: k.ID.Facet(uint8(i + 1))})
 	}
 	if refundable(p.sources) && p.kind == payment.Charge {
 		j.charges[k] = p.sources
 	}
 	j.ended[j.digest("", k)] = struct{}{}
 	delete(j.payments, k)
-	delete(j.touched, k)
 }

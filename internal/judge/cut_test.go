@@ -155,9 +155,12 @@ func books(edit func(a, b *Account)) []string {
 	jpy := money.Yen(1).Currency
 	x, y := id.Compose(1<<49, 5, [9]byte{1}).Facet(1), id.Compose(1<<49, 5, [9]byte{2}).Facet(1)
 	a, b := &Account{Currency: jpy, Debits: 100}, &Account{Currency: jpy, Credits: 100, Held: 30}
-	j.ledgers["balance"].accounts = map[book.Key]*Account{{Tenant: 1, ID: x}: a, {Tenant: 1, ID: y}: b}
-	j.branches[book.Key{Tenant: 1, ID: id.Compose(1<<50, 3, [9]byte{1}).Facet(1)}] = &branch{service: "balance", state: held, account: y, amount: 40, posted: 10}
 	edit(a, b)
+	l := j.ledgers["balance"]
+	l.believe(book.Key{Tenant: 1, ID: x}, a)
+	hold := &branch{service: "balance", state: held, account: y, amount: 40, posted: 10}
+	j.believe(book.Key{Tenant: 1, ID: id.Compose(1<<50, 3, [9]byte{1}).Facet(1)}, hold)
+	l.believe(book.Key{Tenant: 1, ID: y}, b)
 	j.Sums()
 	return slices.Sorted(maps.Keys(wrong))
 }

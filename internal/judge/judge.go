@@ -1,11 +1,13 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
 	"hash/maphash"
 	"slices"
 	"strings"
 
+	"github.com/koban-pay/koban/internal/attic"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
@@ -46,7 +48,18 @@ type Config struct {
 	Keep     clock.Micros    // how long what has ended is kept in full, by the time of blocks; 0: for ever
 	Remember int             // of how many rows that ended a digest is kept, for Row to compare with
 	Forget   int             // of how many payments that ended something is kept, before all that ended is forgotten; 0: never
+	Full     int             // how many payments that ended are kept in full at most, however short Keep is; 0: no limit
+	// Attic takes the accounts that are not in use; nil: all are kept in memory. It is the judge's alone.
+	Attic *attic.Attic
+	// InUse is how many accounts of a service are in memory, once it has so many: twice as many at most. 0: 50,000.
+	InUse int
+	// Deep says that whatever ended goes to the attic, too, and comes back when something happens to it: nothing is forgotten, and
+	// every row of every table is shown to Row once, after the last block.
+	Deep bool
 }
+
+// inUse returns how many accounts of a ledger are in memory, at least, before the others go to the attic.
+func (j *Judge) inUse() int { return cmp.Or(j.InUse, 50_000) }
 
 // Judge is the judge of one platform's books. It is for one goroutine.
 type Judge struct {
@@ -60,14 +73,15 @@ type Judge struct {
 	branches map[book.Key]*branch
 	payments map[book.Key]*pay
 	charges  map[book.Key][]gives // charges that ended before Keep, and may be refunded
-	keys     map[digest]digest    // callers' keys, and what they stand for
+	keys     records              // callers' keys, and what they stand for
 	ended    map[digest]struct{}  // payments that are not kept in full any more
-	rows     map[digest]digest    // rows that ended
-	rests    map[digest]digest    // of rows that are kept in full, the columns that no rule gives
+	past     *attic.Shelf         // payments that ended, with Deep
+	rows     records              // rows that ended
 	dropped  int64                // rows that were not remembered for want of room
 
 	touched map[book.Key]struct{} // payments, since the last cut
 	aging   []aged
+	stuck   []aged          // ended, and are not right yet
 	owed    map[purse]int64 // what the payments say that the platform's own accounts have
 	feeds   map[string]*following
 	now     clock.Micros // the latest time of any block
@@ -91,10 +105,17 @@ type ledgerBook struct {
 func New(c Config) *Judge {
 	j := &Judge{Config: c, books: map[string]*ledgerBook{}, witnesses: map[string]Witness{}, tables: map[string]*Table{},
 		checked: map[string]int64{}, ledgers: map[string]*Ledger{}, branches: map[book.Key]*branch{}, payments: map[book.Key]*pay{},
-		charges: map[book.Key][]gives{}, keys: map[digest]digest{}, ended: map[digest]struct{}{}, rows: map[digest]digest{},
-		rests:   map[digest]digest{},
+		charges: map[book.Key][]gives{}, ended: map[digest]struct{}{},
 		touched: map[book.Key]struct{}{}, owed: map[purse]int64{}, feeds: map[string]*following{}, changed: map[string]map[RowKey]struct{}{},
 		seed: maphash.MakeSeed()}
+	j.keys, j.rows = &inMemory{j, map[digest]digest{}}, &inMemory{j, map[digest]digest{}}
+	if j.Deep {
+		j.past = j.Attic.Shelf("payments")
+		j.rows = &inAttic{attic: j.Attic, prefix: "rows ", tables: map[string]*attic.Shelf{}}
+		j.keys = &inAttic{attic: j.Attic, prefix: "keys ", tables: map[string]*attic.Shelf{}, clash: func(table string, k book.Key) {
+			j.check(false, "I21", "", Name{}, "the key %x of %s was bound twice", k.ID[:4], table)
+		}}
+	}
 	for service, make := range witnesses {
 		w := make(j)
 		j.witnesses[service] = w
@@ -255,10 +276,8 @@ func (e *Event) Key(table string, tenant id.Tenant, key, target []byte, print []
 		return
 	}
 	j, k := e.j, book.Key{Tenant: tenant, ID: id.ID(key)}
-	at := j.digest(table, k)
-	_, bound := j.keys[at]
+	bound := j.keys.bind(table, k, j.digest("", k, hex(target), hex(print)))
 	e.Check(!bound, "I21", Name{}, "the key %x was bound before", key[:4])
-	j.keys[at] = j.digest("", k, hex(target), hex(print))
 }
 
 // sortedKeys returns the keys of a map in order, so that what is found is always told in the same order.

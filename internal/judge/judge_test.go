@@ -2,11 +2,14 @@ package judge_test
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"os"
+	"slices"
 	"testing"
 
+	"github.com/koban-pay/koban/internal/attic"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/judge"
@@ -62,6 +65,12 @@ func day(t testing.TB) (out []*journal.Block) {
 	return out
 }
 
+// sideBySide returns blocks in the order of their times, as they are fed where what ended is given up.
+func sideBySide(blocks []*journal.Block) []*journal.Block {
+	slices.SortStableFunc(blocks, func(a, b *journal.Block) int { return cmp.Compare(a.At, b.At) })
+	return blocks
+}
+
 // bench is a judge in a test, and what it found.
 type bench struct {
 	*judge.Judge
@@ -85,16 +94,23 @@ func (b *bench) right(t *testing.T) {
 }
 
 func TestStoredDayIsRight(t *testing.T) {
+	files := func() *attic.Attic { return attic.New(t.TempDir(), 4<<10) }
 	for name, c := range map[string]judge.Config{"all is kept": {}, "little of what ended is kept": {Keep: 1, Remember: 1 << 20},
-		"nothing that ended is kept": {Keep: 1, Remember: 1 << 20, Forget: 1}} {
+		"nothing that ended is kept": {Keep: 1, Remember: 1 << 20, Forget: 1},
+		"accounts are in files":      {Keep: 1, Remember: 1 << 20, Attic: files(), InUse: 1},
+		"everything is in files":     {Keep: 1, Full: 1, Remember: 1 << 20, Attic: files(), InUse: 1, Deep: true}} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(c)
-			blocks := day(t)
+			blocks := sideBySide(day(t))
 			for _, x := range blocks {
 				b.Block(x)
+				if c.Attic != nil {
+					b.Tidy()
+				}
 			}
 			b.Cut()
 			b.Sums()
+			b.Bound()
 			b.right(t)
 			for _, i := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I10", "I11", "I12", "I13", "I16", "I18", "I21", "I25", "X1", "X2", "P1", "C1"} {
 				if b.Checked()[i] == 0 {

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/koban-pay/koban/internal/book"
@@ -16,8 +17,18 @@ type Ledger struct {
 	service  string
 	table    string                              // of its accounts
 	own      func(id.ID) (kind string, own bool) // whether an account is a volume's own
-	accounts map[book.Key]*Account
-	purses   map[purse]int64 // credits less debits of the volumes' own accounts, over all volumes
+	accounts accounts
+	purses   map[purse]int64       // credits less debits of the volumes' own accounts, over all volumes
+	sums     map[pool]int64        // credits less debits of all accounts
+	uneven   map[book.Key]struct{} // accounts that hold something else than open holds hold on them
+	loose    map[book.Key]int64    // what open holds hold on accounts that are not known
+}
+
+// pool is the accounts of one tenant in one volume and currency.
+type pool struct {
+	volume   int
+	tenant   id.Tenant
+	currency money.Currency
 }
 
 // Account is what the journal says of one account.
@@ -32,8 +43,11 @@ type Account struct {
 	own      bool
 	kind     string
 	since    clock.Micros // when it was opened, or first judged
-	seen     uint32       // the sweep that saw its row
-	lots     []lot        // of an account of points
+	n        int          // its number among those of its volume
+	open     int64        // what open holds hold on it
+	rest     rest
+	changed  bool  // since it came from the attic
+	lots     []lot // of an account of points
 	nextLot  int64
 }
 
@@ -64,7 +78,11 @@ type purse struct {
 
 // newLedger returns the ledger of a service. own says which ids are a volume's own accounts.
 func (j *Judge) newLedger(service, table string, own func(id.ID) (string, bool)) *Ledger {
-	l := &Ledger{j: j, service: service, table: table, own: own, accounts: map[book.Key]*Account{}, purses: map[purse]int64{}}
+	l := &Ledger{j: j, service: service, table: table, own: own, accounts: newAccounts(j.Volumes), purses: map[purse]int64{},
+		sums: map[pool]int64{}, uneven: map[book.Key]struct{}{}, loose: map[book.Key]int64{}}
+	if j.Attic != nil {
+		l.accounts.attic, l.accounts.most = j.Attic.Shelf("accounts "+table), j.inUse()
+	}
 	j.ledgers[service] = l
 	return l
 }
@@ -73,11 +91,46 @@ func (j *Judge) newLedger(service, table string, own func(id.ID) (string, bool))
 func (l *Ledger) Open(e *Event, t id.Tenant, x id.ID, c money.Currency) *Account {
 	k := book.Key{Tenant: t, ID: x}
 	_, own := l.own(x)
-	e.Check(l.accounts[k] == nil && !own, "I3", l.j.Account(x), "it was opened twice, or is a volume's own")
+	e.Check(l.accounts.get(k) == nil && !own, "I3", l.j.Account(x), "it was opened twice, or is a volume's own")
 	a := &Account{Currency: c, Status: ledger.Open, since: e.At}
-	l.accounts[k] = a
+	l.add(k, a)
 	l.j.change(e.at.Book, l.table, k)
 	return a
+}
+
+// add makes an account known.
+func (l *Ledger) add(k book.Key, a *Account) {
+	a.open = l.loose[k]
+	delete(l.loose, k)
+	l.accounts.add(k, a)
+	l.sums[l.pool(k, a)] += a.Posted()
+	l.even(k, a)
+}
+
+func (l *Ledger) pool(k book.Key, a *Account) pool {
+	return pool{k.ID.Volume(l.j.Volumes), k.Tenant, a.Currency}
+}
+
+// even notes whether an account holds what open holds hold on it.
+func (l *Ledger) even(k book.Key, a *Account) {
+	if a.Held == a.open {
+		delete(l.uneven, k)
+	} else {
+		l.uneven[k] = struct{}{}
+	}
+}
+
+// holds counts what an open hold holds more on an account than before.
+func (l *Ledger) holds(k book.Key, more int64) {
+	a := l.accounts.get(k)
+	if a == nil {
+		if l.loose[k] += more; l.loose[k] == 0 {
+			delete(l.loose, k)
+		}
+		return
+	}
+	a.open, a.changed = a.open+more, true
+	l.even(k, a)
 }
 
 // Entry judges one entry of the journal. An entry without legs and changes is none.
@@ -92,6 +145,7 @@ func (l *Ledger) Entry(e *Event, t id.Tenant, legs []Leg, held ...HeldChange) {
 		if a != nil && !slices.Contains(touched, x) {
 			touched = append(touched, x)
 			a.Version++
+			a.changed = true
 		}
 		return a
 	}
@@ -111,16 +165,19 @@ func (l *Ledger) Entry(e *Event, t id.Tenant, legs []Leg, held ...HeldChange) {
 		} else {
 			a.Credits -= leg.Amount.Minor
 		}
+		l.sums[l.pool(book.Key{Tenant: t, ID: leg.Account}, a)] -= leg.Amount.Minor
 		if a.own {
 			l.purses[purse{t, a.kind, a.Currency}] -= leg.Amount.Minor
 		}
 	}
 	for _, x := range touched {
-		a := l.accounts[book.Key{Tenant: t, ID: x}]
+		k := book.Key{Tenant: t, ID: x}
+		a := l.accounts.get(k)
 		a.bringForward()
+		l.even(k, a)
 		l.bounded(e, a, x)
 		e.Check(a.Held >= 0 && (a.own || a.Available() >= 0), "I4", l.j.Account(x), "%d stand on it and %d are held: %d are available", a.Posted(), a.Held, a.Available())
-		l.j.change(e.at.Book, l.table, book.Key{Tenant: t, ID: x})
+		l.j.change(e.at.Book, l.table, k)
 	}
 }
 
@@ -161,7 +218,7 @@ func (l *Ledger) balanced(e *Event, legs []Leg) {
 // account returns an account that an entry names; nil if it may be older than what is judged.
 func (l *Ledger) account(e *Event, t id.Tenant, x id.ID, c money.Currency) *Account {
 	k := book.Key{Tenant: t, ID: x}
-	a := l.accounts[k]
+	a := l.accounts.get(k)
 	if a != nil {
 		return a
 	}
@@ -171,20 +228,20 @@ func (l *Ledger) account(e *Event, t id.Tenant, x id.ID, c money.Currency) *Acco
 	kind, own := l.own(x)
 	e.Check(own, "I3", l.j.Account(x), "it has an entry, and was never opened")
 	a = &Account{Currency: c, Status: ledger.Open, own: own, kind: kind, since: e.At}
-	l.accounts[k] = a
+	l.add(k, a)
 	return a
 }
 
 // Says judges what an event says of an account afterwards: what the service believed must be what the journal gives (I3).
 func (l *Ledger) Says(e *Event, t id.Tenant, x id.ID, what string, said int64, f func(*Account) int64) {
-	if a := l.accounts[book.Key{Tenant: t, ID: x}]; a != nil {
+	if a := l.accounts.get(book.Key{Tenant: t, ID: x}); a != nil {
 		e.Check(said == f(a), "I3", l.j.Account(x), "the service says that %d are %s, the entries give %d", said, what, f(a))
 	}
 }
 
 // gives judges that an account may give out what is set aside on it (BL7): whatever its status, it ends what it holds.
 func (l *Ledger) gives(e *Event, t id.Tenant, x id.ID) {
-	if a := l.accounts[book.Key{Tenant: t, ID: x}]; a != nil {
+	if a := l.accounts.get(book.Key{Tenant: t, ID: x}); a != nil {
 		e.Check(a.Status == ledger.Open || a.Status == ledger.NoIn, "BL7", l.j.Account(x), "something is set aside on it, and it is %v", a.Status)
 	}
 }
@@ -192,30 +249,14 @@ func (l *Ledger) gives(e *Event, t id.Tenant, x id.ID) {
 // total judges that a volume's accounts sum to nothing, in every currency (I2), and that what is held is what open holds
 // hold (I5). All accounts must be known.
 func (l *Ledger) total() {
-	type part struct {
-		volume   int
-		tenant   id.Tenant
-		currency money.Currency
+	l.j.checked["I5"] += int64(l.accounts.len())
+	for _, k := range sortedKeys(l.uneven) {
+		a := l.accounts.get(k)
+		l.j.Found(Violation{Invariant: "I5", Book: l.service, Subject: l.j.Account(k.ID).String(),
+			Message: fmt.Sprintf("%d are held, and open holds hold %d", a.Held, a.open)})
 	}
-	sums := map[part]int64{}
-	open := map[book.Key]int64{}
-	for k, b := range l.j.branches {
-		if b.service == l.service && b.state == held {
-			open[book.Key{Tenant: k.Tenant, ID: b.account}] += b.open()
-		}
-	}
-	var wrong []book.Key
-	for k, a := range l.accounts {
-		sums[part{k.ID.Volume(l.j.Volumes), k.Tenant, a.Currency}] += a.Posted()
-		if l.j.checked["I5"]++; a.Held != open[k] {
-			wrong = append(wrong, k)
-		}
-	}
-	slices.SortFunc(wrong, compareKeys)
-	for _, k := range wrong {
-		l.j.check(false, "I5", l.service, l.j.Account(k.ID), "%d are held, and open holds hold %d", l.accounts[k].Held, open[k])
-	}
-	for p, sum := range sums {
-		l.j.check(sum == 0, "I2", book.Name(l.service, p.volume), Name{}, "all accounts of tenant %d in %v sum to %d, not to 0", p.tenant, p.currency, sum)
+	for p, sum := range l.sums {
+		l.j.check(sum == 0, "I2", book.Name(l.service, p.volume), Name{}, "all accounts of tenant %d in %v sum to %d, not to 0", p.tenant,
+			p.currency, sum)
 	}
 }

@@ -125,8 +125,7 @@ func (w *payments) Event(e *Event, typ uint32, body []byte) error {
 func (w *payments) started(e *Event, m *journalv1.Started) {
 	k := book.Key{Tenant: id.Tenant(m.Tenant), ID: toID(m.Id)}
 	e.Key("payment_keys", k.Tenant, m.Key, m.Id, m.Fingerprint)
-	_, over := w.j.ended[w.j.digest("", k)]
-	e.Check(w.j.payments[k] == nil && !over, "I21", w.j.Payment(k.ID), "it was started twice")
+	e.Check(w.j.payments[k] == nil && !w.j.over(k), "I21", w.j.Payment(k.ID), "it was started twice")
 	if w.j.old(k.ID) {
 		return
 	}
@@ -173,6 +172,7 @@ func (w *payments) shares(e *Event, k book.Key, p *pay, f func(*gives, int64)) (
 
 // charge returns what of a charge may be given back; false if it is not known.
 func (j *Judge) charge(k book.Key) ([]gives, bool) {
+	j.revive(k)
 	if p := j.payments[k]; p != nil {
 		return p.sources, true
 	}

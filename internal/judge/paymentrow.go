@@ -82,11 +82,14 @@ func (w *payments) paymentTables() []*Table {
 			out[6] = text(v[6]) // as the column has it, not as the sources give it
 			return out, nil
 		},
-		Seen: func(k book.Key) *uint32 { return &w.j.payments[k].seen },
-		Each: func(f func(book.Key, id.ID, clock.Micros)) {
+		Saw: func(k book.Key) { w.j.payments[k].seen = w.j.sweep },
+		Missing: func(volume int, began clock.Micros) (out []book.Key) {
 			for k, p := range w.j.payments {
-				f(k, k.ID, p.started)
+				if k.ID.Volume(w.j.Volumes) == volume && p.started < began && p.seen < w.j.sweep {
+					out = append(out, k)
+				}
 			}
+			return out
 		}}
 	rows.Believe = func(k book.Key, v []any) bool {
 		p, err := readPayment(v)

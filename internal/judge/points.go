@@ -74,8 +74,8 @@ func (w *pointsBook) Event(e *Event, typ uint32, body []byte) error {
 	case 19:
 		return with(body, &journalv1.StatusSet{}, func(m *journalv1.StatusSet) {
 			k := book.Key{Tenant: id.Tenant(m.Tenant), ID: toID(m.Account)}
-			if a := w.ledger.accounts[k]; a != nil {
-				a.Status = ledger.Status(m.Status)
+			if a := w.ledger.accounts.get(k); a != nil {
+				a.Status, a.changed = ledger.Status(m.Status), true
 				w.j.change(e.at.Book, "points_accounts", k)
 			}
 		})
@@ -190,6 +190,7 @@ func (w *pointsBook) returned(e *Event, m *journalv1.Added) {
 	if len(m.Back) == 0 || k.ID.IsNil() {
 		return
 	}
+	w.j.revive(book.Key{Tenant: k.Tenant, ID: k.ID.Root()})
 	b := w.j.branches[k]
 	if b == nil {
 		w.j.forget(pointsBranches, k) // it ended long before, and changes now
@@ -231,7 +232,9 @@ type flow struct {
 
 func (w *pointsBook) on(e *Event, tenant uint32, account []byte) *flow {
 	f := &flow{w: w, e: e, t: id.Tenant(tenant), x: toID(account)}
-	f.a = w.ledger.accounts[book.Key{Tenant: f.t, ID: f.x}]
+	if f.a = w.ledger.accounts.get(book.Key{Tenant: f.t, ID: f.x}); f.a != nil {
+		f.a.changed = true
+	}
 	return f
 }
 
@@ -409,8 +412,8 @@ func (w *pointsBook) Tables() []*Table {
 		if text(v[1]) != "held" || err != nil {
 			return false
 		}
-		w.j.branches[k] = &branch{service: "points", state: held, account: idOf(v[0]), currency: money.PT, amount: integer(v[2]), posted: integer(v[3]),
-			released: integer(v[4]), lots: lots}
+		w.j.believe(k, &branch{service: "points", state: held, account: idOf(v[0]), currency: money.PT, amount: integer(v[2]),
+			posted: integer(v[3]), released: integer(v[4]), lots: lots})
 		return true
 	}
 	grants := once("points_grants", "account", "lot", "expires_at", "amount", "posted", "held", "refusal_code", "available")

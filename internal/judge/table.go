@@ -8,7 +8,6 @@ import (
 
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/id"
 )
 
 // Table is a state table of which Row compares rows.
@@ -26,15 +25,24 @@ type Table struct {
 	// Believe takes a row for what it says, where it is older than what is judged, and reports whether it is kept in full
 	// from now on; nil: never.
 	Believe func(k book.Key, values []any) bool
-	// Seen returns where the last sweep that saw a row is noted; nil if the row is not kept in full.
-	Seen func(book.Key) *uint32
-	// Each calls f for every row that is kept in full, with an id of its volume and the time from which on it must be there.
-	Each func(f func(k book.Key, in id.ID, since clock.Micros))
+	// Rest returns where the digest of the columns that stay is noted; nil if the row is not kept in full.
+	Rest func(book.Key) *rest
+	// Saw notes that the sweep has seen a row that is kept in full; nil: no row of the table is.
+	Saw func(book.Key)
+	// Missing returns the rows of a volume that are kept in full and that the sweep has not seen, of those that were there before a
+	// time.
+	Missing func(volume int, before clock.Micros) []book.Key
 
 	Stands bool // value stands on its rows, however long nobody has touched them
 
 	service string
 	keys    bool // callers' keys
+}
+
+// rest is the digest of what no rule gives of a row, as it was when it was first seen.
+type rest struct {
+	sum  digest
+	seen bool
 }
 
 // RowKey names a row of a state table.
@@ -62,7 +70,14 @@ func (j *Judge) change(book, table string, k book.Key) {
 	if j.Remember == 0 || table == "" {
 		return
 	}
-	delete(j.rests, j.digest(table, k))
+	if t := j.tables[table]; t != nil && t.Rest != nil {
+		if r := t.Rest(k); r != nil {
+			*r = rest{}
+		}
+	}
+	if j.Deep {
+		return // every row is shown once
+	}
 	list := j.changed[book]
 	if list == nil {
 		list = map[RowKey]struct{}{}
@@ -98,10 +113,9 @@ func (j *Judge) Row(name string, r RowKey, values []any) {
 	if t == nil {
 		return
 	}
-	at := j.digest(t.Name, r.Key)
 	want := t.Want(r.Key)
 	if values == nil {
-		_, ended := j.rows[at]
+		_, ended := j.rows.get(t.Name, r.Key)
 		j.row(want == nil && !ended, name, r, "the journal gives it, and the table has no such row")
 		return
 	}
@@ -111,10 +125,9 @@ func (j *Judge) Row(name string, r RowKey, values []any) {
 		j.row(false, name, r, "it cannot be read: %v", err)
 		return
 	}
-	rest := j.rest(r.Key, values[n:])
 	if want != nil {
-		if seen := t.Seen; seen != nil {
-			*seen(r.Key) = j.sweep
+		if t.Saw != nil {
+			t.Saw(r.Key)
 		}
 		j.checked["I24"] += int64(len(t.Columns))
 		for i, c := range t.Columns[:n] {
@@ -123,34 +136,34 @@ func (j *Judge) Row(name string, r RowKey, values []any) {
 			}
 		}
 		if t.Stays > 0 {
-			was, seen := j.rests[at]
-			if !seen {
-				j.rests[at], was = rest, rest
+			was, is := t.Rest(r.Key), j.rest(r.Key, values[n:])
+			if !was.seen {
+				*was = rest{is, true}
 			}
-			j.row(was == rest, name, r, "%s has changed, and no event has changed the row", strings.Join(t.Columns[n:], " or "))
+			j.row(was.sum == is, name, r, "%s has changed, and no event has changed the row", strings.Join(t.Columns[n:], " or "))
 		}
 		return
 	}
 	if t.keys {
-		have, ok := j.keys[at]
+		have, ok := j.keys.get(t.Name, r.Key)
 		j.row(!ok && j.since > 0 || have == j.digest("", r.Key, got...), name, r, "it stands for %s, and the journal gives something else, or no such key", got[0])
 		return
 	}
 	sum := j.digest("", r.Key, got...)
-	have, ok := j.rows[at]
+	have, ok := j.rows.get(t.Name, r.Key)
 	switch {
 	case ok:
-		whole := (sum<<1 ^ rest) | seenWhole
+		whole := (sum<<1 ^ j.rest(r.Key, values[n:])) | seenWhole
 		right := have == whole
 		if have&seenWhole == 0 {
-			if right = have == sum&^seenWhole; right && t.Stays > 0 {
-				j.rows[at] = whole
+			if right = have == sum&^seenWhole; right && t.Stays > 0 && !j.Deep {
+				j.rows.put(t.Name, r.Key, whole)
 			}
 		}
 		j.row(right, name, r, "it ended, and what it says since then is not what the journal gives: %s", strings.Join(pairs(t.Columns[:n], got), ", "))
 	case j.believes(r.Key):
 		if t.Believe == nil || !t.Believe(r.Key, values) {
-			j.keep(at, sum)
+			j.keep(t.Name, r.Key, sum)
 		}
 	default:
 		j.row(false, name, r, "the journal gives no such row")
@@ -172,8 +185,7 @@ func (j *Judge) rest(k book.Key, values []any) digest {
 
 // believes reports whether a row that is not known may be one that the judge gave up, or never saw.
 func (j *Judge) believes(k book.Key) bool {
-	_, ended := j.ended[j.digest("", book.Key{Tenant: k.Tenant, ID: k.ID.Root()})]
-	return ended || j.dropped > 0 || j.since > 0
+	return j.dropped > 0 || j.since > 0 || !j.Deep && j.over(book.Key{Tenant: k.Tenant, ID: k.ID.Root()})
 }
 
 func (j *Judge) row(ok bool, name string, r RowKey, format string, args ...any) {
@@ -232,48 +244,47 @@ func pairs(columns, values []string) []string {
 // Once judges that a row was made that never changes: the digest of what it says is kept, for Row.
 func (e *Event) Once(table string, k book.Key, facts ...string) {
 	if e.j.Remember > 0 {
-		e.j.keep(e.j.digest(table, k), e.j.digest("", k, facts...))
+		e.j.keep(table, k, e.j.digest("", k, facts...))
 	}
 }
 
 // remember keeps the digest of a row that is about to be given up.
 func (j *Judge) remember(table string, k book.Key) {
 	if t := j.tables[table]; t != nil && j.Remember > 0 {
-		delete(j.rests, j.digest(table, k))
 		if want := t.Want(k); want != nil {
-			j.keep(j.digest(table, k), j.digest("", k, want...))
+			j.keep(table, k, j.digest("", k, want...))
 		}
 	}
 }
 
-func (j *Judge) keep(at, sum digest) {
-	if len(j.rows) >= j.Remember {
+func (j *Judge) keep(table string, k book.Key, sum digest) {
+	if j.rows.size() >= j.Remember {
 		j.dropped++
 		return
 	}
-	j.rows[at] = sum &^ seenWhole
+	j.rows.put(table, k, sum&^seenWhole)
 }
 
 // forget gives up what a row said that is about to change, and is not kept in full.
-func (j *Judge) forget(table string, k book.Key) { delete(j.rows, j.digest(table, k)) }
+func (j *Judge) forget(table string, k book.Key) { j.rows.drop(table, k) }
 
 // Sweep begins a sweep: every row of every table is going to be shown to Row.
-func (j *Judge) Sweep() { j.sweep++ }
+func (j *Judge) Sweep() {
+	j.sweep++
+	for _, l := range j.ledgers {
+		l.accounts.sweep()
+	}
+}
 
 // Swept says that the sweep which Sweep began at a time has shown all rows of a volume's tables: one that is kept in full and was
 // not shown is missing.
 func (j *Judge) Swept(service string, volume int, began clock.Micros) {
 	name := book.Name(service, volume)
 	for _, t := range j.Tables(service) {
-		if t.Each == nil {
+		if t.Missing == nil {
 			continue
 		}
-		var missing []book.Key
-		t.Each(func(k book.Key, in id.ID, since clock.Micros) {
-			if in.Volume(j.Volumes) == volume && since < began && *t.Seen(k) < j.sweep {
-				missing = append(missing, k)
-			}
-		})
+		missing := t.Missing(volume, began)
 		slices.SortFunc(missing, compareKeys)
 		for _, k := range missing {
 			j.row(false, name, RowKey{t.Name, k}, "the journal gives it, and the table has no such row")
@@ -291,9 +302,10 @@ type Size struct {
 
 // Size returns how much the judge keeps.
 func (j *Judge) Size() Size {
-	s := Size{Branches: len(j.branches), Payments: len(j.payments), Ended: len(j.ended), Rows: len(j.rows) + len(j.keys), Dropped: j.dropped}
+	s := Size{Branches: len(j.branches), Payments: len(j.payments), Ended: len(j.ended), Rows: j.rows.size() + j.keys.size(),
+		Dropped: j.dropped}
 	for _, l := range j.ledgers {
-		s.Accounts += len(l.accounts)
+		s.Accounts += l.accounts.len()
 	}
 	return s
 }

@@ -10,6 +10,7 @@ import (
 	feedv1 "github.com/koban-pay/koban/gen/koban/feed/journal/v1"
 	paymentv1 "github.com/koban-pay/koban/gen/koban/payment/journal/v1"
 	pointsv1 "github.com/koban-pay/koban/gen/koban/points/journal/v1"
+	"github.com/koban-pay/koban/internal/attic"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/judge"
 	"github.com/koban-pay/koban/ledger"
@@ -274,18 +275,26 @@ func TestWrongDayIsFound(t *testing.T) {
 		"points paid, and not redeemed": {"X2", without("points/00", 23)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(judge.Config{})
-			for _, x := range tc.wrong(t, day(t)) {
-				b.Block(x)
-			}
-			b.Cut()
-			b.Sums()
-			found := map[string]int{}
-			for _, v := range b.found {
-				found[v.Invariant]++
-			}
-			if found[tc.invariant] == 0 {
-				t.Errorf("%s was not found; found are %v", tc.invariant, found)
+			files := attic.New(t.TempDir(), 4<<10)
+			defer files.Close()
+			for _, c := range []judge.Config{{}, {Keep: 1, Full: 1, Remember: 1 << 20, Attic: files, InUse: 1, Deep: true}} {
+				b := newBench(c)
+				for _, x := range sideBySide(tc.wrong(t, day(t))) {
+					b.Block(x)
+					if c.Deep {
+						b.Tidy()
+					}
+				}
+				b.Cut()
+				b.Sums()
+				b.Bound()
+				found := map[string]int{}
+				for _, v := range b.found {
+					found[v.Invariant]++
+				}
+				if found[tc.invariant] == 0 {
+					t.Errorf("%s was not found, in files %t; found are %v", tc.invariant, c.Deep, found)
+				}
 			}
 		})
 	}

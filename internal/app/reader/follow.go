@@ -18,6 +18,8 @@ type Follower struct {
 	Judge   *judge.Judge
 	// Pace is called between pages, and lets others go first; nil: nobody. Its error ends the reading.
 	Pace func(context.Context) error
+	// Read is told how many blocks were read; nil: nobody.
+	Read func(blocks int)
 
 	ahead map[string][]*journal.Block // read and not judged yet
 }
@@ -84,6 +86,9 @@ func (f *Follower) refill(ctx context.Context, name string, damaged func(string,
 		return false, damaged(name, err)
 	}
 	f.ahead[name] = page
+	if f.Read != nil {
+		f.Read(len(page))
+	}
 	return len(page) > 0, err
 }
 

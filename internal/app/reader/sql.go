@@ -20,10 +20,22 @@ type Row struct {
 	Values []any // nil: there is no such row
 }
 
+// Sheet is a state table, as far as it is read.
+type Sheet struct {
+	Name    string
+	Columns []string // behind tenant, volume and id
+	ByDay   bool     // its primary key has the day before the id, as those of callers' keys have
+}
+
+// Of returns what is read of a table that the judge compares.
+func Of(t *judge.Table) Sheet { return Sheet{t.Name, t.Columns, t.ByDay()} }
+
 // Place is a place in a table's order.
 type Place struct {
 	Key book.Key
 	Day int64 // of a table of callers' keys
+
+	past bool // behind the row of this key; else before it
 }
 
 // Saved returns the block that the tables of a book stand for, and its time; Seq 0 if nothing was saved yet.
@@ -48,7 +60,7 @@ func saved(ctx context.Context, tx *sql.Tx, name string) (h journal.Head, at int
 
 // Page reads up to limit rows of one volume of a table behind a place, in order, and the block that the tables stand for, in one
 // snapshot. An empty page: there are no more.
-func Page(ctx context.Context, db *store.DB, name string, volume int, t *judge.Table, after Place, limit int) (rows []Row, end Place, h journal.Head, err error) {
+func Page(ctx context.Context, db *store.DB, name string, volume int, t Sheet, after Place, limit int) (rows []Row, end Place, h journal.Head, err error) {
 	err = db.Read(ctx, func(tx *sql.Tx) error {
 		rows, end = rows[:0], after
 		if h, _, err = saved(ctx, tx, name); err != nil {
@@ -76,19 +88,19 @@ func Page(ctx context.Context, db *store.DB, name string, volume int, t *judge.T
 }
 
 // pageOf reads the next rows of one tenant. A place without an id is before the first.
-func pageOf(ctx context.Context, tx *sql.Tx, volume int, t *judge.Table, after Place, limit int) (out []Row, end Place, err error) {
+func pageOf(ctx context.Context, tx *sql.Tx, volume int, t Sheet, after Place, limit int) (out []Row, end Place, err error) {
 	day, key := "0", "id > $3"
 	args := []any{int64(after.Key.Tenant), int64(volume), after.Key.ID[:]}
 	order := "id"
-	if t.ByDay() {
+	if t.ByDay {
 		day, key, order = "day", "(day, id) > ($4, $3)", "day, id"
 		args = append(args, after.Day)
 	}
-	if after.Key.ID.IsNil() {
+	if !after.past {
 		key = strings.Replace(key, ">", ">=", 1) // an id may be of zeros
 	}
-	text := fmt.Sprintf("SELECT id, %s, %s FROM %s WHERE tenant = $1 AND volume = $2 AND %s ORDER BY %s LIMIT %d", day, strings.Join(t.Columns, ", "), t.Name,
-		key, order, limit)
+	text := fmt.Sprintf("SELECT id, %s, %s FROM %s WHERE tenant = $1 AND volume = $2 AND %s ORDER BY %s LIMIT %d", day,
+		strings.Join(t.Columns, ", "), t.Name, key, order, limit)
 	rows, err := tx.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, after, err
@@ -102,7 +114,7 @@ func pageOf(ctx context.Context, tx *sql.Tx, volume int, t *judge.Table, after P
 			return nil, after, err
 		}
 		copy(r.Key.ID[:], raw)
-		end.Key = r.Key
+		end.Key, end.past = r.Key, true
 		out = append(out, r)
 	}
 	return out, end, rows.Err()
@@ -120,7 +132,7 @@ func scan(rows *sql.Rows, n int, before ...any) ([]any, error) {
 const maxIn = 64
 
 // Rows reads rows of one volume of a table by their keys, and the block that the tables stand for, in one snapshot.
-func Rows(ctx context.Context, db *store.DB, name string, volume int, t *judge.Table, keys []book.Key) (out []Row, h journal.Head, err error) {
+func Rows(ctx context.Context, db *store.DB, name string, volume int, t Sheet, keys []book.Key) (out []Row, h journal.Head, err error) {
 	err = db.Read(ctx, func(tx *sql.Tx) error {
 		out = out[:0]
 		if h, _, err = saved(ctx, tx, name); err != nil {
@@ -148,7 +160,7 @@ func Rows(ctx context.Context, db *store.DB, name string, volume int, t *judge.T
 	return out, h, err
 }
 
-func rowsOf(ctx context.Context, tx *sql.Tx, tenant id.Tenant, volume int, t *judge.Table, keys []book.Key) ([]Row, error) {
+func rowsOf(ctx context.Context, tx *sql.Tx, tenant id.Tenant, volume int, t Sheet, keys []book.Key) ([]Row, error) {
 	args := []any{int64(tenant), int64(volume)}
 	marks := make([]string, len(keys))
 	at := make(map[book.Key]int, len(keys))

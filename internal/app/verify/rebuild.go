@@ -3,8 +3,11 @@ package verify
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 
+	"github.com/koban-pay/koban/internal/attic"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/store"
@@ -17,7 +20,7 @@ type Service struct {
 	Machine func(volume int) book.Machine
 	// Prepare makes the service's tables in an empty database, and returns them.
 	Prepare func(context.Context, *store.DB) (*book.SQLState, error)
-	// Tables is where the platform keeps its state; opened for reading.
+	// Tables is where the platform keeps its state; opened for reading. nil: there are none to compare.
 	Tables *store.DB
 	// Follows is how many volumes the service follows, if it is a feed.
 	Follows int
@@ -26,64 +29,45 @@ type Service struct {
 // shelf is a service whose tables are being rebuilt.
 type shelf struct {
 	Service
-	log     *journal.Journal
-	found   *findings
-	twin          // the tables that are rebuilt from nothing
-	copied  *twin // a copy of the platform's tables, which recovers from them; may be nil
-	volumes []*volume
-}
-
-// twin is a set of tables in a temporary file.
-type twin struct {
-	db    *store.DB
-	state *book.SQLState
-}
-
-func newTwin(ctx context.Context, s Service, path string) (w twin, err error) {
-	if w.db, err = store.Open(ctx, store.Config{Path: path, Durability: store.Relaxed}); err != nil {
-		return w, err
-	}
-	if w.state, err = s.Prepare(ctx, w.db); err != nil {
-		return w, errors.Join(err, w.db.Close())
-	}
-	return w, nil
+	log      *journal.Journal
+	found    *findings
+	progress *progress
+	dir      string // for temporary files
+	again    bool   // a copy of the platform's tables is to recover, too
+	volumes  []*volume
 }
 
 // volume is one book, as far as it was replayed.
 type volume struct {
 	name    string
 	n       int
+	cut     journal.Head
 	log     *limited
+	core    *book.Core
+	sheets  *sheets
 	damaged bool // it cannot be replayed: nothing more is said of it
 }
 
-// newShelf makes the files for the rebuilt tables of a service.
-func newShelf(ctx context.Context, s Service, c *Config, found *findings, dir string) (*shelf, error) {
-	sh, log := &shelf{Service: s, log: c.Journal, found: found}, c.Journal
-	var err error
-	if sh.twin, err = newTwin(ctx, s, filepath.Join(dir, s.Name+".db")); err != nil {
-		return nil, err
-	}
-	if c.Rebuild {
-		copied, err := newTwin(ctx, s, filepath.Join(dir, s.Name+".copy.db"))
-		if err != nil {
-			return nil, errors.Join(err, sh.db.Close())
-		}
-		sh.copied = &copied
-	}
-	for n := range s.Volumes {
-		v := &volume{name: book.Name(s.Name, n), n: n}
-		v.log = &limited{Journal: log, tell: func() { found.count("I7", 1) }}
-		sh.volumes = append(sh.volumes, v)
-	}
-	return sh, nil
+// rowsRoom is how many bytes of rebuilt rows of one book are in memory; the rest is in temporary files.
+const rowsRoom = 48 << 20
+
+func (s *shelf) open(v *volume) {
+	v.core = book.NewCore(v.name, v.n, s.Machine(v.n))
+	v.core.Restore(book.Position{Head: journal.Head{Book: v.name}})
+	v.sheets = &sheets{attic: attic.New(s.dir, rowsRoom), at: book.Position{Head: journal.Head{Book: v.name}}}
 }
 
-// limited is the journal of one book up to a block. It tells every block that is read for the first time.
+func (v *volume) close() error {
+	err := v.sheets.attic.Close()
+	v.core, v.sheets = nil, nil
+	return err
+}
+
+// limited is the journal of one book up to a block. It tells every block that is read.
 type limited struct {
 	*journal.Journal
-	to, told uint64
-	tell     func()
+	to   uint64
+	tell func(blocks int)
 }
 
 // Write implements book.Log. Nothing is written.
@@ -100,184 +84,145 @@ func (l *limited) Read(ctx context.Context, name string, from uint64, limit int)
 		limit = int(left)
 	}
 	blocks, err := l.Journal.Read(ctx, name, from, limit)
-	for _, b := range blocks {
-		if b.Seq > l.told {
-			l.tell()
-			l.told = b.Seq
-		}
-	}
+	l.tell(len(blocks))
 	return blocks, err
 }
 
-// replay brings the rebuilt tables of a book up to a block, and returns what they then stand for. A book that cannot be
-// replayed is reported and left alone.
-func (s *shelf) replay(ctx context.Context, v *volume, to uint64) (journal.Head, error) {
-	if v.damaged {
-		return journal.Head{}, nil
-	}
-	v.log.to = to
-	core, err := book.Recover(ctx, v.name, v.n, s.Machine(v.n), v.log, s.state)
-	if err == nil {
-		if err := book.SaveNow(ctx, core, s.state); err != nil {
-			return journal.Head{}, err
+// replay brings the rebuilt tables of a book up to a block, and stops at the cut to keep what stands there. A book that
+// cannot be replayed is reported and left alone.
+func (s *shelf) replay(ctx context.Context, v *volume, to uint64) error {
+	if !v.sheets.sealed && to >= v.cut.Seq {
+		if err := s.follow(ctx, v, v.cut.Seq); err != nil || v.damaged {
+			return err
 		}
-		return core.Head(), nil
+		v.sheets.seal()
 	}
-	var damage *journal.Damage
-	var impossible *book.PanicError
-	switch {
-	case errors.As(err, &damage):
-		s.found.wrong("I7", "%v", damage)
-	case errors.As(err, &impossible):
-		s.found.wrong("I24", "%s cannot be replayed: %v", v.name, impossible)
-	case isDamage(err):
-		s.found.wrong("I7", "%v", err)
-	default:
-		return journal.Head{}, err
-	}
-	v.damaged = true
-	return journal.Head{}, nil
+	return s.follow(ctx, v, to)
 }
 
-// compare compares the tables of a book with tables rebuilt up to the block that they stand for.
+func (s *shelf) follow(ctx context.Context, v *volume, to uint64) error {
+	if v.damaged || to <= v.core.Head().Seq {
+		return nil
+	}
+	v.log.to = to
+	err := book.Follow(ctx, v.core, v.log, v.sheets)
+	if err == nil {
+		err = book.SaveNow(ctx, v.core, v.sheets)
+		v.core.Forget()
+		return err
+	}
+	var impossible *book.PanicError
+	switch {
+	case errors.As(err, &impossible):
+		s.found.wrong("I24", "%s cannot be replayed: %v", v.name, impossible)
+	case s.found.damage(err) != nil:
+		return err
+	}
+	v.damaged = true
+	return nil
+}
+
+// volume rebuilds the tables of one book, compares those of the platform with them at the blocks that those stand for, and
+// judges what stands at the cut.
+func (s *shelf) volume(ctx context.Context, v *volume, judge func(*shelf, *volume) error) (err error) {
+	s.open(v)
+	defer func() { err = errors.Join(err, v.close()) }()
+	for _, step := range []func(context.Context, *volume) error{s.compare, s.toCut, s.recoverCopy} {
+		if err := step(ctx, v); err != nil || v.damaged {
+			return err
+		}
+	}
+	if err := s.check(ctx, v); err != nil {
+		return err
+	}
+	return judge(s, v)
+}
+
+// compare compares the tables of a book with those that are rebuilt.
 func (s *shelf) compare(ctx context.Context, v *volume) error {
+	if s.Tables == nil {
+		return nil
+	}
 	at, err := saved(ctx, s.Tables, v.name)
 	if err != nil {
 		return err
 	}
-	if _, err := s.replay(ctx, v, at.Seq); err != nil || v.damaged { // the most of it, before the snapshot is taken
+	if err := s.replay(ctx, v, at.Seq); err != nil || v.damaged {
 		return err
 	}
-	return snapshot(ctx, s.Tables, func(have view) error {
-		at, err := have.standsFor(ctx, v.name)
-		if err != nil {
-			return err
-		}
-		head, err := s.replay(ctx, v, at.Seq)
-		if err != nil || v.damaged {
-			return err
-		}
-		s.found.check(head == at, "I24", "the tables of %s stand for block %d (%x), which the journal does not have: it ends at block %d (%x)",
-			v.name, at.Seq, at.Hash[:8], head.Seq, head.Hash[:8])
-		if head != at {
-			return nil
-		}
-		if err := s.copyAll(ctx, v, have); err != nil {
-			return err
-		}
-		return snapshot(ctx, s.db, func(want view) error {
-			s.found.count("I24", 1)
-			err := comparePosition(ctx, have, want, v.name, s.Machine(v.n).Version(), func(what string) { s.found.wrong("I24", "%s: %s", v.name, what) })
-			if err != nil {
+	v.sheets.attic.Flush()
+	s.found.count("I24", 1)
+	for _, t := range s.Machine(v.n).Tables() {
+		if v.n == 0 {
+			if err := s.strange(ctx, t); err != nil {
 				return err
 			}
-			return s.compareAll(ctx, v, "", have, want)
-		})
-	})
-}
-
-func (s *shelf) compareAll(ctx context.Context, v *volume, which string, have, want view) error {
-	for _, t := range s.Machine(v.n).Tables() {
-		n, err := compareTables(ctx, have, want, t, v.n, func(what string) { s.found.wrong("I24", "%s: %s%s", v.name, which, what) })
-		if err != nil {
+		}
+		ok, err := s.compareTable(ctx, v, s.Tables, t, "")
+		if err != nil || !ok {
 			return err
 		}
-		s.found.count("I24", n)
+	}
+	_, err = s.comparePosition(ctx, v)
+	return err
+}
+
+// toCut brings the rebuilt tables to the cut, if they are not there or behind it.
+func (s *shelf) toCut(ctx context.Context, v *volume) error {
+	if err := s.replay(ctx, v, v.cut.Seq); err != nil || v.damaged {
+		return err
+	}
+	v.sheets.attic.Flush()
+	if head := v.core.Head(); v.cut.Seq > 0 && head.Seq <= v.cut.Seq {
+		s.found.check(head == v.cut, "I7", "%s: the journal's head names block %d (%x), its blocks end at block %d (%x)", v.name,
+			v.cut.Seq, v.cut.Hash[:8], head.Seq, head.Hash[:8])
 	}
 	return nil
 }
 
-// copyAll copies the tables of a book, if a copy was asked for.
-func (s *shelf) copyAll(ctx context.Context, v *volume, have view) error {
-	if s.copied == nil {
+// recoverCopy lets a copy of the platform's tables recover, as a start of the platform would, and compares it with the tables
+// that were rebuilt from nothing.
+func (s *shelf) recoverCopy(ctx context.Context, v *volume) (err error) {
+	if !s.again || s.Tables == nil {
 		return nil
 	}
-	for _, t := range s.Machine(v.n).Tables() {
-		if err := have.copyTable(ctx, s.copied.db, t, v.n); err != nil {
-			return err
-		}
+	dir, err := os.MkdirTemp(s.dir, "copy-")
+	if err != nil {
+		return fmt.Errorf("verify: make room for a copy: %w", err)
 	}
-	return have.copyPosition(ctx, s.copied.db, v.name)
-}
-
-// recoverCopy lets the copy recover to a block, as a start of the platform would, and compares it with the tables that
-// were rebuilt from nothing.
-func (s *shelf) recoverCopy(ctx context.Context, v *volume, to uint64) error {
-	if s.copied == nil || v.damaged {
-		return nil
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	db, err := store.Open(ctx, store.Config{Path: filepath.Join(dir, "copy.db"), Durability: store.Relaxed})
+	if err != nil {
+		return err
 	}
-	quiet := &limited{Journal: s.log, to: to, told: to}
-	core, err := book.Recover(ctx, v.name, v.n, s.Machine(v.n), quiet, s.copied.state)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	state, err := s.Prepare(ctx, db)
+	if err != nil {
+		return err
+	}
+	at, err := s.copyVolume(ctx, v, db)
+	if err != nil {
+		return err
+	}
+	if err := s.replay(ctx, v, at.Seq); err != nil || v.damaged {
+		return err
+	}
+	quiet := &limited{Journal: s.log, to: v.core.Head().Seq, tell: func(int) {}}
+	core, err := book.Recover(ctx, v.name, v.n, s.Machine(v.n), quiet, state)
 	if isDamage(err) {
 		s.found.wrong("I24", "%s does not recover from its tables: %v", v.name, err)
 		return nil
 	}
+	if err == nil {
+		err = book.SaveNow(ctx, core, state)
+	}
 	if err != nil {
 		return err
 	}
-	if err := book.SaveNow(ctx, core, s.copied.state); err != nil {
-		return err
-	}
-	return snapshot(ctx, s.copied.db, func(have view) error {
-		return snapshot(ctx, s.db, func(want view) error { return s.compareAll(ctx, v, "recovered, ", have, want) })
-	})
-}
-
-func (s *shelf) close() error {
-	err := s.db.Close()
-	if s.copied != nil {
-		err = errors.Join(err, s.copied.db.Close())
-	}
-	return err
-}
-
-// loadBatch is how many rows are read at once.
-const loadBatch = 2000
-
-// load returns a machine with all rebuilt rows of a volume in memory, but for callers' keys.
-func (s *shelf) load(ctx context.Context, n int) (book.Machine, error) {
-	m := s.Machine(n)
-	core := book.NewCore(book.Name(s.Name, n), n, m)
-	for _, t := range m.Tables() {
-		if _, ok := t.(*book.Keys); ok {
-			continue
-		}
-		err := s.pages(ctx, n, book.TableName(t), loadBatch, func(keys []book.Key) error { return s.install(ctx, core, n, t, keys) })
-		if err != nil {
-			return nil, err
-		}
-	}
-	return m, nil
-}
-
-func (s *shelf) install(ctx context.Context, core *book.Core, n int, t book.Table, keys []book.Key) error {
-	wants := make([]book.Want, len(keys))
-	for i, k := range keys {
-		wants[i] = book.Want{Table: t, Key: k}
-	}
-	rows, _, err := s.state.Load(ctx, core.Name(), n, wants)
-	if err != nil {
-		return err
-	}
-	for i, w := range wants {
-		if rows[i] != nil {
-			core.Install(w, rows[i])
+	for _, t := range s.Machine(v.n).Tables() {
+		if ok, err := s.compareTable(ctx, v, db, t, "recovered, "); err != nil || !ok {
+			return err
 		}
 	}
 	return nil
-}
-
-// pages calls f with all keys of one volume of a table, some at a time, in order.
-func (s *shelf) pages(ctx context.Context, n int, table string, size int, f func([]book.Key) error) error {
-	var after book.Key
-	for {
-		keys, err := keysAfter(ctx, s.db, table, n, after, size)
-		if err != nil || len(keys) == 0 {
-			return err
-		}
-		if err := f(keys); err != nil {
-			return err
-		}
-		after = keys[len(keys)-1]
-	}
 }

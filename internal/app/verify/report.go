@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -128,6 +129,20 @@ func (l *findings) violation(v judge.Violation) {
 	id := v.Invariant
 	v.Invariant = ""
 	l.wrong(id, "%s", strings.TrimPrefix(v.String(), ": "))
+}
+
+// damage reports an error that says that the journal is damaged, and returns any other.
+func (l *findings) damage(err error) error {
+	var d *journal.Damage
+	switch {
+	case errors.As(err, &d):
+		l.wrong("I7", "%v", d)
+	case isDamage(err):
+		l.wrong("I7", "%v", err)
+	default:
+		return err
+	}
+	return nil
 }
 
 // check counts, and says what is wrong unless ok.

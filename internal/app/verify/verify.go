@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/store"
@@ -30,6 +33,10 @@ type Config struct {
 	// Checkpoint, if there is one, says what the journal held when it was exported; Signer is who has to have signed it.
 	Checkpoint *journal.Checkpoint
 	Signer     ed25519.PublicKey
+	// Temp is where temporary files are made; "" means the system's place. They take about as much room as the tables.
+	Temp string
+	// Progress is told how far the judgement is, often. May be nil.
+	Progress func(Progress)
 }
 
 // The names of the services that are held to each other.
@@ -43,27 +50,26 @@ const (
 // run is one judgement.
 type run struct {
 	Config
-	found   *findings
-	shelves []*shelf
-	cut     map[string]journal.Head
+	found    *findings
+	progress *progress
+	dir      string // for temporary files
+	shelves  []*shelf
+	cut      map[string]journal.Head
+	blocks   int64 // up to the cut, of all books
 }
 
 // Run judges the books. The error says why that could not be done; what is wrong with the books stands in the report.
 func Run(ctx context.Context, c Config) (_ *Report, err error) {
-	dir, err := os.MkdirTemp("", "koban-verify-")
+	dir, err := os.MkdirTemp(c.Temp, "koban-verify-")
 	if err != nil {
 		return nil, fmt.Errorf("verify: make room for the rebuilt tables: %w", err)
 	}
-	r := &run{Config: c, found: newFindings(), cut: map[string]journal.Head{}}
-	defer func() { err = errors.Join(err, r.close(), os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	r := &run{Config: c, found: newFindings(), progress: &progress{tell: c.Progress}, dir: dir, cut: map[string]journal.Head{}}
 	for _, s := range c.Services {
-		sh, err := newShelf(ctx, s, &c, r.found, dir)
-		if err != nil {
-			return nil, err
-		}
-		r.shelves = append(r.shelves, sh)
+		r.shelves = append(r.shelves, r.newShelf(s))
 	}
-	for _, step := range []func(context.Context) error{r.sound, r.compare, r.advance, r.others, r.tail, r.audit, r.judge} {
+	for _, step := range []func(context.Context) error{r.begin, r.sound, r.others, r.tail, r.judge} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -71,32 +77,75 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 	return r.report(), nil
 }
 
-func (r *run) close() error {
-	var errs []error
-	for _, s := range r.shelves {
-		errs = append(errs, s.close())
+func (r *run) newShelf(s Service) *shelf {
+	sh := &shelf{Service: s, log: r.Journal, found: r.found, progress: r.progress, dir: r.dir, again: r.Rebuild}
+	for n := range s.Volumes {
+		v := &volume{name: book.Name(s.Name, n), n: n}
+		v.log = &limited{Journal: r.Journal, tell: func(blocks int) { r.progress.blocks(blocks) }}
+		sh.volumes = append(sh.volumes, v)
 	}
-	return errors.Join(errs...)
+	return sh
 }
 
-// each calls f for every volume of every service, some at the same time: one of a service at a time, because a file is
-// written by one.
+// begin takes the cut: whatever is written later is not judged.
+func (r *run) begin(ctx context.Context) error {
+	heads, err := r.Journal.Heads(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range heads {
+		r.cut[h.Book] = h
+		r.blocks += int64(h.Seq)
+	}
+	for _, s := range r.shelves {
+		for _, v := range s.volumes {
+			v.cut = journal.Head{Book: v.name}
+			if h, ok := r.cut[v.name]; ok {
+				v.cut = h
+			}
+		}
+	}
+	return nil
+}
+
+// judge has the one judge follow every book up to the cut, then rebuilds the tables of one book after the other, as many at
+// the same time as there are cores, compares, and has the judge compare what was rebuilt.
+func (r *run) judge(ctx context.Context) error {
+	a := r.newAudit()
+	if err := a.follow(ctx); err != nil {
+		return errors.Join(err, a.close())
+	}
+	r.progress.begin("comparing the tables", r.blocks)
+	err := r.each(func(s *shelf, v *volume) error { return s.volume(ctx, v, a.show) })
+	if err == nil {
+		err = a.end()
+	}
+	return errors.Join(err, a.close())
+}
+
+// each calls f for every volume of every service, as many at the same time as there are cores, and none after an error.
 func (r *run) each(f func(*shelf, *volume) error) error {
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	errs := make([]error, len(r.shelves))
+	var failed atomic.Bool
+	var errs []error
+	var mu sync.Mutex
 	var wait sync.WaitGroup
-	for i, s := range r.shelves {
-		wait.Go(func() {
-			for _, v := range s.volumes {
-				slots <- struct{}{}
-				err := f(s, v)
-				<-slots
-				if err != nil {
-					errs[i] = fmt.Errorf("%s: %w", v.name, err)
+	for _, s := range r.shelves {
+		for _, v := range s.volumes {
+			slots <- struct{}{}
+			wait.Go(func() {
+				defer func() { <-slots }()
+				if failed.Load() {
 					return
 				}
-			}
-		})
+				if err := f(s, v); err != nil {
+					failed.Store(true)
+					mu.Lock()
+					errs = append(errs, fmt.Errorf("%s: %w", v.name, err))
+					mu.Unlock()
+				}
+			})
+		}
 	}
 	wait.Wait()
 	return errors.Join(errs...)
@@ -105,6 +154,7 @@ func (r *run) each(f func(*shelf, *volume) error) error {
 // sound requires that the files hold together. Tables are compared by their keys, and blocks read by theirs: what only another
 // index has wrong would be missed, and lists are read by those.
 func (r *run) sound(ctx context.Context) error {
+	r.progress.begin("checking the files", 0)
 	faults, err := unsound(ctx, r.Record)
 	if err != nil {
 		return err
@@ -114,6 +164,9 @@ func (r *run) sound(ctx context.Context) error {
 		r.found.wrong("I7", "the journal's file is damaged: %s", f)
 	}
 	for _, s := range r.shelves {
+		if s.Tables == nil {
+			continue
+		}
 		if faults, err = unsound(ctx, s.Tables); err != nil {
 			return fmt.Errorf("%s: %w", s.Name, err)
 		}
@@ -125,41 +178,13 @@ func (r *run) sound(ctx context.Context) error {
 	return nil
 }
 
-// compare compares every table with one that was rebuilt.
-func (r *run) compare(ctx context.Context) error {
-	return r.each(func(s *shelf, v *volume) error { return s.compare(ctx, v) })
-}
-
-// advance takes the cut, and brings all rebuilt tables to it.
-func (r *run) advance(ctx context.Context) error {
-	heads, err := r.Journal.Heads(ctx)
-	if err != nil {
-		return err
-	}
-	for _, h := range heads {
-		r.cut[h.Book] = h
-	}
-	return r.each(func(s *shelf, v *volume) error {
-		to := max(r.cut[v.name].Seq, v.log.told)
-		head, err := s.replay(ctx, v, to)
-		if cut := r.cut[v.name]; err == nil && !v.damaged && cut.Seq > 0 {
-			r.found.check(head == cut, "I7", "%s: the journal's head names block %d (%x), its blocks end at block %d (%x)", v.name,
-				cut.Seq, cut.Hash[:8], head.Seq, head.Hash[:8])
-		}
-		if err != nil {
-			return err
-		}
-		return s.recoverCopy(ctx, v, to)
-	})
-}
-
 // others looks at the books that no service of this version has, at what stands beyond a head, and at blocks without one.
 func (r *run) others(ctx context.Context) error {
 	known := map[string]bool{}
 	for _, s := range r.shelves {
 		for _, v := range s.volumes {
 			known[v.name] = true
-			if _, err := r.Journal.Head(ctx, v.name); err != nil && r.damage(err) != nil {
+			if _, err := r.Journal.Head(ctx, v.name); err != nil && r.found.damage(err) != nil {
 				return err
 			}
 		}
@@ -169,7 +194,7 @@ func (r *run) others(ctx context.Context) error {
 			continue
 		}
 		_, err := r.Journal.Verify(ctx, name, nil)
-		if err = r.damage(err); err != nil {
+		if err = r.found.damage(err); err != nil {
 			return err
 		}
 		r.found.count("I7", int64(head.Seq))
@@ -195,40 +220,10 @@ func (r *run) tail(ctx context.Context) error {
 		return nil
 	}
 	r.found.count("I7", int64(len(r.Checkpoint.Heads)))
-	return r.damage(r.Journal.Compare(ctx, *r.Checkpoint, r.Signer))
-}
-
-// damage reports an error that says that the journal is damaged, and returns any other.
-func (r *run) damage(err error) error {
-	var d *journal.Damage
-	switch {
-	case errors.As(err, &d):
-		r.found.wrong("I7", "%v", d)
-	case isDamage(err):
-		r.found.wrong("I7", "%v", err)
-	default:
-		return err
-	}
-	return nil
+	return r.found.damage(r.Journal.Compare(ctx, *r.Checkpoint, r.Signer))
 }
 
 func isDamage(err error) bool { return fault.HasCode(err, fault.DataDamaged) }
-
-// shelf returns the named service, nil if one of its books cannot be replayed.
-func (r *run) shelf(name string) *shelf {
-	for _, s := range r.shelves {
-		if s.Name != name {
-			continue
-		}
-		for _, v := range s.volumes {
-			if v.damaged {
-				return nil
-			}
-		}
-		return s
-	}
-	return nil
-}
 
 func (r *run) report() *Report {
 	out := &Report{Rehearsal: r.Rehearsal, Books: []Book{}}
@@ -236,7 +231,7 @@ func (r *run) report() *Report {
 	for name := range r.cut {
 		heads = append(heads, name)
 	}
-	sortBooks(heads)
+	slices.Sort(heads)
 	for _, name := range heads {
 		h := r.cut[name]
 		out.Books = append(out.Books, Book{Name: name, Blocks: h.Seq, Head: hex.EncodeToString(h.Hash[:])})

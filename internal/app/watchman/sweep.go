@@ -198,7 +198,7 @@ func (w *Watchman) sweepTable(ctx context.Context, service string, volume int, t
 		var rows []reader.Row
 		var end reader.Place
 		ok, err := w.meet(ctx, service, volume, func(db *store.DB, name string) (h journal.Head, err error) {
-			rows, end, h, err = reader.Page(ctx, db, name, volume, t, place, pageRows)
+			rows, end, h, err = reader.Page(ctx, db, name, volume, reader.Of(t), place, pageRows)
 			return h, err
 		})
 		if err != nil || !ok || len(rows) == 0 {
@@ -344,7 +344,7 @@ func (w *Watchman) compare(ctx context.Context, service string, volume int, list
 	}
 	var rows []reader.Row
 	ok, err := w.meet(ctx, service, volume, func(db *store.DB, name string) (h journal.Head, err error) {
-		rows, h, err = reader.Rows(ctx, db, name, volume, t, keys)
+		rows, h, err = reader.Rows(ctx, db, name, volume, reader.Of(t), keys)
 		return h, err
 	})
 	if err != nil || !ok {
