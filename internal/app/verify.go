@@ -24,6 +24,10 @@ type VerifyConfig struct {
 	Pinned     ed25519.PublicKey   // who has to have signed Checkpoint, as known from elsewhere
 	Export     ed25519.PrivateKey  // signs a checkpoint, which is put into the report; nil: there is none
 	Rebuild    bool                // let a copy of the saved tables recover, too, and compare
+	Temp       string              // where temporary files are made; "" means the system's place
+	Resume     string              // a file with which a judgement that was stopped goes on; "" for none
+
+	Progress func(verify.Progress) // is told how far it is, often; may be nil
 }
 
 // Verify judges the books of a platform, which may be running. It changes nothing.
@@ -36,7 +40,7 @@ func Verify(ctx context.Context, c VerifyConfig) (report *verify.Report, err err
 	}
 	defer func() { err = errors.Join(err, o.Close()) }()
 	config := verify.Config{Journal: o.journal, Record: o.dbs[0], Rebuild: c.Rebuild, Checkpoint: c.Checkpoint,
-		Signer: c.Pinned}
+		Signer: c.Pinned, Temp: c.Temp, Resume: c.Resume, Progress: c.Progress}
 	if config.IDs, err = o.constants.codec(); err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ type Shelf struct {
 }
 
 // overhead is what a record in memory takes besides its key and value, about.
-const overhead = 64
+const overhead = 96
 
 // Put keeps a record in the place of any other of its key. Key and value are copied.
 func (s *Shelf) Put(key, value []byte) {

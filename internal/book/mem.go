@@ -86,6 +86,23 @@ func assign(dest, args []any) error {
 		if b, ok := arg.([]byte); ok {
 			arg = bytes.Clone(b) // the row may change it
 		}
+		switch d := d.(type) {
+		case *int64:
+			if v, ok := arg.(int64); ok {
+				*d = v
+				continue
+			}
+		case *string:
+			if v, ok := arg.(string); ok {
+				*d = v
+				continue
+			}
+		case *[]byte:
+			if v, ok := arg.([]byte); ok {
+				*d = v
+				continue
+			}
+		}
 		to, from := reflect.ValueOf(d).Elem(), reflect.ValueOf(arg)
 		if !from.CanConvert(to.Type()) {
 			return fmt.Errorf("book: column %d: %s does not fit %s", i, from.Type(), to.Type())

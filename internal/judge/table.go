@@ -140,7 +140,7 @@ func (j *Judge) Row(name string, r RowKey, values []any) {
 			if !was.seen {
 				*was = rest{is, true}
 			}
-			j.row(was.sum == is, name, r, "%s has changed, and no event has changed the row", strings.Join(t.Columns[n:], " or "))
+			j.row(was.sum == is, name, r, "one of %v has changed, and no event has changed the row", t.Columns[n:])
 		}
 		return
 	}
@@ -160,7 +160,7 @@ func (j *Judge) Row(name string, r RowKey, values []any) {
 				j.rows.put(t.Name, r.Key, whole)
 			}
 		}
-		j.row(right, name, r, "it ended, and what it says since then is not what the journal gives: %s", strings.Join(pairs(t.Columns[:n], got), ", "))
+		j.row(right, name, r, "it ended, and what it says since then is not what the journal gives: %v", pairs{t.Columns[:n], got})
 	case j.believes(r.Key):
 		if t.Believe == nil || !t.Believe(r.Key, values) {
 			j.keep(t.Name, r.Key, sum)
@@ -233,12 +233,16 @@ func text(v any) string {
 	return fmt.Sprint(v)
 }
 
-func pairs(columns, values []string) []string {
-	out := make([]string, len(columns))
-	for i := range columns {
-		out[i] = columns[i] + " " + values[i]
+// pairs are the columns of a row and what they say. They are put into words only where something is wrong.
+type pairs struct{ columns, values []string }
+
+// String returns them on one line.
+func (p pairs) String() string {
+	out := make([]string, len(p.columns))
+	for i := range p.columns {
+		out[i] = p.columns[i] + " " + p.values[i]
 	}
-	return out
+	return strings.Join(out, ", ")
 }
 
 // Once judges that a row was made that never changes: the digest of what it says is kept, for Row.

@@ -21,7 +21,17 @@ type Follower struct {
 	// Read is told how many blocks were read; nil: nobody.
 	Read func(blocks int)
 
+	// Ahead says that the next pages are read while the last ones are judged.
+	Ahead bool
+
 	ahead map[string][]*journal.Block // read and not judged yet
+	next  map[string]chan page        // being read
+}
+
+// page is what was read of a book.
+type page struct {
+	blocks []*journal.Block
+	err    error
 }
 
 // Advance has the judge fed up to the given blocks, by book, and no further. Of a book that is damaged no more is fed; damaged is
@@ -81,16 +91,46 @@ func (f *Follower) refill(ctx context.Context, name string, damaged func(string,
 			return false, err
 		}
 	}
-	page, err := f.Journal.Read(ctx, name, f.Judge.Head(name).Seq+1, pageBlocks)
-	if fault.HasCode(err, fault.DataDamaged) {
-		return false, damaged(name, err)
+	p := f.read(ctx, name, f.Judge.Head(name).Seq+1)
+	if fault.HasCode(p.err, fault.DataDamaged) {
+		return false, damaged(name, p.err)
 	}
-	f.ahead[name] = page
+	f.ahead[name] = p.blocks
 	if f.Read != nil {
-		f.Read(len(page))
+		f.Read(len(p.blocks))
 	}
-	return len(page) > 0, err
+	return len(p.blocks) > 0, p.err
 }
 
-// Forget drops what was read ahead.
-func (f *Follower) Forget() { f.ahead = nil }
+// read returns a page of a book, and has the one behind it read.
+func (f *Follower) read(ctx context.Context, name string, from uint64) (p page) {
+	if c := f.next[name]; c != nil {
+		p = <-c
+		delete(f.next, name)
+	} else {
+		p.blocks, p.err = f.Journal.Read(ctx, name, from, pageBlocks)
+	}
+	if !f.Ahead || p.err != nil || len(p.blocks) < pageBlocks || large(p.blocks) {
+		return p
+	}
+	if f.next == nil {
+		f.next = map[string]chan page{}
+	}
+	c, behind := make(chan page, 1), p.blocks[len(p.blocks)-1].Seq+1
+	f.next[name] = c
+	go func() {
+		var p page
+		p.blocks, p.err = f.Journal.Read(ctx, name, behind, pageBlocks)
+		c <- p
+	}()
+	return p
+}
+
+// large reports whether blocks take so much memory that no more are read ahead.
+func large(blocks []*journal.Block) bool {
+	n := 0
+	for _, b := range blocks {
+		n += b.Size()
+	}
+	return n > 1<<20
+}

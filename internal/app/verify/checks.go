@@ -89,9 +89,9 @@ func (c *checks) judge() {
 		if invariant == "I2" {
 			return
 		}
-		c.found.count(invariant, int64(checked))
+		c.v.found.count(invariant, int64(checked))
 		for _, what := range violations {
-			c.found.wrong(invariant, "%s: %s", c.v.name, what)
+			c.v.found.wrong(invariant, "%s: %s", c.v.name, what)
 		}
 	}
 	switch m := c.m.(type) {
@@ -99,12 +99,12 @@ func (c *checks) judge() {
 		var accounts, branches int64
 		m.EachAccount(func(book.Key, *balance.Account) { accounts++ })
 		m.EachBranch(func(book.Key, *balance.Branch) { branches++ })
-		c.found.count("I4", accounts)
-		c.found.count("I5", accounts)
-		c.found.count("I6", branches)
+		c.v.found.count("I4", accounts)
+		c.v.found.count("I5", accounts)
+		c.v.found.count("I6", branches)
 		for _, x := range balance.Check(m) {
 			if x.Invariant != "I2" {
-				c.found.wrong(x.Invariant, "%s: %v: %s", c.v.name, x.Key, x.Message)
+				c.v.found.wrong(x.Invariant, "%s: %v: %s", c.v.name, x.Key, x.Message)
 			}
 		}
 	case *points.Machine:
@@ -250,7 +250,7 @@ func (c *checks) keys() error {
 			return err
 		}
 	}
-	c.found.count("I21", stands.n)
+	c.v.found.count("I21", stands.n)
 	if stands == made {
 		return nil
 	}
@@ -266,8 +266,8 @@ func (c *checks) keys() error {
 			lost++
 		}
 	})
-	c.found.wrong("I21", "%s: %d keys stand for nothing", c.v.name, lost)
-	c.found.wrong("I21", "%s: %d keys stand for %d different things, and there are %d payments and operations", c.v.name, stands.n,
+	c.v.found.wrong("I21", "%s: %d keys stand for nothing", c.v.name, lost)
+	c.v.found.wrong("I21", "%s: %d keys stand for %d different things, and there are %d payments and operations", c.v.name, stands.n,
 		stands.n-int64(twice), made.n)
 	return err
 }
@@ -280,10 +280,10 @@ func (c *checks) followed(ctx context.Context, of string) error {
 		at := journal.Head{Book: book.Name(of, int(key[len(key)-1])), Seq: uint64(values[seq].(int64))}
 		copy(at.Hash[:], values[hash].([]byte))
 		blocks, err := c.log.Read(ctx, at.Book, at.Seq, 1)
-		if err = c.found.damage(err); err != nil {
+		if err = c.v.found.damage(err); err != nil {
 			return err
 		}
-		c.found.check(len(blocks) == 1 && blocks[0].Hash == at.Hash, "I25",
+		c.v.found.check(len(blocks) == 1 && blocks[0].Hash == at.Hash, "I25",
 			"%s has numbered up to block %d (%x) of %s, which the journal does not have", c.Name, at.Seq, at.Hash[:8], at.Book)
 		return nil
 	})

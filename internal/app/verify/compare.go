@@ -39,7 +39,7 @@ type comparison struct {
 // that the journal does not have, which has been told.
 func (s *shelf) compareTable(ctx context.Context, v *volume, db *store.DB, t book.Table, which string) (ok bool, err error) {
 	c := &comparison{shelf: s, v: v, from: db, sheet: sheetOf(t), which: which}
-	defer func() { s.found.count("I24", c.count) }()
+	defer func() { v.found.count("I24", c.count) }()
 	for place := (reader.Place{}); ; {
 		page, end, h, err := reader.Page(ctx, db, v.name, v.n, c.sheet, place, pageRows)
 		if err != nil {
@@ -87,7 +87,7 @@ func (s *shelf) stand(ctx context.Context, v *volume, h journal.Head) (ok bool, 
 		return false, err
 	}
 	at := v.core.Head()
-	s.found.check(at == h, "I24", "the tables of %s stand for block %d (%x), which the journal does not have: it ends at block %d (%x)",
+	v.found.check(at == h, "I24", "the tables of %s stand for block %d (%x), which the journal does not have: it ends at block %d (%x)",
 		v.name, h.Seq, h.Hash[:8], at.Seq, at.Hash[:8])
 	return at == h, nil
 }
@@ -129,7 +129,7 @@ func (c *comparison) columns(key []byte, have, want []any) {
 }
 
 func (c *comparison) differ(format string, args ...any) {
-	c.found.wrong("I24", "%s: %s%s", c.v.name, c.which, fmt.Sprintf(format, args...))
+	c.v.found.wrong("I24", "%s: %s%s", c.v.name, c.which, fmt.Sprintf(format, args...))
 }
 
 // rowName tells which row a key is of.
@@ -152,7 +152,7 @@ func text(v any) string {
 }
 
 // strange tells of columns of a table that this version does not know.
-func (s *shelf) strange(ctx context.Context, t book.Table) error {
+func (s *shelf) strange(ctx context.Context, v *volume, t book.Table) error {
 	sheet := sheetOf(t)
 	columns, err := columnsOf(ctx, s.Tables, sheet.Name)
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *shelf) strange(ctx context.Context, t book.Table) error {
 	}
 	for _, c := range columns {
 		if c != "tenant" && c != "volume" && c != "id" && !slices.Contains(sheet.Columns, c) {
-			s.found.wrong("I24", "%s has a column %s that this version does not know", sheet.Name, c)
+			v.found.wrong("I24", "%s has a column %s that this version does not know", sheet.Name, c)
 		}
 	}
 	return nil
@@ -188,7 +188,7 @@ func (s *shelf) comparePosition(ctx context.Context, v *volume) (ok bool, err er
 	for i, c := range positionColumns {
 		x, y := text(have[i]), text(want[i])
 		if x != y && (c != "fold" || x != text(int64(s.Machine(v.n).Version()))) {
-			s.found.wrong("I24", "%s: book_saved: %s is %s, and the journal gives %s", v.name, c, strings.Trim(x, `"`), strings.Trim(y, `"`))
+			v.found.wrong("I24", "%s: book_saved: %s is %s, and the journal gives %s", v.name, c, strings.Trim(x, `"`), strings.Trim(y, `"`))
 		}
 	}
 	return true, nil

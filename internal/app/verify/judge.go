@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -19,7 +20,7 @@ import (
 const (
 	keep      = clock.Minute
 	full      = 20_000
-	atticRoom = 128 << 20
+	atticRoom = 64 << 20
 )
 
 // audit has the one judge follow every book from its first block to the cut, and compare every rebuilt row with what the journal
@@ -54,7 +55,7 @@ func (a *audit) follow(ctx context.Context) error {
 		}
 	}
 	a.progress.begin("judging the journal", a.blocks)
-	f := reader.Follower{Journal: a.Journal, Judge: a.judge, Read: func(blocks int) {
+	f := reader.Follower{Journal: a.Journal, Judge: a.judge, Ahead: true, Read: func(blocks int) {
 		a.found.count("I7", int64(blocks))
 		a.progress.blocks(blocks)
 	}}
@@ -64,6 +65,9 @@ func (a *audit) follow(ctx context.Context) error {
 		a.judge.Cut()
 		a.judge.Sums()
 		a.judge.Sweep()
+	}
+	for invariant, n := range a.judge.Checked() {
+		a.found.count(invariant, n)
 	}
 	return errors.Join(err, a.attic.Err())
 }
@@ -75,6 +79,14 @@ func (a *audit) show(s *shelf, v *volume) error {
 	if !a.whole {
 		return nil
 	}
+	before := maps.Clone(a.judge.Checked())
+	a.judge.Found = v.found.violation
+	defer func() {
+		for invariant, n := range a.judge.Checked() {
+			v.found.count(invariant, n-before[invariant])
+		}
+		a.judge.Found = a.found.violation
+	}()
 	for _, t := range a.judge.Tables(s.Name) {
 		columns := columnsAt(s.Machine(v.n), t)
 		values := make([]any, len(columns))
@@ -110,9 +122,6 @@ func columnsAt(m book.Machine, t *judge.Table) (at []int) {
 func (a *audit) end() error {
 	if a.whole {
 		a.judge.Bound()
-	}
-	for invariant, n := range a.judge.Checked() {
-		a.found.count(invariant, n)
 	}
 	return a.attic.Err()
 }

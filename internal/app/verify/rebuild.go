@@ -30,7 +30,6 @@ type Service struct {
 type shelf struct {
 	Service
 	log      *journal.Journal
-	found    *findings
 	progress *progress
 	dir      string // for temporary files
 	again    bool   // a copy of the platform's tables is to recover, too
@@ -45,11 +44,12 @@ type volume struct {
 	log     *limited
 	core    *book.Core
 	sheets  *sheets
-	damaged bool // it cannot be replayed: nothing more is said of it
+	found   *findings // of this book alone
+	damaged bool      // it cannot be replayed: nothing more is said of it
 }
 
 // rowsRoom is how many bytes of rebuilt rows of one book are in memory; the rest is in temporary files.
-const rowsRoom = 48 << 20
+const rowsRoom = 32 << 20
 
 func (s *shelf) open(v *volume) {
 	v.core = book.NewCore(v.name, v.n, s.Machine(v.n))
@@ -114,8 +114,8 @@ func (s *shelf) follow(ctx context.Context, v *volume, to uint64) error {
 	var impossible *book.PanicError
 	switch {
 	case errors.As(err, &impossible):
-		s.found.wrong("I24", "%s cannot be replayed: %v", v.name, impossible)
-	case s.found.damage(err) != nil:
+		v.found.wrong("I24", "%s cannot be replayed: %v", v.name, impossible)
+	case v.found.damage(err) != nil:
 		return err
 	}
 	v.damaged = true
@@ -151,10 +151,10 @@ func (s *shelf) compare(ctx context.Context, v *volume) error {
 		return err
 	}
 	v.sheets.attic.Flush()
-	s.found.count("I24", 1)
+	v.found.count("I24", 1)
 	for _, t := range s.Machine(v.n).Tables() {
 		if v.n == 0 {
-			if err := s.strange(ctx, t); err != nil {
+			if err := s.strange(ctx, v, t); err != nil {
 				return err
 			}
 		}
@@ -174,7 +174,7 @@ func (s *shelf) toCut(ctx context.Context, v *volume) error {
 	}
 	v.sheets.attic.Flush()
 	if head := v.core.Head(); v.cut.Seq > 0 && head.Seq <= v.cut.Seq {
-		s.found.check(head == v.cut, "I7", "%s: the journal's head names block %d (%x), its blocks end at block %d (%x)", v.name,
+		v.found.check(head == v.cut, "I7", "%s: the journal's head names block %d (%x), its blocks end at block %d (%x)", v.name,
 			v.cut.Seq, v.cut.Hash[:8], head.Seq, head.Hash[:8])
 	}
 	return nil
@@ -210,7 +210,7 @@ func (s *shelf) recoverCopy(ctx context.Context, v *volume) (err error) {
 	quiet := &limited{Journal: s.log, to: v.core.Head().Seq, tell: func(int) {}}
 	core, err := book.Recover(ctx, v.name, v.n, s.Machine(v.n), quiet, state)
 	if isDamage(err) {
-		s.found.wrong("I24", "%s does not recover from its tables: %v", v.name, err)
+		v.found.wrong("I24", "%s does not recover from its tables: %v", v.name, err)
 		return nil
 	}
 	if err == nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -35,6 +36,9 @@ type Config struct {
 	Signer     ed25519.PublicKey
 	// Temp is where temporary files are made; "" means the system's place. They take about as much room as the tables.
 	Temp string
+	// Resume names a file in which is noted which books were compared, so that a judgement that was stopped goes on where it
+	// was; "" for none. It is removed at the end.
+	Resume string
 	// Progress is told how far the judgement is, often. May be nil.
 	Progress func(Progress)
 }
@@ -56,6 +60,10 @@ type run struct {
 	shelves  []*shelf
 	cut      map[string]journal.Head
 	blocks   int64 // up to the cut, of all books
+
+	mu       sync.Mutex
+	compared *findings // what was found in the tables of the books that are done
+	done     []string  // their names
 }
 
 // Run judges the books. The error says why that could not be done; what is wrong with the books stands in the report.
@@ -65,22 +73,23 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 		return nil, fmt.Errorf("verify: make room for the rebuilt tables: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	r := &run{Config: c, found: newFindings(), progress: &progress{tell: c.Progress}, dir: dir, cut: map[string]journal.Head{}}
+	r := &run{Config: c, found: newFindings(), compared: newFindings(), progress: &progress{tell: c.Progress}, dir: dir,
+		cut: map[string]journal.Head{}}
 	for _, s := range c.Services {
 		r.shelves = append(r.shelves, r.newShelf(s))
 	}
-	for _, step := range []func(context.Context) error{r.begin, r.sound, r.others, r.tail, r.judge} {
+	for _, step := range []func(context.Context) error{r.begin, r.others, r.tail, r.judge} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return r.report(), nil
+	return r.report(), r.over()
 }
 
 func (r *run) newShelf(s Service) *shelf {
-	sh := &shelf{Service: s, log: r.Journal, found: r.found, progress: r.progress, dir: r.dir, again: r.Rebuild}
+	sh := &shelf{Service: s, log: r.Journal, progress: r.progress, dir: r.dir, again: r.Rebuild}
 	for n := range s.Volumes {
-		v := &volume{name: book.Name(s.Name, n), n: n}
+		v := &volume{name: book.Name(s.Name, n), n: n, found: newFindings()}
 		v.log = &limited{Journal: r.Journal, tell: func(blocks int) { r.progress.blocks(blocks) }}
 		sh.volumes = append(sh.volumes, v)
 	}
@@ -89,12 +98,19 @@ func (r *run) newShelf(s Service) *shelf {
 
 // begin takes the cut: whatever is written later is not judged.
 func (r *run) begin(ctx context.Context) error {
-	heads, err := r.Journal.Heads(ctx)
-	if err != nil {
+	if err := r.resume(ctx); err != nil {
 		return err
 	}
-	for _, h := range heads {
-		r.cut[h.Book] = h
+	if len(r.cut) == 0 {
+		heads, err := r.Journal.Heads(ctx)
+		if err != nil {
+			return err
+		}
+		for _, h := range heads {
+			r.cut[h.Book] = h
+		}
+	}
+	for _, h := range r.cut {
 		r.blocks += int64(h.Seq)
 	}
 	for _, s := range r.shelves {
@@ -112,11 +128,22 @@ func (r *run) begin(ctx context.Context) error {
 // the same time as there are cores, compares, and has the judge compare what was rebuilt.
 func (r *run) judge(ctx context.Context) error {
 	a := r.newAudit()
-	if err := a.follow(ctx); err != nil {
+	files := make(chan error, 1)
+	go func() { files <- r.sound(ctx) }()
+	if err := errors.Join(a.follow(ctx), <-files); err != nil {
 		return errors.Join(err, a.close())
 	}
 	r.progress.begin("comparing the tables", r.blocks)
-	err := r.each(func(s *shelf, v *volume) error { return s.volume(ctx, v, a.show) })
+	err := r.each(func(s *shelf, v *volume) error {
+		if r.isDone(v) {
+			r.progress.blocks(int(v.cut.Seq))
+			return nil
+		}
+		if err := s.volume(ctx, v, a.show); err != nil {
+			return err
+		}
+		return r.finished(v)
+	})
 	if err == nil {
 		err = a.end()
 	}
@@ -154,7 +181,6 @@ func (r *run) each(f func(*shelf, *volume) error) error {
 // sound requires that the files hold together. Tables are compared by their keys, and blocks read by theirs: what only another
 // index has wrong would be missed, and lists are read by those.
 func (r *run) sound(ctx context.Context) error {
-	r.progress.begin("checking the files", 0)
 	faults, err := unsound(ctx, r.Record)
 	if err != nil {
 		return err
@@ -226,17 +252,20 @@ func (r *run) tail(ctx context.Context) error {
 func isDamage(err error) bool { return fault.HasCode(err, fault.DataDamaged) }
 
 func (r *run) report() *Report {
-	out := &Report{Rehearsal: r.Rehearsal, Books: []Book{}}
-	heads := make([]string, 0, len(r.cut))
-	for name := range r.cut {
-		heads = append(heads, name)
-	}
-	slices.Sort(heads)
-	for _, name := range heads {
-		h := r.cut[name]
-		out.Books = append(out.Books, Book{Name: name, Blocks: h.Seq, Head: hex.EncodeToString(h.Hash[:])})
-	}
+	out := &Report{Rehearsal: r.Rehearsal, Books: r.books()}
+	compared, _ := r.compared.list()
+	r.found.merge(compared)
 	out.Invariants, out.OK = r.found.list()
+	return out
+}
+
+// books returns the books at the cut, by their names.
+func (r *run) books() []Book {
+	out := []Book{}
+	for _, name := range slices.Sorted(maps.Keys(r.cut)) {
+		h := r.cut[name]
+		out = append(out, Book{Name: name, Blocks: h.Seq, Head: hex.EncodeToString(h.Hash[:])})
+	}
 	return out
 }
 
