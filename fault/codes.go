@@ -160,7 +160,7 @@ var table = index([]Info{
 	{RateLimited, Busy, 429, "Too many requests.", "Send again after Retry-After seconds."},
 	{Overloaded, Busy, 503, "The platform is at its limit.", "Send the same request again after Retry-After seconds."},
 	{ShuttingDown, Busy, 503, "The platform is shutting down.", "Send the same request again after Retry-After seconds."},
-	{CircuitOpen, Busy, 503, "A participant has been failing and is given time to recover.", "Nothing; the platform tries again by itself."},
+	{CircuitOpen, Busy, 503, "A participant has been failing and is given time to recover; nothing was begun.", "Send the same request again after Retry-After seconds."},
 	{NotReady, Busy, 503, "The platform is not ready yet.", "Send the same request again after Retry-After seconds."},
 
 	{Unavailable, Unknown, 503, "The outcome is not known yet.", "Send the same request again with the same key."},

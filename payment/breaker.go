@@ -23,6 +23,9 @@ type breaker struct {
 	trial  bool         // proofs are let through
 	left   int          // proofs that may still be tried
 	good   int          // proofs that succeeded
+
+	doorUntil clock.Micros // open: until when the door lets in doorLeft payments more
+	doorLeft  int
 }
 
 const (
@@ -128,7 +131,12 @@ func (b *breaker) state() string {
 func (b *breaker) wantsProof() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.open && (b.trial && b.left > 0 || !b.trial && b.now() >= b.until)
+	return b.open && b.wants(b.now())
+}
+
+// wants is wantsProof of an open breaker. Callers hold the lock.
+func (b *breaker) wants(now clock.Micros) bool {
+	return b.trial && b.left > 0 || !b.trial && now >= b.until
 }
 
 func (b *breaker) isClosed() bool {

@@ -11,6 +11,7 @@ type counters struct {
 	deferred atomic.Int64
 	unknown  atomic.Int64
 	refused  [participants][5]atomic.Int64 // answers that say no to what was decided, by participant and verb
+	putOff   [participants]atomic.Int64    // payments that were put off at the door, by who is away
 	repeated atomic.Int64                  // reports that were offered again
 	dropped  atomic.Int64                  // reports that the book has refused
 	took     [3]histogram                  // from acceptance to the first stable status, by kind
@@ -34,9 +35,10 @@ type Stats struct {
 	Oldest   clock.Micros // for how long the oldest of them has been driven
 	Waiting  []Waiting    // in the queue
 
-	Refused  map[Call]int64 // answers that say no to what was decided
-	Repeated int64          // reports of answers that were offered to the book again
-	Dropped  int64          // reports that the book has refused; must be 0
+	PutOff   map[string]int64 // payments that were put off at the door, by the participant that is away
+	Refused  map[Call]int64   // answers that say no to what was decided
+	Repeated int64            // reports of answers that were offered to the book again
+	Dropped  int64            // reports that the book has refused; must be 0
 	Standing Standstill
 
 	Took  map[Kind]Durations // from acceptance to the first stable status
@@ -45,7 +47,7 @@ type Stats struct {
 
 // Stats returns the service's figures.
 func (s *Service) Stats() Stats {
-	st := Stats{Settled: map[string]int64{}, Breakers: map[string]string{}, Refused: map[Call]int64{}, Took: map[Kind]Durations{},
+	st := Stats{Settled: map[string]int64{}, Breakers: map[string]string{}, PutOff: map[string]int64{}, Refused: map[Call]int64{}, Took: map[Kind]Durations{},
 		Calls: map[Call]Durations{}, Deferred: s.counts.deferred.Load(), Unknown: s.counts.unknown.Load(), Overdue: s.overdue.Load(),
 		Repeated: s.counts.repeated.Load(), Dropped: s.counts.dropped.Load(), Standing: s.lookout.standing()}
 	for i := range s.counts.settled {
@@ -61,6 +63,7 @@ func (s *Service) Stats() Stats {
 	for p, b := range s.breakers {
 		if b != nil {
 			st.Breakers[Participant(p).String()] = b.state()
+			st.PutOff[Participant(p).String()] = s.counts.putOff[p].Load()
 		}
 		for v := range s.counts.calls[p] {
 			c := Call{Participant(p), Verb(v)}

@@ -42,6 +42,9 @@ func (h *Handler) CreatePayment(ctx context.Context, q *paymentv1.CreatePaymentR
 	if err != nil {
 		return nil, err
 	}
+	if err := h.admitCharge(ctx, &r); err != nil {
+		return nil, err
+	}
 	o, err := h.Service.Create(ctx, r)
 	if err != nil {
 		return nil, err
@@ -192,6 +195,9 @@ func (h *Handler) CreateRefund(ctx context.Context, q *paymentv1.CreateRefundReq
 		return nil, err
 	}
 	r.Marks = h.MarkKey.marks(r.Tenant, n)
+	if err := h.admitRefund(ctx, &r); err != nil {
+		return nil, err
+	}
 	o, err := h.Service.Refund(ctx, r)
 	if err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ var (
 	foundDesc    = describe("payments_undriven_total", "Payments that were owed work which nobody did, and were driven then.")
 	repeatedDesc = describe("payment_reports_repeated_total", "Reports of answers that were offered to a book again.")
 	droppedDesc  = describe("payment_reports_refused_total", "Reports of answers that a book has refused. Must be 0.")
+	putOffDesc   = describe("payments_put_off_total", "Payments put off at the door because a participant does not answer.", "participant")
 	unknownDesc  = describe("participant_unknown_total", "Calls to participants whose outcome is not known.")
 	refusedDesc  = describe("participant_refused_duties_total", "Answers that say no to what was decided. Must be 0.", "participant", "verb")
 	refusingDesc = describe("payments_refused", "Payments that wait because a participant says no to what was decided. Must be 0.",
@@ -60,6 +61,9 @@ func (f figures) payments(out chan<- prometheus.Metric, total, now func(*prometh
 
 func (f figures) participants(out chan<- prometheus.Metric, total, now func(*prometheus.Desc, int64, ...string), p payment.Stats) {
 	total(unknownDesc, p.Unknown)
+	for who, n := range p.PutOff {
+		total(putOffDesc, n, who)
+	}
 	for c, n := range p.Refused {
 		total(refusedDesc, n, c.Participant.String(), c.Verb.String())
 	}
