@@ -124,6 +124,11 @@ func (c *crew) add(t task) {
 	if c.closed {
 		return
 	}
+	if c.taken > maxTaken && c.taken > len(c.todo)/2 { // it is never empty under load: what was taken makes room
+		n := copy(c.todo, c.todo[c.taken:])
+		clear(c.todo[n:])
+		c.todo, c.taken = c.todo[:n], 0
+	}
 	c.todo = append(c.todo, t)
 	if c.working < runtime.GOMAXPROCS(0) {
 		c.working++
@@ -131,28 +136,39 @@ func (c *crew) add(t task) {
 	}
 }
 
+// maxTaken is how much of the list may have been taken before the rest is moved to its front.
+const maxTaken = 1024
+
 // atOnce is how much one of the crew takes from the list at a time.
 const atOnce = 16
 
 func (c *crew) run() {
 	var mine [atOnce]task
 	for {
-		c.mu.Lock()
-		n := copy(mine[:], c.todo[c.taken:])
+		n := c.take(mine[:])
 		if n == 0 {
-			c.working--
-			c.mu.Unlock()
 			return
 		}
-		clear(c.todo[c.taken : c.taken+n])
-		if c.taken += n; c.taken == len(c.todo) {
-			c.todo, c.taken = c.todo[:0], 0
-		}
-		c.mu.Unlock()
 		for i := range mine[:n] {
 			mine[i].do()
 		}
 	}
+}
+
+// take takes what is to be done next. Who gets nothing is not at work any more.
+func (c *crew) take(mine []task) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := copy(mine, c.todo[c.taken:])
+	if n == 0 {
+		c.working--
+		return 0
+	}
+	clear(c.todo[c.taken : c.taken+n])
+	if c.taken += n; c.taken == len(c.todo) {
+		c.todo, c.taken = c.todo[:0], 0
+	}
+	return n
 }
 
 // close drops what is left to do, and waits for who is at work.

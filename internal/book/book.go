@@ -32,7 +32,7 @@ type Book struct {
 	queued   bool          // the writer knows that there is something to do
 	wantSet  bool          // the saver wants a snapshot with the next block
 	closed   bool          // no command is taken any more
-	room     chan struct{} // closed when the full open block is sealed; nil while nobody waits
+	room     chan struct{} // closed when there is room again; nil while nobody waits
 	syncs    []syncWait
 	fetches  *fetch // collects rows to be fetched next; nil if none are
 	fetching bool
@@ -311,7 +311,7 @@ func (b *Book) closing() error {
 	return nil
 }
 
-// full returns a channel that is closed when the open block is sealed. Callers hold the lock.
+// full returns a channel that is closed when there is room again. Callers hold the lock.
 func (b *Book) full() <-chan struct{} {
 	if b.room == nil {
 		b.room = make(chan struct{})
@@ -360,10 +360,8 @@ func (b *Book) release() {
 			b.queued = true
 			b.writer.push(b)
 		}
-	} else if b.room != nil {
-		close(b.room)
-		b.room = nil
 	}
+	b.makeRoom()
 	if len(b.syncs) > 0 {
 		b.tellSyncs()
 	}
@@ -380,15 +378,22 @@ func (b *Book) seal() (*journal.Block, []Answer, journal.Head) {
 	defer b.mu.Unlock()
 	b.queued = false
 	if !b.core.Sealable() {
-		return nil, b.core.Ready(), b.core.Durable()
+		ready := b.core.Ready()
+		b.makeRoom()
+		return nil, ready, b.core.Durable()
 	}
 	block := b.core.Seal(b.writer.salt(), b.wantSet)
 	b.wantSet = false
-	if b.room != nil {
+	b.makeRoom()
+	return block, nil, journal.Head{}
+}
+
+// makeRoom lets those go on who wait for room, if there is some, or never will be. Callers hold the lock.
+func (b *Book) makeRoom() {
+	if b.room != nil && (b.core.ended != nil || !b.core.Full()) {
 		close(b.room)
 		b.room = nil
 	}
-	return block, nil, journal.Head{}
 }
 
 // settle is called by the writer with the fate of the block in flight.

@@ -197,12 +197,25 @@ func (c *Core) Install(w Want, raw any) { w.Table.install(w.Key, raw) }
 // Sealable reports whether there is something to write and nothing in flight.
 func (c *Core) Sealable() bool { return c.ended == nil && c.flight == nil && len(c.open.events) > 0 }
 
-// Full reports whether the open block has reached its size limit: callers should wait for the next one.
-func (c *Core) Full() bool { return c.open.size >= maxOpenBytes || len(c.open.events) >= maxOpenEvents }
+// Full reports whether the open block has reached its size limit, or as many answers wait as may: callers should wait, too.
+func (c *Core) Full() bool {
+	return c.open.size >= maxOpenBytes || len(c.open.events) >= maxOpenEvents || c.waiting() >= maxWaiting
+}
+
+// waiting returns how many answers wait that no seal has bounded. While a block cannot be written they wait for it, also
+// those of callers who have gone.
+func (c *Core) waiting() int {
+	n := len(c.reads) + len(c.open.answers)
+	if c.flight != nil {
+		n += len(c.flight.reads)
+	}
+	return n
+}
 
 const (
 	maxOpenBytes  = 2 << 20
 	maxOpenEvents = 16384
+	maxWaiting    = 65536
 )
 
 // Seal closes the open block and returns it, to be written. salt makes the leaves of the block's tree unguessable.
