@@ -54,6 +54,7 @@ type Declined struct {
 	Operation id.ID
 	Cause     Cause
 	Code      fault.Code
+	Status    Status // of the payment then
 }
 
 // TouchEvent implements book.Machine.
@@ -113,7 +114,8 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 		}
 		m.stand(p, e.Standing, at, seq)
 	case Declined:
-		*m.operations.Edit(book.Key{Tenant: e.Tenant, ID: e.Operation}) = Operation{Cause: e.Cause, Payment: e.Payment, Code: e.Code, DoneAt: at}
+		*m.operations.Edit(book.Key{Tenant: e.Tenant, ID: e.Operation}) = Operation{Cause: e.Cause, Payment: e.Payment, Code: e.Code, DoneAt: at,
+			Status: e.Status}
 		m.bind(e.Caller, e.Operation, at)
 	default:
 		panic(fmt.Sprintf("payment: unknown event %T", ev))

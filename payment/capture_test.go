@@ -170,8 +170,8 @@ func TestCaptureIsValidated(t *testing.T) {
 			code  fault.Code
 			param string
 		}{
-			{"part of it", &paymentv1.CapturePaymentRequest{Amount: yen(1199)}, fault.CaptureMismatch, ""},
-			{"more than it", &paymentv1.CapturePaymentRequest{Amount: yen(1201)}, fault.CaptureMismatch, ""},
+			{"part of it", &paymentv1.CapturePaymentRequest{Amount: yen(1199)}, fault.CaptureMismatch, "amount"},
+			{"more than it", &paymentv1.CapturePaymentRequest{Amount: yen(1201)}, fault.CaptureMismatch, "amount"},
 			{"nothing", &paymentv1.CapturePaymentRequest{Amount: yen(0)}, fault.InvalidAmount, "amount.value"},
 			{"less than nothing", &paymentv1.CapturePaymentRequest{Amount: yen(-1200)}, fault.InvalidAmount, "amount.value"},
 			{"another currency", &paymentv1.CapturePaymentRequest{Amount: &typev1.Money{Currency: "USD", Value: 1200}}, fault.CurrencyMismatch, "amount.currency"},

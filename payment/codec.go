@@ -2,6 +2,7 @@ package payment
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/koban-pay/koban/fault"
 	journalv1 "github.com/koban-pay/koban/gen/koban/payment/journal/v1"
@@ -63,7 +64,8 @@ func (r reader) event(typ uint32, body []byte) any {
 		e := wire.Read(r.Reader, body, &journalv1.Declined{})
 		return Declined{Tenant: id.Tenant(e.Tenant), Payment: r.ID(e.Id), Operation: r.ID(e.Operation),
 			Cause:  wire.Word(r.Reader, "cause", e.Cause, ByCapture, ByRefund),
-			Caller: r.caller(e.Tenant, e.Key, e.Fingerprint), Code: fault.Code(e.Code)}
+			Caller: r.caller(e.Tenant, e.Key, e.Fingerprint), Code: fault.Code(e.Code),
+			Status: wire.Word(r.Reader, "status", e.Status, 0, Succeeded)}
 	}
 	r.Fail("this version does not know the type")
 	return nil
@@ -108,7 +110,8 @@ func (r reader) standing(s *journalv1.Standing) Standing {
 		Phase:    wire.Word(r.Reader, "phase", s.Phase, Init, Notified),
 		Rollback: wire.Word(r.Reader, "rollback phase", s.Rollback, NoRollback, RollbackCompleted),
 		Decision: wire.Word(r.Reader, "decision", s.Decision, Undecided, Cancel),
-		Aim:      wire.Word(r.Reader, "aim", s.Aim, 0, Succeeded), Failure: fault.Code(s.Failure)}
+		Aim:      wire.Word(r.Reader, "aim", s.Aim, 0, Succeeded), Failure: fault.Code(s.Failure),
+		Refuser: uint8(r.Number("the part that refused", int64(s.Refuser), 0, math.MaxUint8))}
 }
 
 func (r reader) sources(list []*journalv1.Source) []Source {

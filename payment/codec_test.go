@@ -113,7 +113,7 @@ func drawPayment(t *rapid.T) Payment {
 func samples() []any {
 	x, y := id.ID{1, 15: 9}, id.ID{2, 15: 8}
 	caller := Caller{Key: book.Key{Tenant: 7, ID: id.ID{3}}, Fingerprint: [16]byte{4}}
-	stands := Standing{Captured, Wait, Notified, RollbackCompleted, Confirm, Voided, fault.GaveUp}
+	stands := Standing{Captured, Wait, Notified, RollbackCompleted, Confirm, Voided, fault.GaveUp, 2}
 	answers := []Answer{{1, VerbTry, tcc.Done, true, 2, "", 5, "balance/00", 6}, {2, VerbTry, tcc.Refused, false, 1, fault.AccountClosed, 5, "", 0}}
 	parts := []Part{
 		{Number: 1, Participant: Points, Role: Hold, Account: y, Amount: money.Of(3, money.PT), Funding: []tcc.Funding{{From: clearing, Amount: money.Yen(3)}},
@@ -122,13 +122,13 @@ func samples() []any {
 	}
 	p := Payment{Standing: Standing{Status: Accepted, Resource: WorkInProgress}, Tenant: 7, ID: x, Kind: Charge, Capture: Manual, Noted: true,
 		Amount: money.Yen(3), Customer: y, Merchant: id.ID{5}, Session: id.ID{6}, Parent: id.ID{7}, Sources: []Source{{FromPoints, y, 3, 2, 1, 1}},
-		Parts: parts, GiveUpAt: 8, EffectiveAt: 9, ExpiresAt: 10}
+		Parts: parts, GiveUpAt: 8, EffectiveAt: 9, ExpiresAt: 10, Marks: Marks{11, 12, 13, 14}}
 	return []any{
 		Started{caller, p},
 		Advanced{Tenant: 7, ID: x, Parent: y, Operation: id.ID{8}, Answers: answers, Standing: stands},
 		Deferred{Tenant: 7, ID: x, Due: 9, Attempts: 2, Code: fault.Timeout},
 		Decided{Caller: caller, Tenant: 7, ID: x, Parent: y, Cause: ByVoid, Operation: id.ID{8}, Standing: stands},
-		Declined{Caller: caller, Tenant: 7, Payment: x, Operation: id.ID{8}, Cause: ByRefund, Code: fault.NotRefundable},
+		Declined{Caller: caller, Tenant: 7, Payment: x, Operation: id.ID{8}, Cause: ByRefund, Code: fault.NotRefundable, Status: Captured},
 	}
 }
 

@@ -81,9 +81,14 @@ func (m *Machine) startRefund(now clock.Micros, c StartRefund, out *book.Decisio
 		out.Refuse(fault.CurrencyMismatch.New("the payment is in %s", charge.Amount.Currency).WithParam("amount.currency"))
 		return
 	}
+	if charge.beingCaptured() {
+		out.Refuse(fault.PaymentBusy.New("the payment is %s and may be captured any moment; it can be refunded then", charge.Status))
+		return
+	}
 	shares, code := refundable(charge, amount.Minor)
 	if code != "" {
-		m.decline(out, Declined{Caller: c.Caller, Tenant: c.Tenant, Payment: c.Parent, Operation: c.ID, Cause: ByRefund, Code: code})
+		m.decline(out, Declined{Caller: c.Caller, Tenant: c.Tenant, Payment: c.Parent, Operation: c.ID, Cause: ByRefund, Code: code,
+			Status: charge.Status})
 		return
 	}
 	p := Payment{Tenant: c.Tenant, ID: c.ID, Kind: Refund, Capture: Automatic, Amount: amount, Customer: charge.Customer,
@@ -91,6 +96,17 @@ func (m *Machine) startRefund(now clock.Micros, c StartRefund, out *book.Decisio
 		EffectiveAt: now, Noted: c.Noted, Marks: c.Marks, Standing: Standing{Status: Accepted, Resource: WorkInProgress}}
 	p.Parts, p.Sources = refundParts(charge, c.ID, shares)
 	m.accept(out, c.Caller, p)
+}
+
+// beingCaptured reports whether a charge is on its way to be captured: what needs that comes too early, and is no definite no.
+func (p *Payment) beingCaptured() bool {
+	return p.Kind == Charge && p.Resource == WorkInProgress &&
+		(p.Decision == Confirm || p.Decision == Undecided && p.Capture == Automatic)
+}
+
+// beingAuthorized reports whether a charge is on its way to be authorized.
+func (p *Payment) beingAuthorized() bool {
+	return p.Kind == Charge && p.Resource == WorkInProgress && p.Capture == Manual && (p.Decision == Undecided || p.Decision == Authorize)
 }
 
 // refundable returns how a refund is divided over the charge's sources, or why it is not possible.
@@ -135,8 +151,13 @@ func (m *Machine) operate(now clock.Micros, c Operate, out *book.Decision) {
 		out.Refuse(fault.CurrencyMismatch.New("the payment is in %s", p.Amount.Currency).WithParam("amount.currency"))
 		return
 	}
+	if p.beingAuthorized() {
+		out.Refuse(fault.PaymentBusy.New("the payment is %s and may be authorized any moment; it can be captured or voided then", p.Status))
+		return
+	}
 	if code := operable(now, p, c); code != "" {
-		m.decline(out, Declined{Caller: c.Caller, Tenant: c.Tenant, Payment: c.Payment, Operation: c.Operation, Cause: c.Cause, Code: code})
+		m.decline(out, Declined{Caller: c.Caller, Tenant: c.Tenant, Payment: c.Payment, Operation: c.Operation, Cause: c.Cause, Code: code,
+			Status: p.Status})
 		return
 	}
 	to := p.Standing

@@ -35,7 +35,7 @@ func encode(w wire.Message, ev any) (uint32, wire.Message) {
 		return typeDecided, encodeStanding(w, 8, &e.Standing)
 	case Declined:
 		return typeDeclined, w.Uint(1, uint64(e.Tenant)).Bytes(2, e.Payment[:]).Bytes(3, e.Operation[:]).Uint(4, uint64(e.Cause)).
-			Bytes(5, e.Key.ID[:]).Bytes(6, e.Fingerprint[:]).Text(7, string(e.Code))
+			Bytes(5, e.Key.ID[:]).Bytes(6, e.Fingerprint[:]).Text(7, string(e.Code)).Uint(8, uint64(e.Status))
 	}
 	panic(fmt.Sprintf("payment: unknown event %T", ev))
 }
@@ -67,7 +67,8 @@ func encodeStarted(w wire.Message, e *Started) wire.Message {
 func encodeStanding(w wire.Message, field protowire.Number, s *Standing) wire.Message {
 	w, at := w.Open(field)
 	return w.Uint(1, uint64(s.Status)).Uint(2, uint64(s.Resource)).Uint(3, uint64(s.Phase)).Uint(4, uint64(s.Rollback)).
-		Uint(5, uint64(s.Decision)).Text(6, string(s.Failure)).Uint(7, uint64(s.Aim)).Close(at)
+		Uint(5, uint64(s.Decision)).Text(6, string(s.Failure)).Uint(7, uint64(s.Aim)).Uint(8, uint64(s.Refuser)).
+		Close(at)
 }
 
 func encodeSources(w wire.Message, field protowire.Number, list []Source) wire.Message {

@@ -8,6 +8,7 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -86,10 +87,11 @@ func (d *desk) stumble(luck *rand.Rand, x id.ID) []id.ID {
 		d.Advance(0)
 	case 3:
 		cause := Cause(luck.IntN(2) + 1)
-		d.do(Operate{Caller: d.caller(), Tenant: 1, Cause: cause, Operation: d.fresh(), Payment: x})
+		d.ask(x, Operate{Caller: d.caller(), Tenant: 1, Cause: cause, Operation: d.fresh(), Payment: x})
 	case 4:
-		if r := d.refund(x, int64(luck.IntN(300))); r.Operation == nil {
-			return []id.ID{r.Payment.ID}
+		q := StartRefund{Caller: d.caller(), Tenant: 1, ID: d.fresh(), Parent: x, Amount: money.Yen(int64(1 + luck.IntN(300)))}
+		if r := d.ask(x, q); r.Payment.ID == q.ID {
+			return []id.ID{q.ID}
 		}
 	case 5:
 		d.answer(x, tcc.Unknown, map[uint8]fault.Code{uint8(luck.IntN(12)): fault.InsufficientFunds})

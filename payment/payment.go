@@ -242,6 +242,7 @@ type Standing struct {
 	Decision Decision
 	Aim      Status     // what a decided cancel ends in: FAILED, VOIDED or EXPIRED
 	Failure  fault.Code // why it failed
+	Refuser  uint8      // number of the part whose refusal decided that; 0 if none did
 }
 
 // Payment is one payment or refund, as it stood after one event. What a book answers with is what its row holds, and both
@@ -312,7 +313,7 @@ type Operation struct {
 	Payment id.ID
 	Code    fault.Code // declined, with this
 	DoneAt  clock.Micros
-	Status  Status // of the payment when it was done
+	Status  Status // of the payment when it was done, or declined
 }
 
 // Cause says what brought about a decision. The numbers are stored.

@@ -158,18 +158,21 @@ func TestWhatCannotBeRefunded(t *testing.T) {
 			yen  int64
 			code fault.Code
 		}{
-			"a failed payment":      {failed, 0, fault.NotRefundable},
-			"an uncaptured one":     {authorized, 0, fault.NotRefundable},
-			"a voided one":          {voided, 0, fault.NotRefundable},
-			"one that is under way": {underWay, 0, fault.NotRefundable},
-			"a refund":              {refund, 0, fault.NotRefundable},
-			"more than is left":     {captured, 1200, fault.ExceedsCaptured},
+			"a failed payment":  {failed, 0, fault.NotRefundable},
+			"an uncaptured one": {authorized, 0, fault.NotRefundable},
+			"a voided one":      {voided, 0, fault.NotRefundable},
+			"a refund":          {refund, 0, fault.NotRefundable},
+			"more than is left": {captured, 1200, fault.ExceedsCaptured},
 		} {
 			if got := declined(p.refund(c.x, c.yen)); got != c.code {
 				t.Errorf("%s: %q, expected %q", what, got, c.code)
 			}
 		}
-		_, err := p.Refund(t.Context(), RefundRequest{Caller: r.caller(), Tenant: 1, Payment: captured, Amount: money.Of(1, money.USD)})
+		_, err := p.Refund(t.Context(), RefundRequest{Caller: r.caller(), Tenant: 1, Payment: underWay})
+		if !fault.HasCode(err, fault.PaymentBusy) {
+			t.Errorf("one that is under way: %v", err)
+		}
+		_, err = p.Refund(t.Context(), RefundRequest{Caller: r.caller(), Tenant: 1, Payment: captured, Amount: money.Of(1, money.USD)})
 		if !fault.HasCode(err, fault.CurrencyMismatch) {
 			t.Errorf("in another currency: %v", err)
 		}

@@ -200,7 +200,7 @@ func (h *Handler) CreateRefund(ctx context.Context, q *paymentv1.CreateRefundReq
 	}
 	o, err := h.Service.Refund(ctx, r)
 	if err != nil {
-		return nil, err
+		return nil, soon(ctx, err)
 	}
 	return h.finish(ctx, o, q.Async)
 }
@@ -234,7 +234,7 @@ func (h *Handler) operate(ctx context.Context, text string, r OperationRequest, 
 	}
 	o, err := h.Service.Operate(ctx, r)
 	if err != nil {
-		return nil, err
+		return nil, soon(ctx, err)
 	}
 	return h.finish(ctx, o, async)
 }
@@ -258,13 +258,20 @@ func (h *Handler) finish(ctx context.Context, o Outcome, async bool) (*paymentv1
 	}
 	f := factsOf(o)
 	if f.failure != "" {
-		payment := ""
-		if o.Operation == nil {
-			payment = h.IDs.Encode(id.Payment, o.Payment.ID)
+		if o.Operation != nil {
+			return nil, rpc.Failed(declinedWith(o.Operation, o.Payment), "", requestID(c))
 		}
-		return nil, rpc.Failed(f.failure.New(""), payment, requestID(c))
+		return nil, rpc.Failed(o.Payment.failed(f.failure), h.IDs.Encode(id.Payment, o.Payment.ID), requestID(c))
 	}
 	return h.render(ctx, o.Payment, f)
+}
+
+// soon tells the caller when to ask again, where the payment is only busy.
+func soon(ctx context.Context, err error) error {
+	if fault.HasCode(err, fault.PaymentBusy) {
+		rpc.SetRetryAfter(ctx, time.Second)
+	}
+	return err
 }
 
 // patience is how long a synchronous caller is kept waiting: until shortly before its own deadline.

@@ -345,7 +345,7 @@ func TestSessionFillsIn(t *testing.T) {
 		} {
 			r.code.plays(just(VerbTry, refuses, code))
 			a := p.visit(operator, string(code)).post(q)
-			a.wants(t, "a session that refuses", code, "")
+			a.wants(t, "a session that refuses", code, "session")
 			failed := p.visit(operator, "").post(&paymentv1.GetPaymentRequest{Id: a.payment}).message
 			if failed.GetStatus() != paymentv1.PaymentStatus_PAYMENT_STATUS_FAILED || failed.GetFailure().GetCode() != string(code) {
 				t.Errorf("%s: %+v", code, failed)

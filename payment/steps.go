@@ -104,6 +104,7 @@ func advance(p *Payment) Standing {
 		switch {
 		case (s.Decision == Undecided || planted.Bug == planted.DecisionFlips && s.Decision == Confirm) && refused != nil:
 			s.Decision, s.Rollback, s.Aim, s.Failure = Cancel, CancelPhase, Failed, failure(p.Kind, refused)
+			s.Refuser = refused.Number
 		case !done:
 			return s
 		case s.Decision == Undecided && p.Capture == Manual:

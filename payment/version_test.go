@@ -32,9 +32,9 @@ func TestWhatWasShownNeverChanges(t *testing.T) {
 			case 0:
 				all[i] = show(d.do(Defer{Tenant: 1, ID: x, Code: fault.Timeout}).Payment)
 			case 1:
-				all[i] = show(d.do(Operate{Caller: d.caller(), Tenant: 1, Cause: ByCapture, Operation: d.fresh(), Payment: x}).Payment)
+				all[i] = show(d.ask(x, Operate{Caller: d.caller(), Tenant: 1, Cause: ByCapture, Operation: d.fresh(), Payment: x}).Payment)
 			case 2:
-				if p := show(d.do(StartRefund{Caller: d.caller(), Tenant: 1, ID: d.fresh(), Parent: x}).Payment); p.ID != x {
+				if p := show(d.ask(x, StartRefund{Caller: d.caller(), Tenant: 1, ID: d.fresh(), Parent: x}).Payment); p.ID != x {
 					all = append(all, p)
 				}
 			default: // some of what is owed is answered

@@ -36,7 +36,7 @@ func (s *Saver) keep(ctx context.Context) {
 				}
 			}
 			b.runDue(ctx)
-			b.makeRoom()
+			b.yieldRows()
 			idle = idle && !b.dueBefore(b.clk.Now().Add(keepIdle))
 		}
 	}

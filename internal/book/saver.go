@@ -269,8 +269,8 @@ func (b *Book) evict() {
 	b.writer.countRows(b)
 }
 
-// makeRoom has a book that stands still give up its part too.
-func (b *Book) makeRoom() {
+// yieldRows has a book that stands still give up its part too.
+func (b *Book) yieldRows() {
 	if b.writer.rows.Load() <= int64(b.limits.All) {
 		return
 	}

@@ -771,7 +771,9 @@ type Standing struct {
 	Decision uint32                 `protobuf:"varint,5,opt,name=decision,proto3" json:"decision,omitempty"`
 	Failure  string                 `protobuf:"bytes,6,opt,name=failure,proto3" json:"failure,omitempty"`
 	// What a decided cancel ends in.
-	Aim           uint32 `protobuf:"varint,7,opt,name=aim,proto3" json:"aim,omitempty"`
+	Aim uint32 `protobuf:"varint,7,opt,name=aim,proto3" json:"aim,omitempty"`
+	// The part whose Try was refused, if that decided to cancel.
+	Refuser       uint32 `protobuf:"varint,8,opt,name=refuser,proto3" json:"refuser,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -851,6 +853,13 @@ func (x *Standing) GetFailure() string {
 func (x *Standing) GetAim() uint32 {
 	if x != nil {
 		return x.Aim
+	}
+	return 0
+}
+
+func (x *Standing) GetRefuser() uint32 {
+	if x != nil {
+		return x.Refuser
 	}
 	return 0
 }
@@ -1036,14 +1045,16 @@ func (x *Decided) GetStanding() *Standing {
 
 // Declined (type 20): an operation on a payment was refused; its key is bound to that.
 type Declined struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Id            []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	Operation     []byte                 `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
-	Cause         uint32                 `protobuf:"varint,4,opt,name=cause,proto3" json:"cause,omitempty"`
-	Key           []byte                 `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`
-	Fingerprint   []byte                 `protobuf:"bytes,6,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	Code          string                 `protobuf:"bytes,7,opt,name=code,proto3" json:"code,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Tenant      uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id          []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Operation   []byte                 `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
+	Cause       uint32                 `protobuf:"varint,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	Key         []byte                 `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`
+	Fingerprint []byte                 `protobuf:"bytes,6,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Code        string                 `protobuf:"bytes,7,opt,name=code,proto3" json:"code,omitempty"`
+	// Of the payment as it stood then.
+	Status        uint32 `protobuf:"varint,8,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1125,6 +1136,13 @@ func (x *Declined) GetCode() string {
 		return x.Code
 	}
 	return ""
+}
+
+func (x *Declined) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
 }
 
 // State is what the tables keep of a payment beside the columns that people query.
@@ -1377,7 +1395,7 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\x06parent\x18\x03 \x01(\fR\x06parent\x12:\n" +
 	"\aanswers\x18\x04 \x03(\v2 .koban.payment.journal.v1.AnswerR\aanswers\x12>\n" +
 	"\bstanding\x18\x05 \x01(\v2\".koban.payment.journal.v1.StandingR\bstanding\x12\x1c\n" +
-	"\toperation\x18\x06 \x01(\fR\toperation\"\xb8\x01\n" +
+	"\toperation\x18\x06 \x01(\fR\toperation\"\xd2\x01\n" +
 	"\bStanding\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x12\x1a\n" +
 	"\bresource\x18\x02 \x01(\rR\bresource\x12\x14\n" +
@@ -1385,7 +1403,8 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\brollback\x18\x04 \x01(\rR\brollback\x12\x1a\n" +
 	"\bdecision\x18\x05 \x01(\rR\bdecision\x12\x18\n" +
 	"\afailure\x18\x06 \x01(\tR\afailure\x12\x10\n" +
-	"\x03aim\x18\a \x01(\rR\x03aim\"t\n" +
+	"\x03aim\x18\a \x01(\rR\x03aim\x12\x18\n" +
+	"\arefuser\x18\b \x01(\rR\arefuser\"t\n" +
 	"\bDeferred\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x10\n" +
@@ -1400,7 +1419,7 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\toperation\x18\x05 \x01(\fR\toperation\x12\x10\n" +
 	"\x03key\x18\x06 \x01(\fR\x03key\x12 \n" +
 	"\vfingerprint\x18\a \x01(\fR\vfingerprint\x12>\n" +
-	"\bstanding\x18\b \x01(\v2\".koban.payment.journal.v1.StandingR\bstanding\"\xae\x01\n" +
+	"\bstanding\x18\b \x01(\v2\".koban.payment.journal.v1.StandingR\bstanding\"\xc6\x01\n" +
 	"\bDeclined\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x1c\n" +
@@ -1408,7 +1427,8 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\x05cause\x18\x04 \x01(\rR\x05cause\x12\x10\n" +
 	"\x03key\x18\x05 \x01(\fR\x03key\x12 \n" +
 	"\vfingerprint\x18\x06 \x01(\fR\vfingerprint\x12\x12\n" +
-	"\x04code\x18\a \x01(\tR\x04code\"\xd5\x04\n" +
+	"\x04code\x18\a \x01(\tR\x04code\x12\x16\n" +
+	"\x06status\x18\b \x01(\rR\x06status\"\xd5\x04\n" +
 	"\x05State\x12\x18\n" +
 	"\acapture\x18\x01 \x01(\rR\acapture\x12:\n" +
 	"\asources\x18\x02 \x03(\v2 .koban.payment.journal.v1.SourceR\asources\x124\n" +
