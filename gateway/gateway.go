@@ -194,7 +194,10 @@ func (g *Gateway) serveOwn(x *exchange) {
 		x.write(http.StatusOK, jsonType, g.healthy())
 	case "/readyz":
 		if err := g.cfg.Ready(x.r.Context()); err != nil {
-			g.fail(x, fault.NotReady.New("").Because(err))
+			if !fault.HasCode(err, fault.NotReady) { // else it says why, in words for strangers
+				err = fault.NotReady.New("").Because(err)
+			}
+			g.fail(x, err)
 			return
 		}
 		x.write(http.StatusOK, jsonType, g.healthy())

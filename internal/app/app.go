@@ -84,26 +84,42 @@ type App struct {
 
 	Listening string // the address that the door is open on, as the machine names it
 
-	record      *store.DB // the journal's
-	place       place
-	mode        string       // production, rehearsing or demo: for good
+	record *store.DB // the journal's
+	place  place
+
+	mode string // production, rehearsing or demo: for good
+
 	certificate *certificate // nil: no TLS
-	constants   constants
-	keys        *gateway.Keys
-	log         book.Log // what the books write to: the journal, or Watch's
-	metrics     *prometheus.Registry
-	virtual     *clock.Virtual // Clock, where it can be moved
-	machine     *clock.System  // what Clock goes by; nil if that is not a machine's
-	rehearsal   *rehearsal     // nil in production
-	shelves     map[string]*shelf
-	watchman    *watchman.Watchman // nil: nobody watches
-	handlers    handlers
-	driver      atomic.Pointer[payment.Service] // set once it can be told of what expired
-	stops       []func(context.Context) error   // in the order of starting
-	stopping    sync.Once
-	stopped     error
-	failed      atomic.Pointer[error]
-	lost        atomic.Int64 // blocks that the tables knew of and the journal does not have
+
+	constants constants
+	keys      *gateway.Keys
+
+	log book.Log // what the books write to: the journal, or Watch's
+
+	metrics *prometheus.Registry
+
+	virtual *clock.Virtual // Clock, where it can be moved
+	machine *clock.System  // what Clock goes by; nil if that is not a machine's
+
+	rehearsal *rehearsal // nil in production
+
+	shelves map[string]*shelf
+
+	watchman *watchman.Watchman // nil: nobody watches
+
+	handlers handlers
+
+	driver atomic.Pointer[payment.Service] // set once it can be told of what expired
+
+	stops    []func(context.Context) error // in the order of starting
+	stopping sync.Once
+	stopped  error
+
+	failed atomic.Pointer[error]
+	store  atomic.Pointer[error] // what the store said when it was asked last
+	held   locks
+
+	lost atomic.Int64 // blocks that the tables knew of and the journal does not have
 }
 
 // Start starts a process: it returns once every book answers, and the door is open if there is to be one.
@@ -191,6 +207,7 @@ func (a *App) prepare(ctx context.Context) error {
 		case <-life.Done():
 		}
 	}()
+	a.held = held
 	a.onStop(func(context.Context) error { stop(); return held.release() })
 	return nil
 }
@@ -200,6 +217,10 @@ func (a *App) removeCard(context.Context) error { return removeCard(a.Data) }
 
 // advise says what to do about an error that ends the process.
 func advise(err error) error {
+	var moved *store.MovedError
+	if errors.As(err, &moved) {
+		return err // it says what to do
+	}
 	switch store.Classify(err) {
 	case store.Broken:
 		return fmt.Errorf("%w: the disk or the database has failed. Look at the kernel's log or the server's, then start again: what was "+

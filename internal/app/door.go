@@ -54,9 +54,14 @@ const patience = 2 * time.Second
 // caller until it is durable: a request that is sent again cannot be told from a new one here, so it is put off, never
 // denied. The journal goes on offering what it could not write (rule B3), so nobody has to try whether it can be again.
 func (a *App) writable() error {
-	if err := a.Journal.Stuck(patience); err != nil {
-		return fault.NotReady.New("the platform cannot write right now and has begun nothing for this request; " +
-			"what was accepted under its key before stands: send the same request again with the same key after Retry-After seconds").Because(err)
+	err := a.Journal.Stuck(patience)
+	if err == nil {
+		err = a.unsafe()
+	}
+	if err != nil {
+		return fault.NotReady.New("the platform cannot write right now (%s) and has begun nothing for this request; "+
+			"what was accepted under its key before stands: send the same request again with the same key after "+
+			"Retry-After seconds", cause(err)).Because(err)
 	}
 	return nil
 }

@@ -17,16 +17,17 @@ var probes = []probe{
 	{"process", (*App).probeProcess},
 	{"clock", (*App).probeClock},
 	{"journal", func(a *App, _ context.Context) error { return a.Journal.Trouble() }},
+	{"store", (*App).probeStore},
 	{"books", (*App).probeBooks},
 	{"feeds", (*App).probeFeeds},
 	{"payments", func(a *App, _ context.Context) error { return a.Payment.Undriven() }},
 }
 
-// Ready returns nil if new work would be done now; otherwise the first reason why not.
+// Ready returns nil if new work would be done now; otherwise the first reason why not, as fault.NotReady.
 func (a *App) Ready(ctx context.Context) error {
 	for _, p := range probes {
 		if err := p.fail(a, ctx); err != nil {
-			return err
+			return fault.NotReady.New("%s: %s", p.name, cause(err)).Because(err)
 		}
 	}
 	return nil

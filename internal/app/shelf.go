@@ -71,7 +71,9 @@ func (a *App) open(ctx context.Context) error {
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go a.watch(life)
-	a.onStop(func(context.Context) error { stop(); return nil })
+	felt := make(chan struct{})
+	go func() { a.feel(life, db); close(felt) }()
+	a.onStop(func(context.Context) error { stop(); <-felt; return nil })
 	return nil
 }
 

@@ -157,6 +157,16 @@ func (l *locks) lockStore(ctx context.Context, url string, wait bool) error {
 	return err
 }
 
+// check returns a *store.MovedError if another process could take one of the locks without our knowing.
+func (l locks) check() error {
+	for _, one := range l.held {
+		if err := one.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // lost receives once if another process has one of the locks.
 func (l locks) lost() <-chan error {
 	for _, one := range l.held {

@@ -207,7 +207,7 @@ func (db *DB) end(err error) {
 	if !db.broken.CompareAndSwap(nil, &err) {
 		return
 	}
-	if db.config.Broken != nil && db.pin != nil { // without it, Open returns the error
+	if db.config.Broken != nil && db.opened { // without it, Open returns the error
 		db.config.Broken(err)
 	}
 }

@@ -18,6 +18,16 @@ import (
 type Lock struct {
 	release func() error
 	lost    chan error
+	check   func() error // nil: the lock says by itself that it was lost
+}
+
+// Check returns a *MovedError if another process could take the lock of a folder now, because its file was
+// removed or replaced.
+func (l *Lock) Check() error {
+	if l.check == nil {
+		return nil
+	}
+	return l.check()
 }
 
 // Release gives the lock up.
@@ -72,7 +82,12 @@ func LockDir(ctx context.Context, dir string, wait bool, clk clock.Clock) (*Lock
 	if err := errors.Join(f.Truncate(0), writeAt(f, me)); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: lock %s: %w", path, err), f.Close())
 	}
-	return &Lock{release: f.Close}, nil // the file stays: removing it would let two processes lock two files of one name
+	held, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("store: lock %s: %w", path, err), f.Close())
+	}
+	p := &pinned{paths: []string{path}, files: []os.FileInfo{held}}
+	return &Lock{release: f.Close, check: p.check}, nil // the file stays: removing it would let two processes lock two files of one name
 }
 
 func writeAt(f *os.File, s string) error {

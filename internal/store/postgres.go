@@ -166,7 +166,7 @@ func (db *DB) checkPostgres(ctx context.Context) error {
 		if r.name == "transaction_read_only" {
 			return fmt.Errorf("store: this PostgreSQL does not take writes: %s", r.change)
 		}
-		return fmt.Errorf("store: this PostgreSQL would lose acknowledged payments (%s is %s): %s", r.name, value, r.change)
+		return &UnsafeError{r.name, value, r.change}
 	}
 	return nil
 }

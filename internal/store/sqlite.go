@@ -40,6 +40,7 @@ func (db *DB) openSQLite(ctx context.Context) error {
 		if db.pin, err = pin(path, path+"-wal"); err != nil {
 			return err
 		}
+		db.pin.derived = db.config.Durability == Relaxed
 	}
 	if db.read, err = db.sqlitePool(path, "ro", readerShares, readPragmas); err != nil {
 		return err

@@ -80,8 +80,9 @@ type DB struct {
 	pool     *pool                 // PostgreSQL: the connections of the process
 	sweep    *sql.DB               // SQLite: one connection, for checkpoints beside commits
 	moving   sync.Mutex            // SQLite: held by a checkpoint; a second one would be told to come back later
+	opened   bool                  // Open has succeeded
 	pin      *pinned               // SQLite: the files that were opened
-	broken   atomic.Pointer[error] // SQLite: what Config.Broken was told; nothing is written after it
+	broken   atomic.Pointer[error] // what Config.Broken was told; nothing is written after it
 	log      logBook
 	maintain *maintainer
 }
@@ -126,6 +127,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err := open(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	db.opened = true
 	return db, nil
 }
 
@@ -237,7 +239,11 @@ func (db *DB) written() error {
 		return nil
 	}
 	db.maintain.kick()
-	return db.pin.check()
+	err := db.pin.check()
+	if err != nil {
+		db.end(err)
+	}
+	return err
 }
 
 // Close closes the database.
@@ -261,8 +267,9 @@ func (db *DB) Close() error {
 
 // pinned are the files of an open SQLite database. If one is moved or deleted under us, what we write is lost with it.
 type pinned struct {
-	paths []string
-	files []os.FileInfo
+	derived bool
+	paths   []string
+	files   []os.FileInfo
 }
 
 func pin(paths ...string) (*pinned, error) {
@@ -282,15 +289,21 @@ func (p *pinned) check() error {
 	for i, path := range p.paths {
 		info, err := os.Stat(path)
 		if err != nil || !os.SameFile(info, p.files[i]) {
-			return &MovedError{Path: path}
+			return &MovedError{Path: path, Derived: p.derived}
 		}
 	}
 	return nil
 }
 
-// MovedError says that a database file was moved, deleted or replaced while it was open. Classify calls it Broken.
-type MovedError struct{ Path string }
+// MovedError says that a database was moved, deleted or replaced while it was open. Classify calls it Broken.
+type MovedError struct {
+	Path    string // of the file; or the name of a schema
+	Derived bool   // it follows from the record
+}
 
 func (e *MovedError) Error() string {
+	if e.Derived {
+		return fmt.Sprintf("store: %s was moved, deleted or replaced while in use: start again, it is made anew from the journal", e.Path)
+	}
 	return fmt.Sprintf("store: %s was moved, deleted or replaced while in use; put it back and start again", e.Path)
 }
