@@ -10,7 +10,8 @@ import (
 )
 
 // Branch names one participant's part in one payment. Its id is the payment's id with the part's number as facet,
-// so that the branch of a fresh payment is known to be new without a look-up. It is the idempotency key of all verbs.
+// so that the branch of a fresh payment is known to be new without a look-up. It is the idempotency key of all verbs:
+// another part of the payment is another branch, and so is the same id of another tenant.
 type Branch struct {
 	Tenant id.Tenant
 	ID     id.ID // the payment's id, facet 1 … 255
@@ -100,13 +101,15 @@ type Participant interface {
 	// Try may stop it. Without a Try: not_tried; after a Cancel: already_cancelled; both mean a broken coordinator.
 	Confirm(context.Context, ConfirmRequest) (Receipt, error)
 	// Cancel lets go, also where the Try was refused, is unknown or never came (which leaves a tombstone). A
-	// duplicate succeeds. After a Confirm: already_confirmed.
+	// duplicate succeeds. After a Confirm, also one that was not final: already_confirmed, and nothing changes. What is
+	// left of the hold then ends with a final Confirm, which whoever sent the first one owes.
 	Cancel(context.Context, CancelRequest) (Receipt, error)
 }
 
 // Receiver is whoever can be given value.
 type Receiver interface {
-	// Add adds. A duplicate gives the first answer again. It is never refused for a reason of business.
+	// Add adds. A duplicate gives the first answer again. It is never refused for a reason of business: to an account
+	// that does not exist, or cannot take it, it is done and lands in suspense.
 	Add(context.Context, AddRequest) (Receipt, error)
 }
 

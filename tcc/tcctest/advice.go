@@ -53,6 +53,10 @@ var advices = map[string]advice{
 	"confirm-after-cancel":      {order, "What was let go may be spent already: the same points pay twice.", "Note on the branch that it is cancelled, and refuse a Confirm with already_cancelled."},
 	"cancel-after-confirm":      {order, "The shop has been paid. What is given back now is money out of nothing.", "Note on the branch that it is confirmed, and refuse a Cancel with already_confirmed."},
 
+	"cancel-after-part": {order, "The shop was paid a part. If the rest goes now, a capture of what was sent in a second parcel fails; if all of it goes, money is made.", "A branch with a capture refuses every Cancel with already_confirmed. Only a final capture ends its hold."},
+	"two-parts":         {duplicates, "A payment from points and from a coupon of yours has two branches. Taken for one, half of it is never set aside.", "The whole text of branch is the key, with what stands behind the dot."},
+	"other-tenant":      {duplicates, "One company's message ends another company's payment.", "The key of a branch is tenant and branch together; look accounts up under their tenant too."},
+
 	"try-exact":                 {amounts, "A customer who has just enough cannot pay.", "Compare with less than, not with less than or equal."},
 	"try-one-too-many":          {amounts, "A customer spends points that do not exist, and you pay for them.", "Refuse with insufficient_funds if the amount is more than what is available."},
 	"try-counts-holds":          {amounts, "The same points are promised to two payments, and one of the shops is not paid.", "Count what is on hold as not available."},
@@ -94,6 +98,7 @@ var advices = map[string]advice{
 	"bad-amount":   {input, "A negative amount gives instead of taking. A fraction is rounded, and the books do not add up.", checkFirst + " Amounts are integers from 1 to 2^53−1."},
 	"bad-currency": {input, "An amount of an unknown unit is worth anything.", checkFirst},
 	"bad-id":       {input, "Ids that are cut off or changed on their way into the store make two payments one.", checkFirst + " Ids have 1 to 64 printable characters."},
+	"long-ids":     {input, "A column that is too short cuts ids off, and two payments become one.", "Give ids room for 64 characters, or refuse longer ones with invalid_id. Never cut."},
 	"bad-member":   {input, "A member that you do not know may change what is asked: a limit, a condition. To leave it out is to do something else.", checkFirst + " Reject members that you do not know."},
 	"bad-json":     {input, "A server error is no definite no: the platform asks again and again, and the customer waits.", checkFirst},
 
@@ -104,5 +109,6 @@ var advices = map[string]advice{
 	"add-duplicate":         {adding, "The platform repeats an Add until it hears done: each copy would be a gift.", onceByBranch},
 	"add-duplicate-at-once": {adding, "Two copies of an Add arrive in the same millisecond, and one is a gift.", oneTransition},
 	"add-other-body":        {adding, "Two different Adds under one id mean a bug on either side. To answer done loses one of them.", "Compare the whole request with the first one of its branch; if it differs, answer 409 with id_reused."},
+	"add-unknown-account":   {adding, "The payment is decided, and the money has left its payer: an Add that is refused hangs for ever, and nobody has the money.", "Keep what cannot be placed in an account of your own, answer done with \"suspense\": true, and tell a person."},
 	"restart-add":           {adding, "A refund that you acknowledged is forgotten in a crash, or given twice.", sameCommit},
 }

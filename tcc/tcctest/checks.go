@@ -12,7 +12,7 @@ import (
 )
 
 // checks are all demands, in the order in which they are examined.
-var checks = slices.Concat(tryChecks, confirmChecks, cancelChecks, deadlineChecks, restartChecks, lostChecks, inputChecks, timingChecks, addChecks)
+var checks = slices.Concat(tryChecks, confirmChecks, cancelChecks, nameChecks, deadlineChecks, restartChecks, lostChecks, inputChecks, timingChecks, addChecks)
 
 var tryChecks = []check{
 	{"try-sets-aside", "A Try sets the amount aside.", 0, func(ctx context.Context, e *exam) error {
@@ -391,6 +391,19 @@ var cancelChecks = []check{
 			return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"confirm", p.confirm(ctx), ""},
 				step{"cancel", p.cancel(ctx), fault.AlreadyConfirmed}), p.holds(ctx, 40, 0))
 		}},
+	{"cancel-after-part", "A Cancel after a capture that was not final is refused with already_confirmed, and changes nothing; the rest " +
+		"stays on hold until a final capture.", arithmetic, func(ctx context.Context, e *exam) error {
+		p, err := e.part(ctx, 100, 60)
+		if err != nil {
+			return err
+		}
+		err = expect(step{"try", p.try(ctx), ""}, step{"capture 1 of 20", p.capture(ctx, 1, 20, false), ""},
+			step{"cancel", p.cancel(ctx), fault.AlreadyConfirmed})
+		if err = errors.Join(err, p.holds(ctx, 40, 40)); err != nil {
+			return err
+		}
+		return errors.Join(expect(step{"capture 2 of 10, final", p.capture(ctx, 2, 10, true), ""}), p.holds(ctx, 70, 0))
+	}},
 	{"confirm-or-cancel", "Of a Confirm and a Cancel at once, one wins and the other is refused.", 0, confirmOrCancel},
 	{"try-and-cancel", "Of a Try and its Cancel at once, nothing stays on hold.", 0, func(ctx context.Context, e *exam) error {
 		for range 20 {

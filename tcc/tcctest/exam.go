@@ -62,7 +62,7 @@ func (n needs) missing(f Fixture) (Need, string) {
 		{suspend, f.Suspend == nil, NeedSuspend, "no account can be suspended"},
 		{receiver, f.Receiver == nil, NeedReceiver, "it cannot be added to"},
 		{accounts, f.OneAccount, NeedAccounts, "there is one account only"},
-		{wire, f.Send == nil || f.Body == nil, NeedWire, "there is no wire"},
+		{wire, f.Send == nil || f.Body == nil || f.Long == nil, NeedWire, "there is no wire"},
 		{timing, f.Timeout == 0 || f.Stopwatch == nil, NeedTimeout, "nobody waits for its answers"},
 	} {
 		if n&m.need != 0 && m.lacks {
@@ -169,13 +169,17 @@ func (p *part) cancel(ctx context.Context) error {
 }
 
 func (p *part) add(ctx context.Context) error {
+	_, err := p.Receiver.Add(ctx, p.addRequest())
+	return err
+}
+
+func (p *part) addRequest() tcc.AddRequest {
 	r := tcc.AddRequest{Branch: p.branch, Account: p.account, Amount: p.money(p.amount), Purpose: tcc.Charge,
 		EffectiveAt: p.made}
 	if p.AdjustAdd != nil {
 		p.AdjustAdd(&r)
 	}
-	_, err := p.Receiver.Add(ctx, r)
-	return err
+	return r
 }
 
 // restart ends and starts the participant.

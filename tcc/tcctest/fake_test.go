@@ -24,7 +24,7 @@ type fake struct {
 
 	mu       sync.Mutex
 	accounts map[id.ID]*fakeAccount
-	branches map[id.ID]*fakeBranch
+	branches map[tcc.Branch]*fakeBranch
 	adds     map[id.ID]tcc.AddRequest
 	came     chan struct{} // closed when the next one comes to where a lock is missing
 }
@@ -47,7 +47,7 @@ type fakeBranch struct {
 
 func newFake(d defect) *fake {
 	return &fake{defect: d, clk: clock.NewManual(clock.Micros(1_790_000_000) * clock.Second), ids: id.NewSource(nil),
-		accounts: make(map[id.ID]*fakeAccount), branches: make(map[id.ID]*fakeBranch), adds: make(map[id.ID]tcc.AddRequest)}
+		accounts: make(map[id.ID]*fakeAccount), branches: make(map[tcc.Branch]*fakeBranch), adds: make(map[id.ID]tcc.AddRequest)}
 }
 
 func (f *fake) fixture() Fixture {
@@ -83,11 +83,11 @@ func (u unheard) Try(ctx context.Context, r tcc.TryRequest) (tcc.Receipt, error)
 	_, _ = u.f.Try(ctx, r)
 	u.f.mu.Lock()
 	defer u.f.mu.Unlock()
-	switch b := u.f.branches[r.Branch.ID]; {
+	switch b := u.f.branches[u.f.key(r.Branch)]; {
 	case u.f.defect == "forgets a refusal that nobody heard" && b.refused != "":
 		b.refused = ""
 	case u.f.defect == "forgets a try that nobody heard" && b.refused == "":
-		delete(u.f.branches, r.Branch.ID)
+		delete(u.f.branches, u.f.key(r.Branch))
 	}
 	return tcc.Receipt{}, fault.Timeout.New("")
 }
@@ -96,7 +96,7 @@ func (u unheard) Confirm(ctx context.Context, r tcc.ConfirmRequest) (tcc.Receipt
 	_, _ = u.f.Confirm(ctx, r)
 	u.f.mu.Lock()
 	defer u.f.mu.Unlock()
-	if b := u.f.branches[r.Branch.ID]; u.f.defect == "forgets a confirm that nobody heard" {
+	if b := u.f.branches[u.f.key(r.Branch)]; u.f.defect == "forgets a confirm that nobody heard" {
 		clear(b.captures)
 		b.final, b.left = false, r.Amount.Minor
 	}
@@ -107,10 +107,21 @@ func (u unheard) Cancel(ctx context.Context, r tcc.CancelRequest) (tcc.Receipt, 
 	_, _ = u.f.Cancel(ctx, r)
 	u.f.mu.Lock()
 	defer u.f.mu.Unlock()
-	if b := u.f.branches[r.Branch.ID]; u.f.defect == "forgets a cancel that nobody heard" {
+	if b := u.f.branches[u.f.key(r.Branch)]; u.f.defect == "forgets a cancel that nobody heard" {
 		b.cancelled = false
 	}
 	return tcc.Receipt{}, fault.Timeout.New("")
+}
+
+// key is what a branch is known by.
+func (f *fake) key(b tcc.Branch) tcc.Branch {
+	switch f.defect {
+	case "knows no tenants":
+		b.Tenant = 0
+	case "knows no parts":
+		b.ID = b.ID.Root()
+	}
+	return b
 }
 
 func (f *fake) restart() {
@@ -120,9 +131,9 @@ func (f *fake) restart() {
 	case "forgets adds at a restart":
 		clear(f.adds)
 	case "forgets tombstones at a restart":
-		maps.DeleteFunc(f.branches, func(_ id.ID, b *fakeBranch) bool { return b.tombstone })
+		maps.DeleteFunc(f.branches, func(_ tcc.Branch, b *fakeBranch) bool { return b.tombstone })
 	case "forgets refusals at a restart":
-		maps.DeleteFunc(f.branches, func(_ id.ID, b *fakeBranch) bool { return b.refused != "" })
+		maps.DeleteFunc(f.branches, func(_ tcc.Branch, b *fakeBranch) bool { return b.refused != "" })
 	case "forgets captures at a restart":
 		for _, b := range f.branches {
 			if len(b.captures) > 0 {
@@ -169,7 +180,7 @@ func (f *fake) Try(ctx context.Context, r tcc.TryRequest) (tcc.Receipt, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if b := f.branches[r.Branch.ID]; b != nil && !f.tryAnew(b) {
+	if b := f.branches[f.key(r.Branch)]; b != nil && !f.tryAnew(b) {
 		return f.tryAgain(b, r)
 	}
 	if f.defect == "cannot say that an account does not exist" && f.accounts[r.Account] == nil {
@@ -177,7 +188,7 @@ func (f *fake) Try(ctx context.Context, r tcc.TryRequest) (tcc.Receipt, error) {
 	}
 	f.racy("tries at once are not one")
 	b := &fakeBranch{try: r, left: r.Amount.Minor, captures: make(map[uint32]tcc.ConfirmRequest)}
-	f.branches[r.Branch.ID] = b
+	f.branches[f.key(r.Branch)] = b
 	if b.refused = f.refuses(r); b.refused != "" {
 		return tcc.Receipt{}, b.refused.New("")
 	}
@@ -267,7 +278,7 @@ func (f *fake) hold(x id.ID, minor int64) {
 func (f *fake) Confirm(ctx context.Context, r tcc.ConfirmRequest) (tcc.Receipt, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	b := f.branches[r.Branch.ID]
+	b := f.branches[f.key(r.Branch)]
 	if code := f.refusesConfirm(b, r); code != "" {
 		return tcc.Receipt{}, code.New("")
 	}
@@ -325,7 +336,7 @@ func (f *fake) refusesConfirm(b *fakeBranch, r tcc.ConfirmRequest) fault.Code {
 func (f *fake) Cancel(ctx context.Context, r tcc.CancelRequest) (tcc.Receipt, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	b := f.branches[r.Branch.ID]
+	b := f.branches[f.key(r.Branch)]
 	switch {
 	case b == nil && f.defect == "refuses an empty cancel":
 		return tcc.Receipt{}, fault.NotTried.New("")
@@ -333,7 +344,7 @@ func (f *fake) Cancel(ctx context.Context, r tcc.CancelRequest) (tcc.Receipt, er
 		return tcc.Receipt{Book: "fake/00"}, nil
 	case b == nil:
 		f.racy("cancels while it tries")
-		f.branches[r.Branch.ID] = &fakeBranch{try: tcc.TryRequest{NotAfter: r.NotAfter, EffectiveAt: r.EffectiveAt}, cancelled: true, tombstone: true, bare: true}
+		f.branches[f.key(r.Branch)] = &fakeBranch{try: tcc.TryRequest{NotAfter: r.NotAfter, EffectiveAt: r.EffectiveAt}, cancelled: true, tombstone: true, bare: true}
 		return tcc.Receipt{Book: "fake/00"}, nil
 	case f.defect == "cancels nothing after the deadline" && f.clk.Now() > b.try.NotAfter && b.refused == "":
 		return tcc.Receipt{}, fault.HoldEnded.New("")
@@ -342,6 +353,7 @@ func (f *fake) Cancel(ctx context.Context, r tcc.CancelRequest) (tcc.Receipt, er
 	case len(b.captures) > 0 && f.defect == "cancels after the confirm":
 		b.cancelled = true
 		return tcc.Receipt{Book: "fake/00"}, nil
+	case len(b.captures) > 0 && !b.final && f.defect == "cancels what is left of a capture":
 	case len(b.captures) > 0:
 		return tcc.Receipt{}, fault.AlreadyConfirmed.New("")
 	case b.refused != "", b.cancelled && f.defect != "cancels twice", b.bare:
@@ -365,10 +377,17 @@ func (f *fake) Add(ctx context.Context, r tcc.AddRequest) (tcc.Receipt, error) {
 	case ok && old.Amount != r.Amount && f.defect != "takes any add":
 		return tcc.Receipt{}, fault.IDReused.New("")
 	case ok && f.defect != "adds twice":
-		return tcc.Receipt{Book: "fake/00"}, nil
+		return tcc.Receipt{Book: "fake/00", Suspense: f.accounts[r.Account] == nil}, nil
 	}
 	f.racy("adds at once are not one")
 	f.adds[r.Branch.ID] = r
+	switch {
+	case f.accounts[r.Account] != nil:
+	case f.defect == "refuses an add to nobody":
+		return tcc.Receipt{}, fault.AccountNotFound.New("")
+	default:
+		return tcc.Receipt{Book: "fake/00", Suspense: true}, nil
+	}
 	if f.defect != "adds nothing" {
 		f.accounts[r.Account].available += r.Amount.Minor
 	}

@@ -61,6 +61,9 @@ type Fixture struct {
 	// cannot carry it. Nil: there is no wire, and the checks of bad input are left out.
 	Body func(tcc.TryRequest) []byte
 	Send func(ctx context.Context, body []byte) error
+	// Long returns two branches of a fresh payment, whose names on the wire have as many characters as they may have, and
+	// differ in the last one.
+	Long func() (a, b id.ID)
 	// Timeout is how long a caller waits for an answer, and Stopwatch measures it. 0: the checks of timing are left out.
 	Timeout   time.Duration
 	Stopwatch func() clock.Micros

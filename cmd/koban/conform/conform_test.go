@@ -172,6 +172,28 @@ func sorted(words string) []string {
 	return out
 }
 
+// TestAnEmptyAccountIsNoBrokenRule: an account that is not there, is empty or holds something else is said to be that, before
+// any check; so is an --amount that is not there.
+func TestAnEmptyAccountIsNoBrokenRule(t *testing.T) {
+	s := start(t, "", false)
+	open := func(currency string, value int64) string {
+		account, err := s.service.Open(sample.Amount{Currency: currency, Value: value})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return account
+	}
+	for want, account := range map[string]string{
+		"nothing is available": open("PT", 0), "cannot be paid from": "nobody", "currency": open("JPY", 100_000), "available": open("PT", 99_999),
+	} {
+		o := s.withAccounts()
+		o.Accounts = []string{account}
+		if _, err := Run(t.Context(), o, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("account %s: %v, should say %q", account, err, want)
+		}
+	}
+}
+
 // nearby are the mistakes that show where two calls meet, each with the checks that are about the same.
 var nearby = map[string]string{
 	"try-duplicate-at-once":     "try-sets-aside try-duplicate try-duplicate-at-once lost-try",
@@ -203,7 +225,8 @@ var noticed = map[string]string{
 	"try-exact":        "cancel-lets-go try-refused-duplicate cancel-refused-try try-counts-holds try-last-units",
 	"try-one-too-many": "confirm-after-refused-try try-counts-holds",
 	"try-counts-holds": "try-refused-duplicate cancel-refused-try try-last-units try-no-overdraw",
-	"confirm-in-part":  "confirm-in-parts",
+	"confirm-in-part":  "confirm-in-parts cancel-after-part",
+	"two-parts":        "long-ids",
 	"try-too-late":     "clock-agrees",
 
 	// Whoever asks again at once meets the copy that is still under way.
@@ -214,7 +237,7 @@ var noticed = map[string]string{
 	"cancel-duplicate-at-once":  "lost-cancel confirm-or-cancel",
 	"try-and-cancel":            "try-duplicate-at-once lost-try lost-refusal",
 
-	"add-adds":      "add-duplicate add-duplicate-at-once add-other-body",
+	"add-adds":      "add-duplicate add-duplicate-at-once add-other-body add-unknown-account",
 	"add-duplicate": "add-duplicate-at-once add-other-body",
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
@@ -57,13 +58,20 @@ func (p *purse) fund(ctx context.Context, minor int64) (id.ID, error) {
 	return k.account, nil
 }
 
-// count finds out whether each account has what Options.Amount says. That it cannot be found out is for the checks to tell.
+// count finds out whether each account is there, and has what Options.Amount says: what is wrong with the account is no
+// broken rule of the service. What else is heard is for the checks to tell.
 func (p *purse) count(ctx context.Context) error {
 	for _, k := range p.pockets {
 		n, err := p.probe(ctx, k.account, k.left)
 		switch {
+		case fault.HasCode(err, fault.AccountNotFound), fault.HasCode(err, fault.CurrencyMismatch),
+			fault.HasCode(err, fault.AccountClosed), fault.HasCode(err, fault.AccountSuspended):
+			return fmt.Errorf("the account %s cannot be paid from: %w. Give --account one that is open for this tenant (--tenant) and holds "+
+				"the currency (--currency)", p.run.names.Text(k.account), err)
 		case err != nil:
 			return nil
+		case n == 0:
+			return fmt.Errorf("nothing is available on the account %s, and --amount says that %d are: put value on it", p.run.names.Text(k.account), k.left)
 		case n < k.left:
 			return fmt.Errorf("on the account %s a Try of up to %d is done, and one of more refused; --amount says that %d are available. "+
 				"If they are, the service does not give all that there is (check try-exact): compare with less than", p.run.names.Text(k.account), n, k.left)

@@ -25,6 +25,16 @@ type Report struct {
 	Timing []Timing `json:"timing"`
 	// TimeoutMicros is how long the platform waits for an answer.
 	TimeoutMicros int64 `json:"timeout_us"`
+	// NotExamined says what the contract demands and no check can see from outside.
+	NotExamined []string `json:"not_examined"`
+}
+
+// notExamined is what takes days, or a person, to find out.
+var notExamined = []string{
+	"Branches are kept: a duplicate may come days later. A service that forgets them after an hour passes every check.",
+	"A tombstone stays until not_after and a day; the checks wait for its not_after.",
+	"What could not be placed is seen to by a person.",
+	"An answer is durable against the loss of power, not only of the process.",
 }
 
 // Group is the checks about one thing.
@@ -71,7 +81,7 @@ type Timing struct {
 }
 
 func newReport(o Options) *Report {
-	r := &Report{Target: o.URL, At: o.Clock.Now().Time().Format(time.RFC3339)}
+	r := &Report{NotExamined: notExamined, Target: o.URL, At: o.Clock.Now().Time().Format(time.RFC3339)}
 	for _, name := range tcctest.Groups() {
 		r.Groups = append(r.Groups, Group{Name: name, Checks: []Check{}})
 	}

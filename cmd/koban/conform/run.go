@@ -158,6 +158,14 @@ func (r *run) knock(ctx context.Context) error {
 	return fmt.Errorf("nobody answers at %s: %w. Start the service, and check the address", r.URL, err)
 }
 
+// long names two branches of a fresh payment with 64 characters each, of which the last is another.
+func (r *run) long() (a, b id.ID) {
+	root := r.fresh()
+	text := "long-name-" + r.names.Plain.Text(root)
+	text += strings.Repeat("x", 62-len(text))
+	return r.names.learn(text+".1", root.Facet(1)), r.names.learn(text+".2", root.Facet(2))
+}
+
 func (r *run) fresh() id.ID { return r.ids.New(r.Clock.Now(), r.ids.Slot()) }
 
 func (r *run) dial(by string, transport http.RoundTripper) (*tccrpc.Client, error) {
@@ -172,7 +180,7 @@ func (r *run) fixture() tcctest.Fixture {
 		Fund: r.purse.fund, Probe: r.purse.probe, OneAccount: r.Setup == "" && len(r.Accounts) < 2,
 		Payment: func(id.ID) id.ID { return r.fresh() },
 		Now:     r.Clock.Now, Advance: r.Advance, Wait: r.wait,
-		Deaf: r.deaf, Body: r.own.TryBody, Send: r.send, Timeout: r.Timeout, Stopwatch: r.Clock.Now,
+		Deaf: r.deaf, Body: r.own.TryBody, Send: r.send, Long: r.long, Timeout: r.Timeout, Stopwatch: r.Clock.Now,
 	}
 	if r.Add {
 		f.Receiver = limited{r.own}

@@ -32,6 +32,10 @@ func (r *Report) Print(w *term.Writer) {
 		}
 	}
 	r.printNotRun(w)
+	fmt.Fprintf(w, "\n%s\n", w.Bold("not examined"))
+	for _, what := range r.NotExamined {
+		fmt.Fprintf(w.Indent("    "), "%s\n", what)
+	}
 	verdict := w.Good("It keeps the contract, as far as it was examined.")
 	if !r.OK {
 		verdict = w.Bad("It does not keep the contract.")

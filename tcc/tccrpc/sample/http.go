@@ -13,6 +13,7 @@ type receipt struct {
 	Book      string `json:"book"`
 	Seq       uint64 `json:"seq"`
 	Available int64  `json:"available"`
+	Suspense  bool   `json:"suspense,omitempty"` // of an Add: it waits for a person
 }
 
 type refusal struct {
@@ -67,6 +68,9 @@ func verb[Q any](s *Service, check, account func(Q) string, decide func(*books, 
 			return
 		}
 		out, code, err := s.do(account(q), func(b *books) (*record, string) { return decide(b, q) })
+		if add, ok := any(q).(Add); ok && err == nil {
+			out.Suspense = s.waits(add)
+		}
 		answer(w, out, code, err)
 	})
 }

@@ -83,16 +83,30 @@ type capture struct {
 	final  bool
 }
 
+// key is what a branch is known by: another company may use the same name.
+type key struct {
+	tenant uint32
+	branch string
+}
+
 // books are all facts. They change by records only, so that reading the journal again gives the same books.
 type books struct {
 	accounts map[string]*Account
-	branches map[string]*branch
-	adds     map[string]Add
-	seq      uint64 // of the last record
+	branches map[key]*branch
+	adds     map[key]added
+	suspense map[string]int64 // by currency: what was added and could not be placed; a person sees to it
+	seq      uint64           // of the last record
+}
+
+// added is an Add, and why it could not be placed.
+type added struct {
+	Add
+	Suspense string `json:"suspense,omitempty"`
 }
 
 func newBooks() *books {
-	return &books{accounts: make(map[string]*Account), branches: make(map[string]*branch), adds: make(map[string]Add)}
+	return &books{accounts: make(map[string]*Account), branches: make(map[key]*branch), adds: make(map[key]added),
+		suspense: make(map[string]int64)}
 }
 
 // record is one fact of the journal. Exactly one member is set.
@@ -102,7 +116,7 @@ type record struct {
 	Try     *tried   `json:"try,omitempty"`
 	Confirm *Confirm `json:"confirm,omitempty"`
 	Cancel  *Cancel  `json:"cancel,omitempty"`
-	Add     *Add     `json:"add,omitempty"`
+	Add     *added   `json:"add,omitempty"`
 }
 
 type opened struct {
@@ -120,7 +134,7 @@ type tried struct {
 // refusal, or none if it is done.
 
 func (b *books) decideTry(r Try, now time.Time) (*record, string) {
-	known := b.branches[r.Branch]
+	known := b.branches[key{r.Tenant, r.Branch}]
 	switch {
 	case known != nil && known.try == nil:
 		return nil, "try_after_cancel"
@@ -149,7 +163,7 @@ func (b *books) decideTry(r Try, now time.Time) (*record, string) {
 }
 
 func (b *books) decideConfirm(r Confirm) (*record, string) {
-	known := b.branches[r.Branch]
+	known := b.branches[key{r.Tenant, r.Branch}]
 	switch {
 	case known == nil:
 		return nil, "not_tried"
@@ -157,7 +171,7 @@ func (b *books) decideConfirm(r Confirm) (*record, string) {
 		return nil, "already_cancelled"
 	case known.refused != "":
 		return nil, "not_tried"
-	case known.try.Account != r.Account || known.try.Amount.Currency != r.Amount.Currency || known.try.Tenant != r.Tenant:
+	case known.try.Account != r.Account || known.try.Amount.Currency != r.Amount.Currency:
 		return nil, "id_reused"
 	}
 	if first, ok := known.captures[r.Capture]; ok {
@@ -176,7 +190,7 @@ func (b *books) decideConfirm(r Confirm) (*record, string) {
 }
 
 func (b *books) decideCancel(r Cancel) (*record, string) {
-	known := b.branches[r.Branch]
+	known := b.branches[key{r.Tenant, r.Branch}]
 	switch {
 	case known == nil: // its Try may still come, and must be refused then
 		return &record{Cancel: &r}, ""
@@ -188,20 +202,23 @@ func (b *books) decideCancel(r Cancel) (*record, string) {
 	return &record{Cancel: &r}, ""
 }
 
+// decideAdd never refuses for a reason of business: what moves was decided and is on its way. What cannot be placed waits
+// in suspense for a person.
 func (b *books) decideAdd(r Add) (*record, string) {
-	if first, ok := b.adds[r.Branch]; ok {
+	if first, ok := b.adds[key{r.Tenant, r.Branch}]; ok {
 		if first.Account != r.Account || first.Amount != r.Amount {
 			return nil, "id_reused"
 		}
 		return nil, ""
 	}
+	why := ""
 	switch account := b.accounts[r.Account]; {
 	case account == nil:
-		return nil, "account_not_found"
+		why = "account_not_found"
 	case account.Currency != r.Amount.Currency:
-		return nil, "currency_mismatch"
+		why = "currency_mismatch"
 	}
-	return &record{Add: &r}, ""
+	return &record{Add: &added{r, why}}, ""
 }
 
 // apply changes the books by one record.
@@ -218,9 +235,10 @@ func (b *books) apply(r record) {
 			known.left = r.Try.Amount.Value
 			b.move(r.Try.Account, -known.left, known.left)
 		}
-		b.branches[r.Try.Branch] = known
+		b.branches[key{r.Try.Tenant, r.Try.Branch}] = known
 	case r.Confirm != nil:
-		known, c := b.branches[r.Confirm.Branch], r.Confirm
+		c := r.Confirm
+		known := b.branches[key{c.Tenant, c.Branch}]
 		known.captures[c.Capture] = capture{c.Amount, c.Final}
 		known.left -= c.Amount.Value
 		b.move(c.Account, 0, -c.Amount.Value)
@@ -229,15 +247,20 @@ func (b *books) apply(r record) {
 			known.left, known.final = 0, true
 		}
 	case r.Cancel != nil:
-		known := b.branches[r.Cancel.Branch]
+		at := key{r.Cancel.Tenant, r.Cancel.Branch}
+		known := b.branches[at]
 		if known == nil { // a tombstone: it may go after not_after and a day, since the Try is too late then anyway
-			b.branches[r.Cancel.Branch] = &branch{cancelled: true}
+			b.branches[at] = &branch{cancelled: true}
 			return
 		}
 		b.move(known.try.Account, known.left, -known.left)
 		known.left, known.cancelled = 0, true
 	case r.Add != nil:
-		b.adds[r.Add.Branch] = *r.Add
+		b.adds[key{r.Add.Tenant, r.Add.Branch}] = *r.Add
+		if r.Add.Suspense != "" {
+			b.suspense[r.Add.Amount.Currency] += r.Add.Amount.Value
+			return
+		}
 		b.move(r.Add.Account, r.Add.Amount.Value, 0)
 	}
 }

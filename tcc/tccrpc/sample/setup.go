@@ -69,6 +69,13 @@ func (s *Service) Account(name string) (a Account, found bool) {
 	return Account{}, false
 }
 
+// waits reports whether an Add that was done could not be placed.
+func (s *Service) waits(q Add) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.books.adds[key{q.Tenant, q.Branch}].Suspense != ""
+}
+
 func tell(w http.ResponseWriter, body map[string]any, err error) {
 	if err != nil {
 		http.Error(w, "not now", http.StatusServiceUnavailable)

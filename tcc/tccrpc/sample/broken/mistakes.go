@@ -3,6 +3,7 @@ package broken
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/koban-pay/koban/tcc/tccrpc/sample"
@@ -104,6 +105,35 @@ var mistakes = map[string]func(*shop, *call) *reply{
 	"confirm-after-refused-try": when("confirm", func(_ *shop, c *call) bool { return c.was.Refused }, sayDone),
 	"confirm-after-cancel":      when("confirm", func(_ *shop, c *call) bool { return c.was.Cancelled && c.was.Try != nil && !c.was.Refused }, sayDone),
 	"cancel-after-confirm":      when("cancel", func(_ *shop, c *call) bool { return c.was.Final }, givesAgain),
+
+	"cancel-after-part": when("cancel", func(_ *shop, c *call) bool { return c.held() && len(c.was.Captures) > 0 }, func(s *shop, c *call) *reply {
+		rest := c.was.Try.Amount
+		rest.Value = c.left()
+		s.give(c.q.Account, rest)
+		return done()
+	}),
+	"two-parts": func(s *shop, c *call) *reply {
+		root, ok := strings.CutSuffix(c.q.Branch, ".2")
+		if !ok {
+			return nil
+		}
+		c.q.Branch = root + ".1"
+		return s.passAs(c)
+	},
+	"other-tenant": func(s *shop, c *call) *reply {
+		if c.q.Tenant != 2 || c.verb == "try" {
+			return nil
+		}
+		c.q.Tenant = 1
+		return s.passAs(c)
+	},
+	"long-ids": func(s *shop, c *call) *reply {
+		if len(c.q.Branch) != 64 {
+			return nil
+		}
+		c.q.Branch = c.q.Branch[:63]
+		return s.passAs(c)
+	},
 
 	"try-exact":        when("try", func(s *shop, c *call) bool { return c.was.Try == nil && !c.was.Bare && s.short(c) == 0 }, sayNo(http.StatusPaymentRequired, "insufficient_funds")),
 	"try-one-too-many": when("try", func(s *shop, c *call) bool { return c.was.Try == nil && !c.was.Bare && s.short(c) == 1 }, lends),
@@ -241,6 +271,7 @@ var mistakes = map[string]func(*shop, *call) *reply{
 		}
 		return out
 	}),
+	"add-unknown-account": when("add", func(s *shop, c *call) bool { return s.account(c).Currency == "" }, sayNo(http.StatusNotFound, "account_not_found")),
 	"add-other-body": on("add", func(s *shop, c *call) *reply {
 		if out := s.pass(c); !out.says("id_reused") {
 			return out

@@ -86,6 +86,9 @@ type request struct {
 	EffectiveAt *time.Time    `json:"effective_at,omitempty"`
 }
 
+// key is what a branch is known by.
+func (q *request) key() string { return fmt.Sprint(q.Tenant, " ", q.Branch) }
+
 type reply struct {
 	status int
 	body   []byte
@@ -124,7 +127,7 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.inside++
 	s.calls++
-	if p := s.parts[c.q.Branch]; p != nil {
+	if p := s.parts[c.q.key()]; p != nil {
 		p.Unheard = p.Unheard || p.Waiting // who asks again has not heard the first answer
 		c.was = *p
 		c.was.Captures = make(map[uint32]int64)
@@ -155,10 +158,10 @@ func (s *shop) pass(c *call) *reply {
 	out := s.forward(c.verb, c.raw)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.parts[c.q.Branch]
+	p := s.parts[c.q.key()]
 	if p == nil {
 		p = &part{Captures: make(map[uint32]int64)}
-		s.parts[c.q.Branch] = p
+		s.parts[c.q.key()] = p
 	}
 	switch q := c.q; {
 	case c.verb == "try" && p.Try == nil && !p.Bare:
@@ -260,7 +263,7 @@ func (s *shop) meet(key string) bool {
 func (s *shop) unheard(c *call) *reply {
 	out := s.pass(c)
 	s.mu.Lock()
-	p := s.parts[c.q.Branch]
+	p := s.parts[c.q.key()]
 	first := p.Try != nil && p.Try.Amount.Value <= 500 && (c.was.Try == nil || c.verb != "try")
 	p.Waiting = first
 	s.mu.Unlock()
