@@ -252,8 +252,6 @@ func TestRefused(t *testing.T) {
 		{"consumer data of four", plain.with("62", "0904AMEA").String(), BadLength, "62.09", end + 6},
 		{"tax id of 21", plain.with("62", "1021"+long(21)).String(), BadLength, "62.10", end + 6},
 		{"channel of two", plain.with("62", "110212").String(), BadLength, "62.11", end + 6},
-		{"system template without guid", plain.with("62", "50050101x").String(), MissingMandatory, "62.50.00", end + 13},
-		{"system template not of objects", plain.with("62", "5001x").String(), BadID, "62.50", end + 8},
 		{"system template cut short", plain.with("62", "50060002x").String(), TruncatedValue, "62.50", end + 6},
 
 		{"language missing", plain.with("64", "0101x").String(), MissingMandatory, "64.00", end + 9},
@@ -267,7 +265,6 @@ func TestRefused(t *testing.T) {
 		{"language city of 16", plain.with("64", "0002JA0101x0216"+long(16)).String(), BadLength, "64.02", end + 17},
 
 		{"unreserved without guid", plain.with("80", "0101x").String(), MissingMandatory, "80.00", end + 9},
-		{"unreserved not of objects", plain.with("99", "abcd").String(), BadID, "99", end + 4},
 		{"unreserved guid of 33", plain.with("80", "0033"+long(33)).String(), BadLength, "80.00", end + 6},
 		{"unreserved guid not ASCII", plain.with("80", "0002京都").String(), BadFormat, "80.00", end + 8},
 
@@ -322,6 +319,12 @@ func TestWarnings(t *testing.T) {
 		{plain.with("62", "0702店x"), "62.07", at + 4},
 		{plain.with("62", "070201"+"1103x00"), "62.11", at + 10},
 		{plain.with("62", "0001x"), "62.00", at},
+		{plain.with("62", "50050101x"), "62.50", at + 4},
+		{plain.with("62", "5001x"), "62.50", at + 4},
+		{plain.with("62", "50050002x"), "62.50", at + 4},
+		{plain.with("62", "99150004abcd0005abc"), "62.99", at + 4},
+		{plain.with("99", "abcd"), "99", at},
+		{plain.with("80", "INV-0001"), "80", at},
 		{store.with("26", strings.Replace(store[1][1], "1234567890123", "123456789012X", 1)), "26.01", 49},
 	} {
 		c, err := Decode(v.payload.String())

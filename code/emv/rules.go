@@ -1,6 +1,7 @@
 package emv
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -174,11 +175,28 @@ func (c *Code) openTemplate(o *Object, parent string) *Error {
 	start := o.Offset + 4
 	end := start + utf8.RuneCountInString(o.Value)
 	objects, refusal := scan(o.Value, path, start)
+	if refusal == nil && parent == "62" { // nothing in 62 makes a code unreadable: look before it is believed
+		refusal = new(Code).check(slices.Clone(objects), rules, path, end)
+	}
+	if refusal != nil && (parent == "62" || unreserved(path) && isPlain(o.Value)) {
+		c.warn(refuse(refusal.Code, path, o.Offset+4, "It should be a template and is read as text, because of %s: %s", refusal.Object, refusal.Message))
+		return nil
+	}
 	if refusal != nil {
 		return refusal
 	}
 	o.Value, o.Objects = "", objects
 	return c.check(objects, rules, path, end)
+}
+
+// unreserved reports whether path is one of the unreserved templates of the root, 80–99.
+func unreserved(path string) bool { return number(path) >= 80 }
+
+// isPlain reports whether a text does not even begin as an object: live codes have plain values where the standard has
+// templates of systems that it does not know (EMV MPM §4.8, §4.11). Nobody reads those here, so they do no harm.
+func isPlain(text string) bool {
+	_, _, refusal := next(text, "", 0)
+	return refusal != nil && !(refusal.Code == BadLength && strings.HasPrefix(text[min(2, len(text)):], "00"))
 }
 
 // checkAdditional warns of values in 62 outside the sets that the standard gives. They are hints for the app, and

@@ -88,6 +88,38 @@ func flat(o Object) string {
 	return s
 }
 
+// TestNationalCodes: codes as they occur, with plain values where the standard has templates, are read, say what is odd, and
+// are written again as they were. Those that leave out what is mandatory are refused still, by name.
+func TestNationalCodes(t *testing.T) {
+	var v struct {
+		Codes []struct{ Scheme, Payload string }
+	}
+	load(t, "emv_national.json", &v)
+	got := map[string]int{}
+	for _, x := range v.Codes {
+		c, err := Decode(x.Payload)
+		if err != nil {
+			var e *Error
+			if x.Scheme == "qris" || x.Scheme == "pix" || !errors.As(err, &e) || e.Code != MissingMandatory && e.Code != BadLength {
+				t.Errorf("%s %s: %v", x.Scheme, x.Payload, err)
+			}
+			continue
+		}
+		got[x.Scheme]++
+		if again, err := Encode(c); err != nil || again != x.Payload {
+			t.Errorf("%s: encoded again: %q, %v; expected %q", x.Scheme, again, err, x.Payload)
+		}
+		for _, o := range c.AdditionalData().Systems {
+			if o.GUID == "" && (o.Value == "" || len(c.Warnings) == 0) {
+				t.Errorf("%s: 62.%s is %+v, with warnings %v", x.Scheme, o.ID, o, c.Warnings)
+			}
+		}
+	}
+	if got["qris"] != 3 || got["pix"] != 2 || got["paynow"] < 1 {
+		t.Errorf("read %v", got)
+	}
+}
+
 func TestInvalidVectors(t *testing.T) {
 	want := map[string]Fault{
 		"guid-empty-in-80":        BadLength,
