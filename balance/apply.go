@@ -31,21 +31,19 @@ func (e *editor) EditAccount(x id.ID) *ledger.Account {
 // EditHold implements ledger.Rows.
 func (e *editor) EditHold(x id.ID) *ledger.Hold[id.ID] { return &e.m.branches.Edit(e.key(x)).Hold }
 
-// TouchEvent implements book.Machine.
+// TouchEvent implements book.Machine. Keys are not among what it declares: an event writes them once and reads none, and a book
+// that recovers would read its whole index for each.
 func (m *Machine) TouchEvent(ev any, t *book.Touch) {
 	switch e := ev.(type) {
 	case *accountOpened:
 		m.touchEntry(t, e.Tenant, e.Account, &e.Entry)
-		if !e.Key.IsNil() {
-			m.keys.Touch(t, book.Key{Tenant: e.Tenant, ID: e.Key})
-		}
 	case *statusChanged:
 		m.touch(t, e.Tenant, e.Account)
 	case *credited:
-		m.touchCredit(t, e.Tenant, e.ID, e.Key)
+		m.credits.Touch(t, book.Key{Tenant: e.Tenant, ID: e.ID})
 		m.touchEntry(t, e.Tenant, e.Account, &e.Entry)
 	case *creditRefused:
-		m.touchCredit(t, e.Tenant, e.ID, e.Key)
+		m.credits.Touch(t, book.Key{Tenant: e.Tenant, ID: e.ID})
 	case *tryHeld:
 		m.touchPart(t, &e.part, &e.Entry)
 	case *tryRefused:
@@ -73,11 +71,6 @@ func (m *Machine) touchEntry(t *book.Touch, tenant id.Tenant, account id.ID, e *
 	for i := range e.Legs {
 		m.touch(t, tenant, e.Legs[i].Account)
 	}
-}
-
-func (m *Machine) touchCredit(t *book.Touch, tenant id.Tenant, credit, key id.ID) {
-	m.credits.Touch(t, book.Key{Tenant: tenant, ID: credit})
-	m.keys.Touch(t, book.Key{Tenant: tenant, ID: key})
 }
 
 // Apply implements book.Machine.

@@ -106,7 +106,8 @@ func (m *Machine) Touch(cmd any, t *book.Touch) {
 		m.keys.Touch(t, c.Key)
 		m.touch(t, c.Key.Tenant, c.Owner.Facet(uint8(c.Kind)), m.Own(Suspense, c.Terms.Currency))
 	case *AddCredit:
-		m.touchCredit(t, c.Key.Tenant, c.ID, c.Key.ID)
+		m.credits.Touch(t, book.Key{Tenant: c.Key.Tenant, ID: c.ID})
+		m.keys.Touch(t, c.Key)
 		m.touch(t, c.Key.Tenant, c.Account, m.Own(Suspense, c.Amount.Currency))
 	case *SetStatus:
 		m.touch(t, c.Tenant, c.Account)

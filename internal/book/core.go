@@ -488,7 +488,9 @@ func (c *Core) Replay(b *journal.Block) ([]Want, error) {
 			return nil, fault.DataDamaged.New("book %s: block %d event %d is not understood by this version; use the version that wrote it",
 				c.name, b.Seq, i).Because(err)
 		}
+		c.touch.event = true
 		c.machine.TouchEvent(ev, &c.touch)
+		c.touch.event = false
 		events = append(events, ev)
 	}
 	if len(c.touch.missing) > 0 {

@@ -68,6 +68,9 @@ func (k *Keys) resident(key Key) bool {
 
 // Touch declares that the key is going to be read or written.
 func (k *Keys) Touch(t *Touch, key Key) {
+	if t.event {
+		panic("book: " + k.table + " was declared in TouchEvent")
+	}
 	if w, ok := k.m[key]; ok {
 		w.hot = true // as in Rows
 		return

@@ -14,7 +14,8 @@ type Machine interface {
 	// Decide reads state and writes into out: events, the reply, or a refusal (with or without events). It must not
 	// change state. now is the time of the block that will hold the events.
 	Decide(now clock.Micros, cmd any, out *Decision)
-	// TouchEvent declares every row that Apply(ev) reads or writes; used when a journal is replayed.
+	// TouchEvent declares every row that Apply(ev) reads or writes; used when a journal is replayed. Keys it must not declare:
+	// Apply reads none, and a book that recovers would search its whole index for each.
 	TouchEvent(ev any, t *Touch)
 	// Apply changes state by one event of block seq, whose time is at. It evaluates no rule: the event carries every
 	// outcome. An impossible state is a panic.
@@ -68,7 +69,10 @@ func (d *Decision) reset(book string, seq uint64) {
 }
 
 // Touch collects the rows that are not in memory.
-type Touch struct{ missing []Want }
+type Touch struct {
+	missing []Want
+	event   bool // of an event that is replayed
+}
 
 // Want names one row to be fetched.
 type Want struct {
