@@ -121,10 +121,10 @@ func (c *Core) decide(now clock.Micros, cmd any, done Done) {
 	d := &c.decision
 	d.reset(c.name, c.head.Seq+1)
 	c.machine.Decide(c.at, cmd, d)
-	for _, ev := range d.events {
-		c.append(ev)
-	}
 	a := Answer{done: done, reply: d.reply}
+	if err := c.append(d.events); err != nil {
+		d.after, d.err = nil, err
+	}
 	if d.after != nil {
 		a.reply = d.after()
 	}
@@ -144,23 +144,40 @@ func (c *Core) decide(now clock.Micros, cmd any, done Done) {
 	}
 }
 
-func (c *Core) append(ev any) {
-	typ, body := c.machine.Encode(ev)
-	if typ < FirstEventType {
-		panic(fmt.Sprintf("book: %T has event type %d, and those below %d are the kernel's", ev, typ, FirstEventType))
+// append puts what was decided into the open block and applies it, or refuses all of it: no block may be too large to write.
+func (c *Core) append(events []any) *fault.Error {
+	if len(events) == 0 {
+		return nil
 	}
 	if c.open.events == nil {
 		c.open.events, c.open.answers = make([]journal.Event, 0, c.usual), make([]Answer, 0, c.usual)
 	}
-	c.open.events = append(c.open.events, journal.Event{Type: typ, Body: body})
-	c.open.size += journal.EventSize(len(body))
-	c.machine.Apply(c.at, c.head.Seq+1, ev)
-	for _, t := range c.tables {
-		t.settle()
+	before, size := len(c.open.events), 0
+	for _, ev := range events {
+		typ, body := c.machine.Encode(ev)
+		if typ < FirstEventType {
+			panic(fmt.Sprintf("book: %T has event type %d, and those below %d are the kernel's", ev, typ, FirstEventType))
+		}
+		c.open.events = append(c.open.events, journal.Event{Type: typ, Body: body})
+		size += journal.EventSize(len(body))
 	}
-	if tenant, ok := c.machine.Public(ev); ok {
-		c.open.public = count(c.open.public, tenant)
+	if size > maxDecisionBytes || len(events) > maxDecisionEvents {
+		clear(c.open.events[before:])
+		c.open.events = c.open.events[:before]
+		return fault.RequestTooLarge.New("it comes to %d bytes in %d events of book %s; at most %d bytes in %d events are written for one request",
+			size, len(events), c.name, maxDecisionBytes, maxDecisionEvents)
 	}
+	c.open.size += size
+	for _, ev := range events {
+		c.machine.Apply(c.at, c.head.Seq+1, ev)
+		for _, t := range c.tables {
+			t.settle()
+		}
+		if tenant, ok := c.machine.Public(ev); ok {
+			c.open.public = count(c.open.public, tenant)
+		}
+	}
+	return nil
 }
 
 func count(list []PublicCount, t id.Tenant) []PublicCount {
@@ -216,6 +233,10 @@ const (
 	maxOpenBytes  = 2 << 20
 	maxOpenEvents = 16384
 	maxWaiting    = 65536
+
+	// A decision is taken while the block is not full yet, so both together have to fit the journal's limits.
+	maxDecisionBytes  = journal.MaxBlockBytes - maxOpenBytes - 4096 // the rest is the block's own and the kernel's
+	maxDecisionEvents = journal.MaxEvents - maxOpenEvents - 1
 )
 
 // Seal closes the open block and returns it, to be written. salt makes the leaves of the block's tree unguessable.
