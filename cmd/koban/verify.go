@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/koban-pay/koban/cmd/koban/term"
 	"github.com/koban-pay/koban/internal/app"
 	"github.com/koban-pay/koban/internal/app/verify"
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/store"
 )
@@ -21,6 +24,9 @@ type verifyCmd struct {
 	Data       string `help:"The platform's data folder." default:"./koban-data" type:"path" placeholder:"DIR"`
 	Store      string `help:"The books are on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
 	Rebuild    bool   `help:"Also let the saved tables recover elsewhere, as a start would, and compare with what the journal gives from nothing."`
+	Light      bool   `help:"Only heads, the last blocks and the sums of the accounts: seconds, however large the books are."`
+	Resume     string `help:"Note in this file which books are done, and go on with it when stopped." type:"path" placeholder:"FILE"`
+	Temp       string `help:"Where to rebuild the tables, which takes about as much room as they do. Not in memory." type:"existingdir" placeholder:"DIR"`
 	KeyFile    string `help:"The file of the root key, if it is not in the data folder. Without the key, ids are hexadecimal." type:"path" env:"KOBAN_KEY_FILE" placeholder:"FILE"`
 	Checkpoint string `help:"Hold the journal to a checkpoint that was exported earlier: it shows whether a tail was cut off since." placeholder:"FILE"`
 	Export     string `name:"export-checkpoint" help:"Write a signed checkpoint. Keep it where nobody of the platform can change it." placeholder:"FILE"`
@@ -33,7 +39,11 @@ type verifyCmd struct {
 func (verifyCmd) Help() string {
 	return `It reads the journal from the first block on, recomputes every hash, rebuilds every table in temporary files, compares
 them row by row with those of the platform, and holds all of it to the platform's invariants: within each book, and
-between payments, balances, points and sessions. It exits with 1 if anything is wrong.`
+between payments, balances, points and sessions. It exits with 1 if anything is wrong.
+
+Memory stays the same however many payments there are; temporary files take about as much room as the tables. A judgement
+that was stopped goes on with the same --resume FILE: the journal is judged again, books that are done are not compared
+again.`
 }
 
 // Run judges the books.
@@ -41,11 +51,18 @@ func (x *verifyCmd) Run(c *console) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	config := app.VerifyConfig{Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env),
-		Rebuild: x.Rebuild}
+		Rebuild: x.Rebuild, Light: x.Light, Resume: x.Resume, Temp: x.Temp}
+	if x.Light && (x.Rebuild || x.Resume != "") {
+		return errors.New("--light takes seconds and compares no tables: leave out --rebuild and --resume")
+	}
 	if err := x.checkpoints(c, &config); err != nil {
 		return err
 	}
+	modestMemory(c.env)
+	line := &progress{w: c.err}
+	config.Progress = (&verifying{line: line, clock: clock.NewSystem()}).show
 	report, err := app.Verify(ctx, config)
+	line.clear()
 	if err != nil {
 		return err
 	}
@@ -105,6 +122,67 @@ func (x *verifyCmd) checkpoints(c *console, config *app.VerifyConfig) (err error
 	return nil
 }
 
+// verifying tells how far a judgement is: on a terminal a line that changes, elsewhere a line now and then.
+type verifying struct {
+	line  *progress
+	clock clock.Clock
+	since clock.Micros // when the step began
+	told  clock.Micros
+	step  string
+}
+
+// How often a line is told.
+const (
+	onTerminal = clock.Second / 4
+	inFile     = 30 * clock.Second
+)
+
+func (v *verifying) show(p verify.Progress) {
+	now := v.clock.Now()
+	if p.Step != v.step {
+		v.step, v.since, v.told = p.Step, now, now
+		v.line.show(p.Step, "")
+		return
+	}
+	every := inFile
+	if v.line.w.Colour() {
+		every = onTerminal
+	}
+	if now-v.told < every {
+		return
+	}
+	v.told = now
+	done := fmt.Sprintf("%d blocks", p.Done)
+	if p.Total > 0 {
+		done = fmt.Sprintf("%d of %d blocks", min(p.Done, p.Total), p.Total)
+	}
+	if p.Rows > 0 {
+		done += fmt.Sprintf(", %d rows", p.Rows)
+	}
+	done += fmt.Sprintf(", %d s", (now-v.since)/clock.Second)
+	if v.line.w.Colour() {
+		v.line.show(p.Step, done)
+	} else {
+		fmt.Fprintf(v.line.w, "%s: %s\n", p.Step, done)
+	}
+}
+
+// modestMemory has a judgement take little memory, unless the environment says otherwise (GOGC, GOMEMLIMIT).
+func modestMemory(env func(string) string) {
+	if env("GOGC") == "" {
+		debug.SetGCPercent(verifyGCPercent)
+	}
+	if env("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(verifyMemory)
+	}
+}
+
+// A judgement keeps some 300 MB. Garbage may grow to twice that, until the whole comes to 700 MB.
+const (
+	verifyGCPercent = 200
+	verifyMemory    = 700 << 20
+)
+
 func printReport(w *term.Writer, r *verify.Report) {
 	var blocks uint64
 	for _, b := range r.Books {
@@ -115,18 +193,44 @@ func printReport(w *term.Writer, r *verify.Report) {
 		mark := w.Good("✓")
 		if i.Violations > 0 {
 			mark = w.Bad("✗")
+		} else if i.Checked == 0 && r.Light {
+			continue
 		}
-		t.Row(mark, i.ID, strconv.FormatInt(i.Checked, 10), strconv.FormatInt(i.Violations, 10), i.Title)
+		lines := term.Wrap(i.Title, titleWidth)
+		t.Row(mark, i.ID, strconv.FormatInt(i.Checked, 10), strconv.FormatInt(i.Violations, 10), lines[0])
+		for _, more := range lines[1:] {
+			t.Row("", "", "", "", more)
+		}
 	}
 	t.Print()
 	for _, i := range r.Invariants {
 		for _, e := range i.Examples {
-			fmt.Fprintf(w, "%s %s\n", w.Bad(i.ID), term.Clean(e))
+			printWrapped(w, w.Bad(i.ID)+" ", len(i.ID)+1, term.Clean(e))
 		}
 	}
-	if r.OK {
-		fmt.Fprintf(w, "%s: %d books, %d blocks.\n", w.Good("The books are right"), len(r.Books), blocks)
-	} else {
-		fmt.Fprintf(w, "%s. %d books, %d blocks.\n", w.Bad("The books are wrong"), len(r.Books), blocks)
+	for _, what := range r.NotChecked {
+		printWrapped(w, w.Warn("not checked")+" ", len("not checked "), term.Clean(what))
+	}
+	verdict := w.Good("The books are right")
+	switch {
+	case !r.OK:
+		verdict = w.Bad("The books are wrong")
+	case len(r.NotChecked) > 0:
+		verdict = w.Good("What was checked is right")
+	}
+	fmt.Fprintf(w, "%s: %d books, %d blocks.\n", verdict, len(r.Books), blocks)
+}
+
+// What is printed fits 80 columns, with up to eleven digits of what was checked.
+const (
+	lineWidth  = 80
+	titleWidth = 48
+)
+
+// printWrapped prints text behind a head of some columns, and its further lines below it.
+func printWrapped(w *term.Writer, head string, columns int, text string) {
+	for _, line := range term.Wrap(text, lineWidth-columns) {
+		fmt.Fprintf(w, "%s%s\n", head, line)
+		head = strings.Repeat(" ", columns)
 	}
 }

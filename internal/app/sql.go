@@ -88,3 +88,15 @@ func hasRows(ctx context.Context, db *store.DB, table, condition string) (there 
 	}
 	return there, err
 }
+
+// hasTables reports whether a schema of PostgreSQL has a service's tables.
+func hasTables(ctx context.Context, db *store.DB, schema string) (there bool, err error) {
+	err = db.Read(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM information_schema.tables
+			WHERE table_schema = $1 AND table_name = 'book_saved')`, schema).Scan(&there)
+	})
+	if err != nil {
+		err = fmt.Errorf("app: look for the tables of %s: %w", schema, err)
+	}
+	return there, err
+}

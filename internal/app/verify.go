@@ -24,6 +24,7 @@ type VerifyConfig struct {
 	Pinned     ed25519.PublicKey   // who has to have signed Checkpoint, as known from elsewhere
 	Export     ed25519.PrivateKey  // signs a checkpoint, which is put into the report; nil: there is none
 	Rebuild    bool                // let a copy of the saved tables recover, too, and compare
+	Light      bool                // judge only what takes seconds
 	Temp       string              // where temporary files are made; "" means the system's place
 	Resume     string              // a file with which a judgement that was stopped goes on; "" for none
 
@@ -58,7 +59,11 @@ func Verify(ctx context.Context, c VerifyConfig) (report *verify.Report, err err
 			return nil, err
 		}
 	}
-	if report, err = verify.Run(ctx, config); err == nil && c.Export != nil {
+	judge := verify.Run
+	if c.Light {
+		judge = verify.Light
+	}
+	if report, err = judge(ctx, config); err == nil && c.Export != nil {
 		report.Checkpoint = &made
 	}
 	return report, err
@@ -118,11 +123,20 @@ func (o *observer) Close() error {
 	return errors.Join(errs...)
 }
 
-// services returns every service and feed as the judge needs it, with the tables that the platform keeps.
+// services returns every service and feed as the judge needs it, with the tables that the platform keeps. A backup may be of the
+// journal alone: then there are none.
 func (o *observer) services(ctx context.Context) (out []verify.Service, err error) {
 	for _, k := range catalog() {
 		own, news := k.tables(o.constants.volumes)
 		for _, t := range []*tables{own, news} {
+			there, err := o.there(ctx, t.Name)
+			if err != nil {
+				return nil, err
+			}
+			if !there {
+				out = append(out, t.Service)
+				continue
+			}
 			if t.Tables, err = o.state(ctx, t.Name); err != nil {
 				return nil, fmt.Errorf("the tables of %s: %w", t.Name, err)
 			}
@@ -134,4 +148,19 @@ func (o *observer) services(ctx context.Context) (out []verify.Service, err erro
 		}
 	}
 	return out, nil
+}
+
+// there reports whether the tables of a service, or of a feed, are there at all.
+func (o *observer) there(ctx context.Context, name string) (bool, error) {
+	if o.url != "" {
+		return hasTables(ctx, o.dbs[0], o.tables(name).Schema)
+	}
+	db, err := o.state(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("the tables of %s: %w", name, err)
+	}
+	return true, db.Close()
 }

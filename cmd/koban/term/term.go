@@ -90,3 +90,34 @@ func pad(s string, n int, right bool) string {
 	}
 	return s + blank
 }
+
+// Wrap cuts text into lines of at most n columns, between words where it can be; at least one line.
+func Wrap(text string, n int) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		for Width(word) > n { // longer than a line, such as a hash
+			if line != "" {
+				lines, line = append(lines, line), ""
+			}
+			at := 0
+			for i := range word {
+				if Width(word[:i]) <= n {
+					at = i
+				}
+			}
+			if at == 0 {
+				break // one letter is too wide for it
+			}
+			lines, word = append(lines, word[:at]), word[at:]
+		}
+		switch {
+		case line == "":
+			line = word
+		case Width(line)+1+Width(word) <= n:
+			line += " " + word
+		default:
+			lines, line = append(lines, line), word
+		}
+	}
+	return append(lines, line)
+}

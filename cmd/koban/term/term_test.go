@@ -1,6 +1,7 @@
 package term
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -51,6 +52,21 @@ func TestCleanLetsNothingSteerTheTerminal(t *testing.T) {
 	} {
 		if got := Clean(text); got != want {
 			t.Errorf("%q became %q, expected %q", text, got, want)
+		}
+	}
+}
+
+func TestWrapFitsTheColumns(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                        {""},
+		"ten columns":             {"ten", "columns"},
+		"one two":                 {"one two"},
+		"小判 と 交番 の":               {"小判 と", "交番 の"},
+		"a 0123456789abcdef0 b":   {"a", "0123456789abcdef0"[:10], "abcdef0 b"},
+		"0123456789abcdef0123 ok": {"0123456789", "abcdef0123", "ok"},
+	} {
+		if got := Wrap(text, 10); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, expected %q", text, got, want)
 		}
 	}
 }

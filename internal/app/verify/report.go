@@ -15,6 +15,8 @@ import (
 type Report struct {
 	OK         bool        `json:"ok"`
 	Rehearsal  bool        `json:"rehearsal"` // the books were made to rehearse on, for good: their times and their money are made up
+	Light      bool        `json:"light"`     // little was judged, see NotChecked
+	NotChecked []string    `json:"not_checked"`
 	Books      []Book      `json:"books"`
 	Invariants []Invariant `json:"invariants"`
 

@@ -172,3 +172,44 @@ func params(n int) string {
 	}
 	return strings.Join(list, ", ")
 }
+
+// countBlocks returns how many blocks a book has, up to its head.
+func countBlocks(ctx context.Context, db *store.DB, name string, head uint64) (n int64, err error) {
+	const text = `SELECT COUNT(*) FROM journal_blocks WHERE book = $1 AND seq BETWEEN 1 AND $2`
+	err = db.Read(ctx, func(tx *sql.Tx) error { return tx.QueryRowContext(ctx, text, name, int64(head)).Scan(&n) })
+	if err != nil {
+		err = fmt.Errorf("verify: count the blocks of %s: %w", name, err)
+	}
+	return n, err
+}
+
+// accountSum is what the accounts of one tenant in one volume and currency have.
+type accountSum struct {
+	tenant, volume, currency, accounts int64
+	sum                                string // a number: PostgreSQL's is of any size
+}
+
+func sumAccounts(ctx context.Context, db *store.DB, table string, currencies bool) (out []accountSum, err error) {
+	currency := "0"
+	if currencies {
+		currency = "currency"
+	}
+	text := "SELECT tenant, volume, " + currency + ", COUNT(*), SUM(credits_posted - debits_posted) FROM " + table + " GROUP BY 1, 2, 3"
+	err = db.Read(ctx, func(tx *sql.Tx) error {
+		out = nil
+		rows, err := tx.QueryContext(ctx, text)
+		if err != nil {
+			return fmt.Errorf("verify: add up %s: %w", table, err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var x accountSum
+			if err := rows.Scan(&x.tenant, &x.volume, &x.currency, &x.accounts, &x.sum); err != nil {
+				return err
+			}
+			out = append(out, x)
+		}
+		return rows.Err()
+	})
+	return out, err
+}

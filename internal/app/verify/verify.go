@@ -252,7 +252,19 @@ func (r *run) tail(ctx context.Context) error {
 func isDamage(err error) bool { return fault.HasCode(err, fault.DataDamaged) }
 
 func (r *run) report() *Report {
-	out := &Report{Rehearsal: r.Rehearsal, Books: r.books()}
+	out := &Report{Rehearsal: r.Rehearsal, NotChecked: []string{}, Books: r.books()}
+	var absent []string
+	for _, s := range r.shelves {
+		if s.Tables == nil {
+			absent = append(absent, s.Name)
+		}
+	}
+	switch {
+	case len(absent) == len(r.shelves):
+		out.NotChecked = append(out.NotChecked, "the tables: there are none here, so the journal is judged alone")
+	case len(absent) > 0:
+		r.found.wrong("I24", "there are no tables of %s, and there are those of other services", strings.Join(absent, ", "))
+	}
 	compared, _ := r.compared.list()
 	r.found.merge(compared)
 	out.Invariants, out.OK = r.found.list()
