@@ -128,5 +128,6 @@ func (w *writer) done(level int) (*run, error) {
 		return nil, errors.Join(fmt.Errorf("attic: write a temporary file: %w", err), w.file.Close())
 	}
 	w.starts, w.level = append(w.starts, w.size), level
-	return &w.run, nil
+	r := w.run // the writer, with its buffer, goes
+	return &r, nil
 }
