@@ -21,7 +21,7 @@ const (
 
 var statusWords = [...]string{Open: "OPEN", Used: "USED", Expired: "EXPIRED"}
 
-// String returns the status as contract.md has it: OPEN, USED or EXPIRED.
+// String returns the status as the API has it: OPEN, USED or EXPIRED.
 func (s Status) String() string {
 	if s < Open || s > Expired {
 		return "INVALID"

@@ -8,7 +8,7 @@ import (
 // Kind says what a caller may conclude from a fault. It is an error, so that errors.Is(err, fault.Refused) holds.
 type Kind string
 
-// The kinds, from contract.md.
+// The kinds. docs/reference/errors.md says which code is of which.
 const (
 	Invalid         Kind = "invalid"         // the request can never succeed as it stands
 	Unauthenticated Kind = "unauthenticated" // the caller did not say who it is

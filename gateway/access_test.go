@@ -32,7 +32,7 @@ func accessRows(t *testing.T) []accessRow {
 
 var objectWords = map[Object]string{AnyObject: "any", OwnMerchant: "own_merchant", OwnAccount: "own_account"}
 
-// Requirement S11: every route has a policy, and the reviewed table says the same.
+// Every route has a policy, and the reviewed table says the same.
 func TestEveryRouteHasAReviewedPolicy(t *testing.T) {
 	routes, err := Routes()
 	if err != nil {
@@ -72,7 +72,7 @@ var bodies = map[string]string{
 	"/v1/faults":                `{"do":"dead"}`,
 }
 
-// Every route × caller, own and other: the matrix of S11 as far as the gateway and a lawful handler decide it.
+// Every route × caller, own and other: as far as the gateway and a lawful handler decide it.
 func TestAccessMatrix(t *testing.T) {
 	d := newDoor(t, nil)
 	for _, row := range accessRows(t) {

@@ -21,7 +21,7 @@ import (
 	"github.com/koban-pay/koban/internal/rpc"
 )
 
-// Members and forms that scripts rely on (contract.md).
+// Members and forms that scripts rely on.
 func TestAnswersHaveTheContractsShape(t *testing.T) {
 	failed := samplePayment()
 	failed.Status, failed.Session, failed.Reference, failed.Sources = paymentv1.PaymentStatus_PAYMENT_STATUS_FAILED, nil, nil, nil

@@ -142,7 +142,7 @@ func newRequestID() string {
 	return "req_" + macAlphabet.EncodeToString(b)[:20]
 }
 
-// Server returns an HTTP server for g with every limit set (requirement S29). The caller listens, through Listener, and
+// Server returns an HTTP server for g with every limit set. The caller listens, through Listener, and
 // shuts down; Shutdown ends what waits for events first.
 func (g *Gateway) Server() *http.Server {
 	s := &http.Server{

@@ -19,7 +19,7 @@ type Authenticator interface {
 }
 
 // Keys makes and checks keys that need no storage: a key names its caller and proves it with an HMAC-SHA256, cut to
-// 160 bits, under the platform's secret. Its prefix makes a leaked key easy to find (requirement S9):
+// 160 bits, under the platform's secret. Its prefix makes a leaked key easy to find:
 //
 //	kbn_op_<tenant>_<mac>             operator
 //	kbn_app_<tenant>_<mac>            customer_app

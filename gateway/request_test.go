@@ -12,7 +12,7 @@ import (
 	platformv1 "github.com/koban-pay/koban/gen/koban/platform/v1"
 )
 
-// amountTokens are the ways to write an amount of catalogue A (reliability.md §4) that do not stand for one.
+// amountTokens are the ways to write an amount of catalogue A (docs/reference/catalogue.md) that do not stand for one.
 var amountTokens = []string{
 	`0`, `-1`, `-1200`, // 1, 2
 	`9007199254740992`, `9223372036854775807`, `9223372036854775808`, `-9223372036854775808`, `-9223372036854775809`, // 3

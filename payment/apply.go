@@ -143,7 +143,7 @@ func (m *Machine) applyStarted(at clock.Micros, seq uint64, e Started) {
 			s.Refunding += shareOf(&p, x)
 			free := planted.Bug == planted.RefundUncounted || planted.Bug == planted.RefundRoundedUp
 			if s.Refunded+s.Refunding > s.Captured && !free {
-				panic(fmt.Sprintf("payment: refund %x gives back more than was captured (P3)", p.ID))
+				panic(fmt.Sprintf("payment: refund %x gives back more than was captured (PAY3)", p.ID))
 			}
 		}
 	}
@@ -170,7 +170,7 @@ func (m *Machine) edit(t id.Tenant, x id.ID, at clock.Micros, seq uint64) *Payme
 func (m *Machine) stand(p *Payment, to Standing, at clock.Micros, seq uint64) {
 	free := planted.Bug == planted.DecisionFlips || planted.Bug == planted.GiveUpDecided
 	if was := p.Decision; (was == Confirm || was == Cancel) && to.Decision != was && !free {
-		panic(fmt.Sprintf("payment: the decision on %x was changed from %s to %s (P1)", p.ID, was, to.Decision))
+		panic(fmt.Sprintf("payment: the decision on %x was changed from %s to %s (PAY1)", p.ID, was, to.Decision))
 	}
 	ended := p.Resource == WorkInProgress && to.Resource != WorkInProgress
 	p.Standing = to

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A kind of payment is data: the steps forward, what undoes them, and how long it may stay undecided. The machine
-// knows how to walk such a table; it knows nothing of charges.
+// A kind of payment is data: what is owed once something was decided, how long it may stay undecided, and what it ends in.
+// The machine walks such a table.
 
 // duty is a verb that is owed to every part of a role.
 type duty struct {

@@ -100,7 +100,7 @@ var rollbackNames = [...]string{"", "cancel_decided", "released", "rollback_comp
 // String returns the rollback phase's word, "" for none.
 func (r Rollback) String() string { return name(rollbackNames[:], int(r)) }
 
-// Decision is what was decided about the parts. Authorize holds them; Confirm and Cancel never change (P1).
+// Decision is what was decided about the parts. Authorize holds them; Confirm and Cancel never change (PAY1).
 type Decision uint8
 
 // The decisions.
@@ -274,7 +274,7 @@ type Payment struct {
 	Attempts      uint32       // times it was queued
 	DeferredCode  fault.Code
 
-	SettledAt     clock.Micros // when it was first stable, and as what: the answer to its request (P5)
+	SettledAt     clock.Micros // when it was first stable, and as what: the answer to its request (PAY5)
 	SettledStatus Status
 	Operation     id.ID    // the capture or void under way
 	Blocks        []uint64 // of its book, that hold its events

@@ -6,7 +6,7 @@ import (
 	"github.com/koban-pay/koban/fault"
 )
 
-// What a request was refused with is told again, to the byte, for as long as its key is known (P5). So refusals speak only of
+// What a request was refused with is told again, to the byte, for as long as its key is known (PAY5). So refusals speak only of
 // what never changes, and of what was stored when they were decided.
 
 // declinedWith returns the fault that a capture, a void or a refund was declined with, in the state that the payment had then.

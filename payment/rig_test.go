@@ -294,7 +294,7 @@ func (p *proc) idle() {
 	eventually(p.t, "no driver is at work", func() bool { return p.Stats().Running == 0 })
 }
 
-// whole holds a payment that ended to P2: every part ended the same way.
+// whole holds a payment that ended to PAY2: every part ended the same way.
 func (r *rig) whole(p *Payment) {
 	r.t.Helper()
 	taken := p.Status == Captured || p.Status == Succeeded || p.Status == PartiallyRefunded || p.Status == Refunded

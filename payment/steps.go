@@ -8,7 +8,7 @@ import (
 	"github.com/koban-pay/koban/tcc"
 )
 
-// Step is one call that is owed to a participant now. It follows from the row alone (P6).
+// Step is one call that is owed to a participant now. It follows from the row alone (PAY6).
 type Step struct {
 	Verb Verb
 	Part *Part

@@ -7,7 +7,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 )
 
-// facts are what the answer to a request is made of once the request is settled (P5). They do not change when the
+// facts are what the answer to a request is made of once the request is settled (PAY5). They do not change when the
 // payment goes on: its capture, its refunds are other requests.
 type facts struct {
 	status   Status

@@ -136,7 +136,7 @@ func (o Outcome) String() string {
 }
 
 // OutcomeOf classifies the error of a verb. Refused are the definite kinds only: refused, invalid, denied, not_found.
-// A conflict, a busy or dead peer, a timeout and anything not understood are unknown (domain.md §2.3).
+// A conflict, a busy or dead peer, a timeout and anything not understood are unknown (docs/concepts/tcc.md).
 func OutcomeOf(err error) Outcome {
 	switch fault.KindOf(err) {
 	case "":

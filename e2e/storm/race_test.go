@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 const refunds = 8 // of each payment, at the same time
 
 // TestRefundRace asks for 60 percent of each payment back, 8 times at the same time under 8 keys. One refund must be
-// made and the others refused (catalogue 13; rule P3), whatever the platform died of meanwhile.
+// made and the others refused (catalogue 13; rule PAY3), whatever the platform died of meanwhile.
 func TestRefundRace(t *testing.T) {
 	everywhere(t, func(w *town) {
 		ids := make([]string, *payments)

@@ -10,7 +10,7 @@ import (
 	"github.com/koban-pay/koban/internal/store"
 )
 
-// What a process looks at before it opens anything (requirement S38). What the databases promise is checked by
+// What a process looks at before it opens anything. What the databases promise is checked by
 // internal/store, the ends of the chains by internal/book as it opens them.
 
 // minFree is how much room the data folder's disk must have: enough for minutes of work, so that a full disk is found at

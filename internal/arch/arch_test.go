@@ -34,6 +34,8 @@ var rules = []struct {
 	{"words", words},
 	{"format", formatted},
 	{"proof", proofs},
+	{"pointer", pointers},
+	{"event", events},
 }
 
 // TestRepository holds the repository to every rule.
@@ -83,7 +85,7 @@ func TestRulesFire(t *testing.T) {
 		}
 	}
 	for _, r := range rules {
-		if slices.Contains([]string{"words", "format", "proof"}, r.name) {
+		if slices.Contains([]string{"words", "format", "proof", "pointer", "event"}, r.name) {
 			continue // TestTextRulesFire: their fixtures may not stand in the repository
 		}
 		t.Run(r.name, func(t *testing.T) {
@@ -110,18 +112,28 @@ func TestTextRulesFire(t *testing.T) {
 		"registry":    "https://prox" + "y.golang.org",
 		"packages":    "http://de" + "b.debian.org",
 		"variable":    "GOPROX" + "Y=https://example.com",
+		"required":    "(requiremen" + "t S9)",
 		"debt":        "// TO" + "DO: finish",
 		"soon":        "good enough for" + " now",
 		"good":        "GET /v1/homes/x, a temporary folder, work done, written for nowhere",
 		"crooked.go":  "package  crooked",
 		"straight.go": "package straight",
-		"a_test.go":   "package a\n\nfunc TestThere() {}",
-		proofPage:     rows + "| B2 | said | `TestThere` | a |\n| B3 | said | `TestGone` | a |",
+		"docs/a.md": "see [b](b.md)\nand [here](#nowhere), `internal/nothing/x.go`\n# A heading: one\n[there](../docs/a.md#a-heading-two)\n" +
+			"[it](#a-heading-one), [it](a.md), `docs/a.md`, [far](https://example.com/x.md#y), `balance/00`",
+		"pointing.go":   "package pointing\n\n// See gone.md.\n//\n// See docs/a.md.\nvar x, y, z = \"lost.md\", \"../a.md\", c.md",
+		"proto/a.proto": "// See gone.md.",
+		"shop/rpc.go":   "package shop\n\nfunc Announce() []string { return []string{\"shop.opened\", \"shop.moved\"} }\n\nvar other = \"shop.else\"",
+		"proto/koban/shop/v1/shop.proto": "package shop;\n\n// ShopEvent is the public event of a shop. Its types on the feed are shop.opened and\n" +
+			"// shop.closed. All else is not.\nmessage ShopEvent {}",
+		"a_test.go": "package a\n\nfunc TestThere() {}",
+		proofPage:   rows + "| B2 | said | `TestThere` | a |\n| B3 | said | `TestGone` | a |",
 	} {
 		bad.add(name, []byte(text+"\n"))
 	}
-	same(t, words(bad), []string{"debt:1", "home:1", "packages:1", "path:1", "registry:1", "soon:1", "temp:1", "variable:1"})
+	same(t, words(bad), []string{"debt:1", "home:1", "packages:1", "path:1", "registry:1", "required:1", "soon:1", "temp:1", "variable:1"})
 	same(t, formatted(bad), []string{"crooked.go:1"})
+	same(t, pointers(bad), []string{"docs/a.md:1", "docs/a.md:2", "docs/a.md:4", "pointing.go:3", "pointing.go:6", "proto/a.proto:1"})
+	same(t, events(bad), []string{"proto/koban/shop/v1/shop.proto:3", "proto/koban/shop/v1/shop.proto:3"})
 	same(t, proofs(bad), []string{proofPage + ":1", proofPage + ":16"}) // no row for B1; a test that is gone
 }
 

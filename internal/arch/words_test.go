@@ -109,6 +109,7 @@ var banned = []struct {
 }{
 	{regexp.MustCompile(`(^|[\s"'=(\x60])/(wor[k]|roo[t]|hom[e]/\w+|User[s]/\w+|tm[p])(/|["'\s\x60]|$)`), "a path of one machine: take it from a flag, the environment or t.TempDir()"},
 	{regexp.MustCompile(`prox[y]\.golang\.org|su[m]\.golang\.org|registr[y]\.npmjs|de[b]\.debian\.org|docke[r]\.io|ghc[r]\.io|GOPROX[Y]\s*:?=\s*http`), "a registry's host: whoever builds chooses where modules come from"},
+	{regexp.MustCompile(`(?i)\brequiremen[t] S\d`), "a requirement that no page has: say what is required"},
 	{regexp.MustCompile(`\b(TOD[O]|FIXM[E])\b|(?i)\bfor no[w]\b`), "a debt: finish it, or write the limit down as a decision"},
 }
 

@@ -13,7 +13,7 @@ import (
 // instead of the raw key (rule B14).
 type Key [16]byte
 
-// Slot returns the slot of what a request under this key makes, so that one key always meets one book (design.md §1).
+// Slot returns the slot of what a request under this key makes, so that one key always meets one book (ARCHITECTURE.md, "Volumes").
 func (k Key) Slot() uint16 { return id.SlotOf(k[:]) }
 
 // IsNil reports whether there is no key: the request only reads.

@@ -5,7 +5,7 @@ import "github.com/koban-pay/koban/internal/id"
 // Role says what kind of caller a key stands for.
 type Role uint8
 
-// The roles, from contract.md.
+// The roles.
 const (
 	Operator    Role = iota + 1 // may do everything in its tenant
 	CustomerApp                 // opens sessions, pays and reads for customers

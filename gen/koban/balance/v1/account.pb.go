@@ -470,8 +470,8 @@ func (x *CreditAccountRequest) GetAmount() *v1.Money {
 }
 
 // AccountEvent is the public event of an account: what happened, and what it holds since. Its types on the feed are
-// account.opened, account.held, account.released, account.debited, account.credited, account.suspended,
-// account.restored and account.closed.
+// account.opened, account.credited (by an operator), account.suspended, account.restored and account.closed. What payments
+// hold, take and add is announced by the payments.
 type AccountEvent struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Account  string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`

@@ -322,8 +322,7 @@ func (x *GetSessionRequest) GetId() string {
 	return ""
 }
 
-// SessionEvent is the public event of a session. Its types on the feed are session.opened, session.held,
-// session.released, session.used and session.expired.
+// SessionEvent is the public event of a session. Its types on the feed are session.opened, session.used and session.expired.
 type SessionEvent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`

@@ -22,8 +22,8 @@ const (
 )
 
 // PointsEvent is the public event of a points account: what happened, and what it holds since. Its types on the feed
-// are points.opened, points.granted, points.held, points.released, points.redeemed, points.returned and points.expired.
-// All numbers are points.
+// are points.opened, points.granted and points.expired. What payments hold, take and return is announced by the payments. All
+// numbers are points.
 type PointsEvent struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Account string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
