@@ -21,7 +21,7 @@ func (a *App) guard(context.Context) error {
 		services[name] = s.db
 	}
 	a.watchman = watchman.New(watchman.Config{Journal: a.Journal, Services: services, Volumes: a.constants.volumes, IDs: a.IDs,
-		Clock: a.Clock, Log: a.Log, Pace: a.Config.Watchman})
+		Clock: a.Clock, Log: a.Log, Pace: a.Config.Watchman, Temp: a.Data})
 	a.onStop(func(context.Context) error { a.watchman.Close(); return nil })
 	return nil
 }

@@ -21,7 +21,8 @@ func New(dir string, room int) *Attic {
 	return &Attic{dir: dir, room: room, shelves: map[string]*Shelf{}}
 }
 
-// Err returns the first error of a file, nil if there was none. After it nothing that the attic says is to be believed.
+// Err returns the first error of a file, nil if there was none. After it no more files are made: everything stays in memory, and
+// what could not be read is missing.
 func (a *Attic) Err() error { return a.err }
 
 // fail keeps the first error.
@@ -89,9 +90,6 @@ const overhead = 96
 
 // Put keeps a record in the place of any other of its key. Key and value are copied.
 func (s *Shelf) Put(key, value []byte) {
-	if s.of.err != nil {
-		return
-	}
 	grown := len(value)
 	old, there := s.young[string(key)]
 	switch {
@@ -109,7 +107,7 @@ func (s *Shelf) Put(key, value []byte) {
 		grown -= len(old)
 	}
 	s.bytes, s.of.used = s.bytes+grown, s.of.used+grown
-	if s.of.dir != "" && s.of.used > s.of.room {
+	if s.of.dir != "" && s.of.used > s.of.room && s.of.err == nil {
 		s.of.shrink()
 	}
 }

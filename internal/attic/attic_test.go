@@ -121,6 +121,11 @@ func TestAtticSaysThatItHasNoRoom(t *testing.T) {
 	if a.Err() == nil {
 		t.Error("there is no place for its files, and it says nothing")
 	}
+	for n := range 1000 {
+		if _, ok := a.Shelf("x").Get(fmt.Append(nil, n)); !ok {
+			t.Fatalf("what could not be written is lost: %d", n)
+		}
+	}
 	if a.Close() == nil {
 		t.Error("closing hides the error")
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/koban-pay/koban/internal/app/reader"
+	"github.com/koban-pay/koban/internal/attic"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/journal"
@@ -18,7 +19,9 @@ const (
 	keep     = 10 * clock.Minute // how long what has ended is kept in full
 	remember = 1_000_000         // of how many rows that ended a digest is kept, about 40 bytes each
 	forget   = 250_000           // of how many payments that ended something is kept, about 200 bytes each
+	full     = 30_000            // of how many payments that ended everything is kept, about 3 kB each
 	pageRows = 256               // that are read at once
+	room     = 16 << 20          // bytes of accounts that are not in use, before they go to temporary files
 	lookAt   = clock.Second / 2  // how often the journal is looked at
 )
 
@@ -26,12 +29,37 @@ const (
 type beat struct {
 	judge    *judge.Judge
 	follower *reader.Follower
+	attic    *attic.Attic
 }
 
 func (w *Watchman) newBeat() *beat {
-	b := &beat{judge: judge.New(judge.Config{Volumes: w.Volumes, IDs: w.IDs, Keep: keep, Remember: remember, Forget: forget, Found: w.found})}
+	b := &beat{attic: attic.New(w.Temp, room)}
+	b.judge = judge.New(judge.Config{Volumes: w.Volumes, IDs: w.IDs, Keep: keep, Full: full, Remember: remember, Forget: forget,
+		Attic: b.attic, Found: w.found})
 	b.follower = &reader.Follower{Journal: w.Journal, Judge: b.judge, Pace: w.pace}
 	return b
+}
+
+// leave gives back what the judges have, and has the next sweep begin with others.
+func (w *Watchman) leave() {
+	for _, b := range []*beat{w.beat, w.full} {
+		if b != nil {
+			if err := b.attic.Close(); err != nil && w.trouble == nil {
+				w.Log.Warn("temporary files of the watchman", "error", err)
+			}
+		}
+	}
+	w.beat, w.full = nil, nil
+}
+
+// sound returns what went wrong with the temporary files. What the judges say is not to be believed then.
+func (w *Watchman) sound() error {
+	for _, b := range []*beat{w.beat, w.full} {
+		if b != nil && b.attic.Err() != nil {
+			return b.attic.Err()
+		}
+	}
+	return nil
 }
 
 // begin decides where judging begins: at the first block, or, where there are many, at the block that the tables stand for, with
@@ -156,15 +184,19 @@ func (w *Watchman) sweepVolume(ctx context.Context, service string, volume int, 
 }
 
 // standAgain is how often the rows on which value stands are shown while a sweep is long: whatever else there is, a changed
-// account is to be found within a minute.
+// account is to be found within a minute. Where there are so many accounts that this takes long, the other rows get three times
+// as long, or their turn would never come.
 const standAgain = 20 * clock.Second
+
+// again returns how long after the rows on which value stands were shown they are shown again.
+func (w *Watchman) again() clock.Micros { return max(standAgain, 3*w.standing) }
 
 // stand shows the judge the rows on which value stands, unless that was done a moment ago.
 func (w *Watchman) stand(ctx context.Context, every clock.Micros) (ok bool, err error) {
 	if now := w.real.Now(); now-w.stood < every && now >= w.stood {
 		return true, nil
 	}
-	at, ok := w.beat, true
+	at, ok, since := w.beat, true, w.real.Now()
 	for _, service := range w.names() {
 		for v := range w.Volumes {
 			for _, t := range at.judge.Tables(service) {
@@ -180,6 +212,7 @@ func (w *Watchman) stand(ctx context.Context, every clock.Micros) (ok bool, err 
 		}
 	}
 	w.stood = w.real.Now()
+	w.standing = w.stood - since
 	return ok, nil
 }
 
@@ -191,7 +224,7 @@ func (w *Watchman) sweepTable(ctx context.Context, service string, volume int, t
 			return true, err
 		}
 		if long {
-			if ok, err := w.stand(ctx, standAgain); err != nil || !ok || at != w.beat {
+			if ok, err := w.stand(ctx, w.again()); err != nil || !ok || at != w.beat {
 				return ok, err
 			}
 		}
@@ -377,7 +410,8 @@ func (w *Watchman) catchUp(ctx context.Context, heads map[string]uint64) error {
 			return nil
 		}
 	}
+	err := w.beat.attic.Close()
 	w.beat, w.full = w.full, nil
 	w.Log.Info("the books have been judged from their first blocks on")
-	return nil
+	return err
 }

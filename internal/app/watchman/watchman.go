@@ -44,6 +44,7 @@ type Config struct {
 	Clock    clock.Clock // the platform's, which stamps blocks
 	Log      *slog.Logger
 	Pace     Pace
+	Temp     string // the folder for temporary files, where accounts go that are not in use; "" keeps all in memory
 }
 
 // Stats is what the watchman has done and found.
@@ -72,13 +73,14 @@ type Watchman struct {
 	told  map[string]bool
 
 	// What follows belongs to the goroutine.
-	beat    *beat
-	full    *beat // judges from the beginning beside beat, until it has caught up; nil: beat does
-	resumed clock.Micros
-	began   clock.Micros // when the sweep under way began; 0: none is
-	looked  clock.Micros // when the journal was looked at last
-	stood   clock.Micros // when the rows on which value stands were shown last
-	trouble error
+	beat     *beat
+	full     *beat // judges from the beginning beside beat, until it has caught up; nil: beat does
+	resumed  clock.Micros
+	began    clock.Micros // when the sweep under way began; 0: none is
+	looked   clock.Micros // when the journal was looked at last
+	stood    clock.Micros // when the rows on which value stands were shown last
+	standing clock.Micros // how long that took
+	trouble  error
 }
 
 // New returns a watchman who watches until Close.
@@ -134,6 +136,9 @@ const maxTold = 1000
 
 // found counts a violation, and logs it the first time. The same row is found wrong in every sweep: it counts once.
 func (w *Watchman) found(v judge.Violation) {
+	if w.sound() != nil {
+		return // what the judge misses may stand in a temporary file that cannot be read
+	}
 	what, _, _ := strings.Cut(v.Message, " is ")
 	key := v.Invariant + "|" + v.Book + "|" + v.Subject + "|" + what
 	w.mu.Lock()
@@ -154,9 +159,15 @@ func (w *Watchman) found(v judge.Violation) {
 // run watches until ctx ends.
 func (w *Watchman) run(ctx context.Context) {
 	defer close(w.done)
+	defer w.leave()
 	for ctx.Err() == nil {
 		w.resumed = w.real.Now()
-		w.report(ctx, w.sweep(ctx))
+		err := w.sweep(ctx)
+		if bad := w.sound(); bad != nil {
+			w.leave()
+			err = bad
+		}
+		w.report(ctx, err)
 		select {
 		case <-ctx.Done():
 		case <-clock.Pause(w.Pace.Rest):
