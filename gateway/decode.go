@@ -134,6 +134,7 @@ func (d *decoder) entries(s *schema, f *field, m protoreflect.Map) *fault.Error 
 	if !d.take('{') {
 		return s.wrong(f, "expected an object")
 	}
+	size := 0
 	for n := 0; !d.take('}'); n++ {
 		if n > 0 && !d.take(',') {
 			return d.syntax("a comma or the end of the object")
@@ -148,6 +149,9 @@ func (d *decoder) entries(s *schema, f *field, m protoreflect.Map) *fault.Error 
 		if plain(name) == unnameable {
 			return s.wrong(f, "a name is 1 to 64 of the characters A-Z a-z 0-9 . _ -")
 		}
+		if holdsCard(string(name)) {
+			return s.wrong(f, cardInEntry) // the number is not repeated
+		}
 		k := protoreflect.ValueOfString(string(name)).MapKey()
 		if m.Has(k) {
 			return under(k.String(), s.wrong(f, "the member stands twice in one object"))
@@ -156,8 +160,14 @@ func (d *decoder) entries(s *schema, f *field, m protoreflect.Map) *fault.Error 
 		if problem == "" && longer(v, mapText) {
 			problem = "the text is longer than " + strconv.Itoa(mapText) + " characters"
 		}
+		if problem == "" {
+			problem = refuseCard(k.String(), string(v))
+		}
 		if problem != "" {
 			return under(k.String(), s.wrong(f, problem))
+		}
+		if size += len(name) + len(v); f.maxBytes > 0 && size > f.maxBytes {
+			return s.wrong(f, "the keys and values have more than "+strconv.Itoa(f.maxBytes)+" bytes together")
 		}
 		m.Set(k, protoreflect.ValueOfString(string(v)))
 	}
@@ -214,6 +224,11 @@ func (s *schema) text(f *field, t []byte) (protoreflect.Value, *fault.Error) {
 		return protoreflect.Value{}, s.wrong(f, "the text is longer than "+strconv.Itoa(f.maxLen)+" characters")
 	}
 	v := string(t)
+	if f.label {
+		if problem := refuseLabel(v); problem != "" {
+			return protoreflect.Value{}, s.wrong(f, problem)
+		}
+	}
 	if s.money && f.name == "currency" {
 		if _, err := money.ParseCurrency(v); err != nil {
 			return protoreflect.Value{}, s.wrong(f, "expected an active currency of ISO 4217 in three upper-case letters, or PT")

@@ -218,7 +218,11 @@ func (d *document) shape(f *field, request bool) string {
 	case f.list:
 		return "{type: array" + limit + ", items: {" + d.form(f, request) + "}}"
 	case f.dict:
-		return "{type: object" + limit + ", additionalProperties: {type: string}}"
+		if !request {
+			return "{type: object, additionalProperties: {type: string}}"
+		}
+		return "{type: object" + limit + `, propertyNames: {pattern: "^[A-Za-z0-9._-]{1,` + strconv.Itoa(mapKey) +
+			`}$"}, additionalProperties: {type: string, maxLength: ` + strconv.Itoa(mapText) + "}}"
 	case f.nullable:
 		return `{anyOf: [{` + d.form(f, request) + `}, {type: "null"}]}`
 	default:

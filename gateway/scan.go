@@ -58,18 +58,20 @@ func (s *scanner) text() (raw []byte, problem string) {
 		return nil, "expected a text in double quotes"
 	}
 	start := s.pos
+	var seen runes
 	for s.pos < len(s.b) {
 		switch c := s.b[s.pos]; {
 		case c == '"':
 			s.pos++
 			return s.b[start : s.pos-1], ""
 		case c == '\\':
-			return s.escaped(start)
+			return s.escaped(start, seen)
 		case c < utf8.RuneSelf && c >= ' ' && c != 0x7f:
+			seen.last = rune(c)
 			s.pos++
 		default:
 			r, n := utf8.DecodeRune(s.b[s.pos:])
-			if problem := refuseRune(r, n); problem != "" {
+			if problem := seen.refuse(r, n); problem != "" {
 				return nil, problem
 			}
 			s.pos += n
@@ -79,7 +81,7 @@ func (s *scanner) text() (raw []byte, problem string) {
 }
 
 // escaped goes on with a text that has escapes, into memory of its own.
-func (s *scanner) escaped(start int) (raw []byte, problem string) {
+func (s *scanner) escaped(start int, seen runes) (raw []byte, problem string) {
 	out := append(make([]byte, 0, s.pos-start+64), s.b[start:s.pos]...)
 	for s.pos < len(s.b) {
 		c := s.b[s.pos]
@@ -93,7 +95,7 @@ func (s *scanner) escaped(start int) (raw []byte, problem string) {
 		} else {
 			r, n = utf8.DecodeRune(s.b[s.pos:])
 		}
-		if problem := refuseRune(r, n); problem != "" {
+		if problem := seen.refuse(r, n); problem != "" {
 			return nil, problem
 		}
 		out = utf8.AppendRune(out, r)
@@ -149,36 +151,6 @@ func hex4(b []byte) rune {
 		r = r<<4 | rune(c)
 	}
 	return r
-}
-
-// refuseRune says why a text may not hold r, which took n bytes; "" if it may. Refused are invalid UTF-8 (RFC 3629),
-// control characters (NUL and line ends too), noncharacters, the byte order mark, and the characters that reorder the
-// text around them (bidirectional embeddings, overrides and isolates of UAX #9), because they make a name or reference
-// read as another. Everything else is kept as sent.
-func refuseRune(r rune, n int) string {
-	switch {
-	case r == utf8.RuneError && n <= 1:
-		return "the text is not valid UTF-8 or has a broken escape"
-	case r < ' ', 0x7f <= r && r < 0xa0:
-		return "the text has a control character"
-	case 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069:
-		return "the text has a character that reorders the text around it"
-	case r == 0xfeff, r&0xfffe == 0xfffe, 0xfdd0 <= r && r <= 0xfdef:
-		return "the text has a character that stands for nothing"
-	}
-	return ""
-}
-
-// refuseText is refuseRune for a whole text.
-func refuseText(t string) string {
-	for i := 0; i < len(t); {
-		r, n := utf8.DecodeRuneInString(t[i:])
-		if problem := refuseRune(r, n); problem != "" {
-			return problem
-		}
-		i += n
-	}
-	return ""
 }
 
 // number takes a whole number.

@@ -53,6 +53,8 @@ type field struct {
 	nullable bool
 	min, max int64
 	maxLen   int // characters of a text, items of a list
+	maxBytes int // of all keys and values of a dict; 0: no more than the body has
+	label    bool
 	words    *words
 	of       *schema                              // object
 	members  map[protoreflect.FieldNumber]*schema // union
@@ -150,6 +152,7 @@ func (all schemas) field(fd protoreflect.FieldDescriptor) (field, error) {
 		fd: fd, name: string(fd.Name()), list: fd.IsList(), dict: fd.IsMap(), nullable: r.GetNullable(),
 		min: -1 << 63, max: 1<<63 - 1, maxLen: defaultText,
 	}
+	f.label, f.maxBytes = r.GetLabel(), int(r.GetMaxBytes())
 	if f.list || f.dict {
 		f.maxLen = defaultItems
 	}

@@ -92,7 +92,8 @@ type CreatePaymentRequest struct {
 	Async bool `protobuf:"varint,8,opt,name=async,proto3" json:"async,omitempty"`
 	// The caller's own reference, shown with the payment.
 	Reference *string `protobuf:"bytes,9,opt,name=reference,proto3,oneof" json:"reference,omitempty"`
-	// The caller's own data, shown with the payment.
+	// The caller's own data, shown with the payment: up to 50 entries, and 8,192 bytes of UTF-8 in all. Nothing that pays:
+	// a card's number or its security code is refused.
 	Metadata      map[string]string `protobuf:"bytes,10,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -750,7 +751,7 @@ const file_koban_payment_v1_service_proto_rawDesc = "" +
 	"\x1ekoban/payment/v1/service.proto\x12\x10koban.payment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ekoban/payment/v1/explain.proto\x1a\x1ekoban/payment/v1/payment.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"w\n" +
 	"\rSourceRequest\x128\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x1c.koban.payment.v1.SourceTypeB\x06\x8a\xb5\x18\x02\b\x01R\x04type\x12,\n" +
-	"\x06amount\x18\x02 \x01(\v2\x14.koban.type.v1.MoneyR\x06amount\"\xf8\x04\n" +
+	"\x06amount\x18\x02 \x01(\v2\x14.koban.type.v1.MoneyR\x06amount\"\xfb\x04\n" +
 	"\x14CreatePaymentRequest\x129\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.koban.payment.v1.PaymentKindB\x06\x8a\xb5\x18\x02\b\x01R\x04kind\x12%\n" +
 	"\asession\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02(@H\x00R\asession\x88\x01\x01\x12'\n" +
@@ -761,9 +762,9 @@ const file_koban_payment_v1_service_proto_rawDesc = "" +
 	"R\asources\x127\n" +
 	"\acapture\x18\a \x01(\x0e2\x1d.koban.payment.v1.CaptureModeR\acapture\x12\x14\n" +
 	"\x05async\x18\b \x01(\bR\x05async\x12!\n" +
-	"\treference\x18\t \x01(\tH\x03R\treference\x88\x01\x01\x12X\n" +
+	"\treference\x18\t \x01(\tH\x03R\treference\x88\x01\x01\x12[\n" +
 	"\bmetadata\x18\n" +
-	" \x03(\v24.koban.payment.v1.CreatePaymentRequest.MetadataEntryB\x06\x8a\xb5\x18\x02(2R\bmetadata\x1a;\n" +
+	" \x03(\v24.koban.payment.v1.CreatePaymentRequest.MetadataEntryB\t\x8a\xb5\x18\x05(28\x80@R\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\n" +

@@ -35,7 +35,11 @@ type Rules struct {
 	Min *int64 `protobuf:"varint,3,opt,name=min,proto3,oneof" json:"min,omitempty"`
 	Max *int64 `protobuf:"varint,4,opt,name=max,proto3,oneof" json:"max,omitempty"`
 	// Most characters of a text (255 unless said otherwise), most items of a list or entries of a map (100).
-	MaxLen        *int32 `protobuf:"varint,5,opt,name=max_len,json=maxLen,proto3,oneof" json:"max_len,omitempty"`
+	MaxLen *int32 `protobuf:"varint,5,opt,name=max_len,json=maxLen,proto3,oneof" json:"max_len,omitempty"`
+	// A text that people read as a name: it has something to see, begins and ends with it, and is no card's number.
+	Label bool `protobuf:"varint,6,opt,name=label,proto3" json:"label,omitempty"`
+	// Most bytes of all keys and values of a map together.
+	MaxBytes      *int32 `protobuf:"varint,7,opt,name=max_bytes,json=maxBytes,proto3,oneof" json:"max_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -105,6 +109,20 @@ func (x *Rules) GetMaxLen() int32 {
 	return 0
 }
 
+func (x *Rules) GetLabel() bool {
+	if x != nil {
+		return x.Label
+	}
+	return false
+}
+
+func (x *Rules) GetMaxBytes() int32 {
+	if x != nil && x.MaxBytes != nil {
+		return *x.MaxBytes
+	}
+	return 0
+}
+
 var file_koban_type_v1_rules_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.FieldOptions)(nil),
@@ -143,17 +161,21 @@ var File_koban_type_v1_rules_proto protoreflect.FileDescriptor
 
 const file_koban_type_v1_rules_proto_rawDesc = "" +
 	"\n" +
-	"\x19koban/type/v1/rules.proto\x12\rkoban.type.v1\x1a google/protobuf/descriptor.proto\"\xa7\x01\n" +
+	"\x19koban/type/v1/rules.proto\x12\rkoban.type.v1\x1a google/protobuf/descriptor.proto\"\xed\x01\n" +
 	"\x05Rules\x12\x1a\n" +
 	"\brequired\x18\x01 \x01(\bR\brequired\x12\x1a\n" +
 	"\bnullable\x18\x02 \x01(\bR\bnullable\x12\x15\n" +
 	"\x03min\x18\x03 \x01(\x03H\x00R\x03min\x88\x01\x01\x12\x15\n" +
 	"\x03max\x18\x04 \x01(\x03H\x01R\x03max\x88\x01\x01\x12\x1c\n" +
-	"\amax_len\x18\x05 \x01(\x05H\x02R\x06maxLen\x88\x01\x01B\x06\n" +
+	"\amax_len\x18\x05 \x01(\x05H\x02R\x06maxLen\x88\x01\x01\x12\x14\n" +
+	"\x05label\x18\x06 \x01(\bR\x05label\x12 \n" +
+	"\tmax_bytes\x18\a \x01(\x05H\x03R\bmaxBytes\x88\x01\x01B\x06\n" +
 	"\x04_minB\x06\n" +
 	"\x04_maxB\n" +
 	"\n" +
-	"\b_max_len:K\n" +
+	"\b_max_lenB\f\n" +
+	"\n" +
+	"_max_bytes:K\n" +
 	"\x05rules\x12\x1d.google.protobuf.FieldOptions\x18ц\x03 \x01(\v2\x14.koban.type.v1.RulesR\x05rules:=\n" +
 	"\n" +
 	"lower_case\x12\x1c.google.protobuf.EnumOptions\x18ц\x03 \x01(\bR\tlowerCaseB5Z3github.com/koban-pay/koban/gen/koban/type/v1;typev1b\x06proto3"
