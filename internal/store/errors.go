@@ -103,7 +103,7 @@ var states = map[string]Class{
 	"25006": ReadOnly, // read_only_sql_transaction
 	"25P03": Lost,     // idle_in_transaction_session_timeout
 	"25P04": Lost,     // transaction_timeout
-	"28":    Lost,     // invalid authorization: the server does not let us in for now
+	"28":    Lost,     // invalid authorization: the server does not let us in
 	"3D000": Lost,     // invalid_catalog_name: the database is not there, being restored
 	"42501": ReadOnly, // insufficient_privilege: somebody took a right away
 	"40001": Busy,     // serialization_failure
