@@ -126,6 +126,7 @@ func (x *verifyCmd) checkpoints(c *console, config *app.VerifyConfig) (err error
 type verifying struct {
 	line  *progress
 	clock clock.Clock
+	began clock.Micros // when the first step did
 	since clock.Micros // when the step began
 	told  clock.Micros
 	step  string
@@ -135,13 +136,19 @@ type verifying struct {
 const (
 	onTerminal = clock.Second / 4
 	inFile     = 30 * clock.Second
+	silent     = 10 * clock.Second // off a terminal, what is done sooner says nothing but its answer
 )
 
 func (v *verifying) show(p verify.Progress) {
 	now := v.clock.Now()
+	if v.step == "" {
+		v.began = now
+	}
 	if p.Step != v.step {
 		v.step, v.since, v.told = p.Step, now, now
-		v.line.show(p.Step, "")
+		if v.line.w.Colour() || now-v.began >= silent {
+			v.line.show(p.Step, "")
+		}
 		return
 	}
 	every := inFile

@@ -200,7 +200,7 @@ func (r *remains) questions(payments []string) (out []string) {
 		}
 	}
 	for _, s := range []string{"balance", "points", "code", "payment"} {
-		out = append(out, "/v1/feeds/"+s+"?after=0&limit=100", "/v1/feeds/"+s+"?after=60&limit=50")
+		out = append(out, "/v1/feeds/"+s+"?after=0&limit=100", "/v1/feeds/"+s+"?after=30&limit=50")
 	}
 	return out
 }
