@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 )
 
@@ -27,6 +28,8 @@ var (
 	lagDesc       = describe("book_state_lag_blocks", "Blocks that a book's state tables are behind its journal.", "book")
 	residentDesc  = describe("book_resident_rows", "Rows of a book in memory.", "book")
 	loadsDesc     = describe("book_loads_total", "Reads of rows that were not in memory.", "book")
+	asideDesc     = describe("book_trouble_total", "What went wrong beside the writing: rows that are damaged, due times and key indexes that cannot be read.", "book", "what")
+	stillDesc     = describe("book_trouble", "1 while it goes wrong still.", "book", "what")
 	fencedDesc    = describe("book_fenced", "1 once another process has taken the book over.", "book")
 	savesDesc     = describe("state_saves_total", "Saves of a service's state tables.", "service")
 	savedDesc     = describe("state_rows_total", "Rows saved to a service's state tables.", "service")
@@ -63,6 +66,10 @@ func (f figures) Collect(out chan<- prometheus.Metric) {
 			now(lagDesc, int64(st.Head-st.Saved), b.Name())
 			now(residentDesc, int64(st.Resident), b.Name())
 			total(loadsDesc, st.Loads, b.Name())
+			for _, t := range book.Troubles() {
+				total(asideDesc, st.Failed[t], b.Name(), t.String())
+				now(stillDesc, flag(st.Troubled[t]), b.Name(), t.String())
+			}
 			now(fencedDesc, flag(st.Fenced), b.Name())
 		}
 		saves := s.saver.Stats()

@@ -48,6 +48,13 @@ func (a *App) open(ctx context.Context) error {
 	a.Writer = book.NewWriter(a.log, a.Clock, a.StoreURL != "", nil, book.Hooks{
 		Fatal: a.fatal,
 		Alarm: func(err error) { a.Log.Error("nothing is written until this is right", "error", err) },
+		Trouble: func(book string, what book.Trouble, err error) {
+			if err == nil {
+				a.Log.Warn("what went wrong beside the writing goes well again", "book", book, "what", what.String())
+				return
+			}
+			a.Log.Error("something goes wrong beside the writing; it is tried again", "book", book, "what", what.String(), "error", err)
+		},
 	})
 	a.onStop(func(ctx context.Context) error { a.Writer.Close(ctx); return nil })
 	var steps []func() error

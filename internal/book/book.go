@@ -37,9 +37,11 @@ type Book struct {
 	fetches  *fetch // collects rows to be fetched next; nil if none are
 	fetching bool
 	loads    int64
-	counted  int   // rows in memory, as the writer was told
-	tending  bool  // the filters of the key indexes are being looked after
-	tended   int64 // the day up to which they were, or are being
+	counted  int             // rows in memory, as the writer was told
+	failed   [troubles]int64 // what went wrong aside
+	troubled [troubles]error // what it was; nil once it went well again
+	tending  bool            // the filters of the key indexes are being looked after
+	tended   int64           // the day up to which they were, or are being
 }
 
 // Log is where blocks are written and read: *journal.Journal, or the simulator's.
@@ -288,7 +290,7 @@ func (b *Book) offer(cmd any, done Done) (wait func(context.Context) error, err 
 	if f == nil {
 		return nil, nil
 	}
-	return f.wait, nil
+	return func(ctx context.Context) error { return f.wait(ctx, wants) }, nil
 }
 
 func (b *Book) waitFor(ctx context.Context, room <-chan struct{}) error {
@@ -468,12 +470,21 @@ type Stats struct {
 	Unsaved     int    // of them, not in the tables yet
 	Loads       int64  // reads of rows that were not in memory
 	Fenced      bool
+	Failed      [troubles]int64 // what went wrong aside, by Trouble
+	Troubled    [troubles]bool  // whether it goes wrong still
 }
+
+// Troubles lists the kinds of trouble.
+func Troubles() []Trouble { return []Trouble{DamagedRow, TimerScan, IndexTended} }
 
 // Stats returns the book's figures.
 func (b *Book) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Stats{Head: b.core.Durable().Seq, Saved: b.core.SavedHead().Seq, Resident: b.core.Resident(),
+	var still [troubles]bool
+	for t, err := range b.troubled {
+		still[t] = err != nil
+	}
+	return Stats{Failed: b.failed, Troubled: still, Head: b.core.Durable().Seq, Saved: b.core.SavedHead().Seq, Resident: b.core.Resident(),
 		Unsaved: b.core.UnsavedRows(), Loads: b.loads, Fenced: b.core.Fenced()}
 }

@@ -11,8 +11,9 @@ import (
 type fetch struct {
 	wants []Want
 	asked map[wanted]bool
-	done  chan struct{} // closed when err is set
+	done  chan struct{} // closed when err and bad are set
 	err   error
+	bad   map[wanted]error // rows that are damaged: whoever does not want them goes on
 }
 
 type wanted struct {
@@ -20,9 +21,15 @@ type wanted struct {
 	key   Key
 }
 
-func (f *fetch) wait(ctx context.Context) error {
+// wait returns once the read is over, with what went wrong for the given rows.
+func (f *fetch) wait(ctx context.Context, wants []Want) error {
 	select {
 	case <-f.done:
+		for _, w := range wants {
+			if err := f.bad[wanted{w.Table, w.Key}]; err != nil {
+				return err
+			}
+		}
 		return f.err
 	case <-ctx.Done():
 		return fault.Timeout.New("").Because(ctx.Err())
@@ -63,8 +70,36 @@ func (b *Book) fetchAll() {
 		}
 		b.mu.Unlock()
 		f.err = b.load(b.writer.life, f.wants)
+		switch {
+		case fault.HasCode(f.err, fault.DataDamaged):
+			b.loadEach(f)
+		case f.err != nil:
+			b.giveUp(f.wants)
+		}
 		close(f.done)
 	}
+}
+
+// loadEach reads the rows of a fetch one by one, because one of them is damaged.
+func (b *Book) loadEach(f *fetch) {
+	damaged := f.err
+	f.err, f.bad = nil, make(map[wanted]error)
+	for _, w := range f.wants {
+		if err := b.load(b.writer.life, []Want{w}); err != nil {
+			b.giveUp([]Want{w})
+			f.bad[wanted{w.Table, w.Key}] = err
+		}
+	}
+	if len(f.bad) > 0 {
+		b.went(DamagedRow, damaged)
+	}
+}
+
+// giveUp says that rows were not read: nobody awaits them any more.
+func (b *Book) giveUp(wants []Want) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.core.Arrived(wants, nil)
 }
 
 // load reads rows aside, without holding up commands whose rows are in memory. However long it takes: what was asked for
@@ -78,7 +113,6 @@ func (b *Book) load(ctx context.Context, wants []Want) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err != nil {
-		b.core.Arrived(wants, nil)
 		return unreadable(b.name, err)
 	}
 	if ended := b.core.Ended(); ended != nil {

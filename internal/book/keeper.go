@@ -94,6 +94,9 @@ func (b *Book) scanDue(ctx context.Context, t Table) {
 		return
 	}
 	rows, err := b.state.DueBefore(ctx, b.volume, t, after, until, keepScan)
+	if ctx.Err() == nil {
+		b.went(TimerScan, err)
+	}
 	if err != nil {
 		return // tried again in the next round
 	}
@@ -127,6 +130,6 @@ func (b *Book) runDue(ctx context.Context) {
 		})
 	}
 	if f != nil {
-		_ = f.wait(ctx) // if it failed, the rows are wanted again in the next round
+		_ = f.wait(ctx, nil) // if it failed, the rows are wanted again in the next round
 	}
 }

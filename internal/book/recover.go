@@ -133,10 +133,6 @@ func unfollowed(c *Core, b *journal.Block, p any) error {
 		"they are made anew from the journal", c.name, b.Seq, why, c.saved.Seq).Because(cause)
 }
 
-func unreadable(book string, err error) error {
-	return fault.Unavailable.New("the state of book %s cannot be read", book).Because(err)
-}
-
 // SaveNow saves what is not in the tables yet, if the whole state is durable right now.
 //
 // Errors: the store's; errMoved if the tables are not where this core left them.

@@ -262,6 +262,7 @@ type tapState struct {
 	onFilter func(Segment) // a month whose kept filter is about to be read
 	holdFill chan struct{} // until it is closed, filters stay cold
 	failSave error
+	failDue  atomic.Pointer[error]
 	dead     atomic.Bool
 	loads    atomic.Int64
 }
@@ -355,6 +356,13 @@ func (s *tapState) Save(ctx context.Context, sets []*SaveSet) ([]string, error) 
 		onSave(sets)
 	}
 	return s.State.Save(ctx, sets)
+}
+
+func (s *tapState) DueBefore(ctx context.Context, volume int, t Table, after DueRow, before clock.Micros, limit int) ([]DueRow, error) {
+	if fail := s.failDue.Load(); fail != nil {
+		return nil, *fail
+	}
+	return s.State.DueBefore(ctx, volume, t, after, before, limit)
 }
 
 // onStores runs fn on real databases.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
@@ -154,6 +155,9 @@ func (s *SQLState) load(ctx context.Context, tx *sql.Tx, g group, volume int, wa
 		v, err := g.table.scan(func(dest ...any) error {
 			return rows.Scan(append([]any{&raw}, dest...)...)
 		})
+		if err != nil && ctx.Err() == nil && rows.Err() == nil {
+			return fault.DataDamaged.New("table %s, row %d/%x cannot be understood", b.table, g.tenant, raw).Because(err)
+		}
 		if err != nil {
 			return fmt.Errorf("book: load %s: %w", b.table, err)
 		}

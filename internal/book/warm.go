@@ -242,6 +242,9 @@ func (b *Book) insist(f func(context.Context) error) error {
 			return fault.ShuttingDown.New("")
 		}
 		err := f(ctx)
+		if ctx.Err() == nil {
+			b.went(IndexTended, err)
+		}
 		if err == nil {
 			return nil
 		}

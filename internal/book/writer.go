@@ -52,6 +52,8 @@ type Hooks struct {
 	Fatal func(error)
 	// Alarm is told of a clock that steps (rule B7); nothing is stamped until it is right again.
 	Alarm func(error)
+	// Trouble is told when something goes wrong beside the writing, and with nil when that is over. It must be quick.
+	Trouble func(book string, what Trouble, err error)
 	// Committed is called after each commit, before its answers are told, with the blocks that are durable by it.
 	Committed func([]*journal.Block)
 }
