@@ -70,6 +70,9 @@ func (a *App) open(ctx context.Context) error {
 	if err := a.openTables(ctx, state); err != nil {
 		return err
 	}
+	if err := a.understand(ctx, state); err != nil {
+		return err
+	}
 	if err := all(steps...); err != nil {
 		return err
 	}
@@ -99,6 +102,20 @@ func (a *App) fill(ctx context.Context, s *shelf) error {
 			s.books[v], err = book.Open(ctx, book.Config{Service: s.kind.name, Volume: v, Machine: s.kind.machine(v, n), Log: a.log,
 				State: s.own.state, Clock: a.Clock, Writer: a.Writer, Saver: s.saver, OnPublic: s.feed.Follow(v), OnExpiry: a.onExpiry(s)})
 			return err
+		}
+	}
+	return all(steps...)
+}
+
+// understand refuses books that a later program has written, before any book is taken over: an older program that was started
+// by mistake leaves all of them as they are.
+func (a *App) understand(ctx context.Context, state []*tables) error {
+	var steps []func() error
+	for _, t := range state {
+		for v := range t.Volumes {
+			steps = append(steps, func() error {
+				return book.Understand(ctx, book.Name(t.Name, v), t.Machine(v), a.log, t.state)
+			})
 		}
 	}
 	return all(steps...)

@@ -495,25 +495,15 @@ func (c *Core) Replay(b *journal.Block) ([]Want, error) {
 	if b.Seq != c.head.Seq+1 || b.Prev != c.head.Hash {
 		return nil, fault.DataDamaged.New("book %s: block %d does not follow block %d", c.name, b.Seq, c.head.Seq)
 	}
-	events := make([]any, 0, len(b.Events))
-	c.touch.missing = c.touch.missing[:0]
-	for i, e := range b.Events {
-		if e.Type == openedType {
-			if err := c.checkOpened(e); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		ev, err := c.decode(e)
-		if err != nil {
-			return nil, fault.DataDamaged.New("book %s: block %d event %d is not understood by this version; use the version that wrote it",
-				c.name, b.Seq, i).Because(err)
-		}
-		c.touch.event = true
-		c.machine.TouchEvent(ev, &c.touch)
-		c.touch.event = false
-		events = append(events, ev)
+	events, err := c.events(b)
+	if err != nil {
+		return nil, err
 	}
+	c.touch.missing, c.touch.event = c.touch.missing[:0], true
+	for _, ev := range events {
+		c.machine.TouchEvent(ev, &c.touch)
+	}
+	c.touch.event = false
 	if len(c.touch.missing) > 0 {
 		return append([]Want(nil), c.touch.missing...), nil
 	}
@@ -529,6 +519,26 @@ func (c *Core) Replay(b *journal.Block) ([]Want, error) {
 	c.at, c.sealed = max(c.at, b.At), b.At
 	c.head, c.durable = b.Head(), b.Head()
 	return nil, nil
+}
+
+// events decodes a block for the machine. It refuses what a later program has written.
+func (c *Core) events(b *journal.Block) ([]any, error) {
+	events := make([]any, 0, len(b.Events))
+	for i, e := range b.Events {
+		if e.Type == openedType {
+			if err := c.checkOpened(e); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		ev, err := c.decode(e)
+		if err != nil {
+			return nil, fault.DataDamaged.New("book %s: block %d event %d is not understood by this version; use the version that wrote it",
+				c.name, b.Seq, i).Because(err)
+		}
+		events = append(events, ev)
+	}
+	return events, nil
 }
 
 func (c *Core) decode(e journal.Event) (any, error) {

@@ -116,6 +116,38 @@ func replayBlock(ctx context.Context, c *Core, b *journal.Block, state State) (e
 	}
 }
 
+// Understand reads what recovery would replay, and changes nothing: a program that is too old for one of its books must find
+// out before it takes over any (rule B4).
+//
+// Errors: fault.DataDamaged if a later program has written the book, or an event is not known; fault.Unavailable if something
+// cannot be read.
+func Understand(ctx context.Context, name string, m Machine, log Log, state State) error {
+	c := NewCore(name, 0, m)
+	at, err := state.Saved(ctx, name)
+	if err != nil {
+		return unreadable(name, err)
+	}
+	if ok, err := stands(ctx, log, at.Head); err != nil || !ok {
+		return err // the tables will be made anew from the first block, which finds out by itself
+	}
+	c.fold = at.Fold
+	if err := c.checkFold(); err != nil {
+		return err
+	}
+	for next := at.Head.Seq + 1; ; {
+		blocks, err := log.Read(ctx, name, next, replayBatch)
+		if err != nil || len(blocks) == 0 {
+			return err
+		}
+		for _, b := range blocks {
+			if _, err := c.events(b); err != nil {
+				return err
+			}
+		}
+		next += uint64(len(blocks))
+	}
+}
+
 // unfollowed says why a block cannot be applied: either the tables are not what the book left at the block that they say they
 // stand for, or the journal holds what cannot be.
 func unfollowed(c *Core, b *journal.Block, p any) error {
