@@ -150,7 +150,8 @@ func TestOpenAPI(t *testing.T) {
 func withoutDescriptions(doc string) string {
 	var out []string
 	for _, line := range strings.Split(doc, "\n") {
-		if !strings.HasPrefix(strings.TrimSpace(line), `description: "`) {
+		at := strings.TrimSpace(line)
+		if !strings.HasPrefix(at, `description: "`) && !strings.HasPrefix(at, `summary: "`) {
 			out = append(out, line)
 		}
 	}

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +13,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/koban-pay/koban/fault"
 )
 
 // OpenAPI returns the OpenAPI 3.1 document of the API, in YAML. It is made of the same routes and schemas that the
@@ -30,6 +34,14 @@ func OpenAPI(comments *descriptorpb.FileDescriptorSet) ([]byte, error) {
 	d.in("info", func() {
 		d.put("title", "Koban")
 		d.put("version", "v1")
+		d.put("description", `"Payments, accounts, code sessions and events. docs/reference/api.md teaches it in ten minutes."`)
+		d.put("license", "{name: Apache License 2.0, identifier: Apache-2.0}")
+	})
+	d.put("servers", `[{url: "http://127.0.0.1:8080", description: A platform on this machine.}]`)
+	d.in("tags", func() {
+		for _, t := range tags {
+			d.line("- {name: " + t.name + ", description: " + quote(t.text) + "}")
+		}
 	})
 	d.put("security", "[{key: []}]")
 	d.in("paths", func() { d.paths(table) })
@@ -105,6 +117,7 @@ func (d *document) operation(r *route) {
 	parts := strings.Split(r.Method, ".")
 	d.put("operationId", parts[len(parts)-1])
 	d.put("tags", "["+strings.TrimSuffix(parts[len(parts)-2], "Service")+"]")
+	d.summarize(protoreflect.FullName(r.Method))
 	d.describe(protoreflect.FullName(r.Method))
 	roles := make([]string, len(r.Policy.Roles))
 	for i, role := range r.Policy.Roles {
@@ -112,21 +125,80 @@ func (d *document) operation(r *route) {
 	}
 	d.put("x-roles", "["+strings.Join(roles, ", ")+"]")
 	d.parameters(r)
-	answer := d.ref(component{r.output, false})
 	if r.Verb == "POST" {
 		d.in("requestBody", func() {
-			d.put("content", "{application/json: {schema: "+d.ref(component{r.input, true})+"}}")
+			d.put("required", strconv.FormatBool(r.input.need != 0))
+			d.put("content", "{application/json: {schema: "+d.ref(component{r.input, true})+", example: "+about[r.Method].example+"}}")
 		})
 	}
-	d.in("responses", func() {
-		if r.Verb == "POST" {
-			d.put(`"201"`, "{description: Made and finished., content: {application/json: {schema: "+answer+"}}}")
-			d.put(`"202"`, "{description: Durable and under way., content: {application/json: {schema: "+answer+"}}}")
-		} else {
-			d.put(`"200"`, "{description: Read., content: {application/json: {schema: "+answer+"}}}")
+	d.in("responses", func() { d.responses(r) })
+}
+
+// responses writes what a call is answered with: done, and each status of a fault with the codes that it may carry.
+func (d *document) responses(r *route) {
+	answer := ", content: {application/json: {schema: " + d.ref(component{r.output, false}) + "}}}"
+	switch {
+	case r.Verb != "POST":
+		d.put(`"200"`, "{description: Read."+answer)
+	default:
+		d.put(`"201"`, "{description: Made and finished."+answer)
+		if r.Policy.Later {
+			d.put(`"202"`, `{description: "Durable and under way: read it, or send the same request again."`+answer)
 		}
-		d.put("default", `{$ref: "#/components/responses/Error"}`)
-	})
+	}
+	byStatus := map[int][]string{}
+	for _, c := range r.codes() {
+		byStatus[c.Status()] = append(byStatus[c.Status()], string(c))
+	}
+	for _, status := range slices.Sorted(maps.Keys(byStatus)) {
+		list := byStatus[status]
+		slices.Sort(list)
+		d.put(strconv.Quote(strconv.Itoa(status)), "{description: "+quote(http.StatusText(status)+": "+strings.Join(list, ", "))+
+			`, content: {application/json: {schema: {$ref: "#/components/schemas/ErrorResponse"}}}}`)
+	}
+	d.put("default", `{$ref: "#/components/responses/Error"}`)
+}
+
+// codes returns the codes of the faults that a call of r may be answered with.
+func (r *route) codes() []fault.Code {
+	out := slices.Clone(about[r.Method].codes)
+	add := func(codes ...fault.Code) {
+		for _, c := range codes {
+			if !slices.Contains(out, c) {
+				out = append(out, c)
+			}
+		}
+	}
+	add(fault.InvalidRequest, fault.UnknownField, fault.NoCredentials, fault.BadCredentials, fault.RateLimited, fault.Overloaded,
+		fault.NotReady, fault.ShuttingDown, fault.Unavailable, fault.Timeout, fault.Fenced, fault.Bug, fault.DataDamaged)
+	if len(r.Policy.Roles) < len(everyone) {
+		add(fault.NotAllowed)
+	}
+	if len(r.path) > 0 {
+		add(fault.InvalidID)
+	}
+	if r.Verb == "POST" {
+		add(fault.MissingField, fault.IdempotencyKeyNeeded, fault.IdempotencyKeyBad, fault.IdempotencyKeyReused, fault.InProgress,
+			fault.RequestTooLarge, fault.UnsupportedMediaType)
+	}
+	return out
+}
+
+// summarize writes the first sentence of the comment of what is called name.
+func (d *document) summarize(name protoreflect.FullName) {
+	found, err := d.comments.FindDescriptorByName(name)
+	if err != nil {
+		return
+	}
+	c := strings.Join(strings.Fields(found.ParentFile().SourceLocations().ByDescriptor(found).LeadingComments), " ")
+	for _, end := range []string{": ", ". ", "; ", ", "} {
+		if before, _, cut := strings.Cut(c, end); cut {
+			c = before
+		}
+	}
+	if c = strings.TrimSuffix(c, "."); c != "" {
+		d.put("summary", quote(c))
+	}
 }
 
 func (d *document) parameters(r *route) {

@@ -11,6 +11,7 @@ type Policy struct {
 	Roles   []rpc.Role
 	Object  Object
 	Timeout time.Duration // how long a call may take; 0 means Config.Timeout
+	Later   bool          // what was accepted may be answered 202: durable and under way
 	Waits   bool          // a call may wait for events; it does not count against Config.MaxInFlight but MaxWaiting
 }
 
@@ -33,13 +34,13 @@ var (
 	everyone         = []rpc.Role{rpc.Operator, rpc.CustomerApp, rpc.Merchant}
 	feedWait         = 30 * time.Second
 	policies         = map[string]Policy{
-		"koban.payment.v1.PaymentService.CreatePayment":  {Roles: operatorApp},
+		"koban.payment.v1.PaymentService.CreatePayment":  {Roles: operatorApp, Later: true},
 		"koban.payment.v1.PaymentService.GetPayment":     {Roles: everyone, Object: OwnMerchant},
 		"koban.payment.v1.PaymentService.ListPayments":   {Roles: everyone, Object: OwnMerchant},
 		"koban.payment.v1.PaymentService.ListRefunds":    {Roles: everyone, Object: OwnMerchant},
-		"koban.payment.v1.PaymentService.CapturePayment": {Roles: operatorMerchant, Object: OwnMerchant},
-		"koban.payment.v1.PaymentService.VoidPayment":    {Roles: operatorMerchant, Object: OwnMerchant},
-		"koban.payment.v1.PaymentService.CreateRefund":   {Roles: operatorMerchant, Object: OwnMerchant},
+		"koban.payment.v1.PaymentService.CapturePayment": {Roles: operatorMerchant, Object: OwnMerchant, Later: true},
+		"koban.payment.v1.PaymentService.VoidPayment":    {Roles: operatorMerchant, Object: OwnMerchant, Later: true},
+		"koban.payment.v1.PaymentService.CreateRefund":   {Roles: operatorMerchant, Object: OwnMerchant, Later: true},
 		"koban.payment.v1.PaymentService.ExplainPayment": {Roles: operator},
 
 		"koban.balance.v1.AccountService.GetAccount":           {Roles: everyone, Object: OwnAccount},
