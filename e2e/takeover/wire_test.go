@@ -125,8 +125,11 @@ func (w *wire) serve(client net.Conn) {
 	if err != nil {
 		return
 	}
-	journal, writes := bytes.Contains(first, []byte("search_path\x00journal\x00")), false
+	journal, writes := false, false
 	for next := first; err == nil; next, err = message(in, true) {
+		if bytes.Contains(next, []byte("search_path")) { // a connection says whose tables it is for, once it stands
+			journal = bytes.Contains(next, []byte("journal"))
+		}
 		q := query(next)
 		if journal && writes && q == "commit" && w.due() {
 			w.cut(next, client, server, &mute, heard)
