@@ -74,7 +74,7 @@ func TestEveryCodeHasOneRow(t *testing.T) {
 // statuses lists what each kind may be answered with (contract: HTTP).
 var statuses = map[Kind][]int{
 	Invalid: {400, 405, 413, 415}, Unauthenticated: {401}, Denied: {403}, NotFound: {404}, Refused: {402, 422},
-	Conflict: {409, 422}, Busy: {429, 503}, Unknown: {503}, Internal: {500},
+	Conflict: {409, 422}, Busy: {409, 429, 503}, Unknown: {503}, Internal: {500},
 }
 
 func TestRowsAreSound(t *testing.T) {

@@ -3,12 +3,10 @@ package payment
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/rpc"
 	"github.com/koban-pay/koban/money"
 )
 
@@ -114,7 +112,6 @@ func (h *Handler) admit(ctx context.Context, c Caller, at id.ID, needs []Partici
 		return nil
 	}
 	h.Service.counts.putOff[who].Add(1)
-	rpc.SetRetryAfter(ctx, breakerRest.Sub(0).Truncate(time.Second))
 	return fault.CircuitOpen.New("%s does not answer and is given time to recover; nothing was begun for this request, and its key "+
 		"is free: send it again after Retry-After seconds", who)
 }

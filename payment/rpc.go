@@ -43,7 +43,7 @@ func (h *Handler) CreatePayment(ctx context.Context, q *paymentv1.CreatePaymentR
 		return nil, err
 	}
 	if err := h.admitCharge(ctx, &r); err != nil {
-		return nil, err
+		return nil, soon(ctx, err)
 	}
 	o, err := h.Service.Create(ctx, r)
 	if err != nil {
@@ -196,7 +196,7 @@ func (h *Handler) CreateRefund(ctx context.Context, q *paymentv1.CreateRefundReq
 	}
 	r.Marks = h.MarkKey.marks(r.Tenant, n)
 	if err := h.admitRefund(ctx, &r); err != nil {
-		return nil, err
+		return nil, soon(ctx, err)
 	}
 	o, err := h.Service.Refund(ctx, r)
 	if err != nil {
@@ -266,10 +266,13 @@ func (h *Handler) finish(ctx context.Context, o Outcome, async bool) (*paymentv1
 	return h.render(ctx, o.Payment, f)
 }
 
-// soon tells the caller when to ask again, where the payment is only busy.
+// soon tells the caller when to ask again, where the payment is only busy, or a participant is given time.
 func soon(ctx context.Context, err error) error {
-	if fault.HasCode(err, fault.PaymentBusy) {
+	switch {
+	case fault.HasCode(err, fault.PaymentBusy):
 		rpc.SetRetryAfter(ctx, time.Second)
+	case fault.HasCode(err, fault.CircuitOpen):
+		rpc.SetRetryAfter(ctx, breakerRest.Sub(0).Truncate(time.Second))
 	}
 	return err
 }
@@ -495,7 +498,7 @@ func failureOf(v *Payment) *typev1.Failure {
 	if v.Status != Failed {
 		return nil
 	}
-	return &typev1.Failure{Code: string(v.Failure), Message: v.Failure.Summary()}
+	return &typev1.Failure{Code: string(v.Failure), Message: v.failed(v.Failure).Message}
 }
 
 func (p *Payment) money(minor int64) *typev1.Money {

@@ -24,7 +24,7 @@ func TestBodies(t *testing.T) {
 		inner + `,"captured":{"currency":"JPY","value":1}}`, inner + `,"Capture":"manual"}`, inner + `,"capture":"MANUAL"}`, inner + `,"capture":""}`,
 		inner + `,"capture":1}`, inner + `,"async":"true"}`, inner + `,"async":1}`, inner + `,"reference":1}`, inner + `,"reference":"a\u0000b"}`,
 		inner + `,"reference":"a\nb"}`, inner + ",\"reference\":\"a\nb\"}", inner + `,"reference":"\ud800"}`, inner + ",\"reference\":\"\xc3\x28\"}",
-		inner + ",\"reference\":\"\u202egnp\"}", inner + `,"reference":"` + strings.Repeat("x", 256) + `"}`, inner + `,"metadata":{"a":1}}`,
+		inner + ",\"reference\":\"\u202egnp\"}", inner + ",\"reference\":\"\u200bzero\"}", inner + `,"reference":"` + strings.Repeat("x", 256) + `"}`, inner + `,"metadata":{"a":1}}`,
 		inner + `,"metadata":{"a":{"b":"c"}}}`, inner + `,"metadata":{"a":"b","a":"c"}}`, inner + `,"metadata":[]}`, inner + `,"sources":` + strings.Repeat("[", 10_000),
 		inner + `,"x":` + strings.Repeat(`{"a":`, 10_000), "kind=charge&merchant=" + w.merchant.text("id"), "<charge/>", inner + `/**/}`, strings.ReplaceAll(good, `"`, "'"),
 		inner + `,"session":null,"session":null}`, inner + `,"__proto__":{}}`, inner + `,"":1}`,
@@ -45,7 +45,7 @@ func TestTextIsText(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, text := range []string{
-		`'; DROP TABLE payments; --`, `<script>alert(1)</script>`, `=cmd|'/C calc'!A0`, `{{7*7}}`, "🏯👩‍👩‍👧‍👦 é e\u0301", `\"`, "%s%n", "a/../b", "\u200bzero", " lead", "日本語",
+		`'; DROP TABLE payments; --`, `<script>alert(1)</script>`, `=cmd|'/C calc'!A0`, `{{7*7}}`, "🏯👩‍👩‍👧‍👦 é e\u0301", `\"`, "%s%n", "a/../b", " lead", "日本語",
 	} {
 		p := w.pay(1, "reference", text, "metadata", object{"k": text})
 		if got := w.read(p); got["reference"] != text || got["metadata"].(map[string]any)["k"] != text {

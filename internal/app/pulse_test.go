@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/store"
@@ -51,17 +49,11 @@ func TestAnIdlePlatformNoticesThatItsStoreIsGone(t *testing.T) {
 func TestASettingThatLosesCommitsIsNoticed(t *testing.T) {
 	url := storetest.Postgres(t)("x").URL
 	r := newRig(t, url)
-	conf, err := pgx.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	database := url[strings.LastIndexByte(url, '/')+1:]
+	database, _, _ = strings.Cut(database, "?")
 	for _, value := range []string{"off", "on"} { // for sessions to come
-		conn, err := pgx.Connect(t.Context(), url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = conn.Exec(t.Context(), "ALTER DATABASE "+conf.Database+" SET synchronous_commit TO "+value)
-		if err := errors.Join(err, conn.Close(t.Context()), storetest.Disconnect(t.Context(), url)); err != nil {
+		err := storetest.Exec(t.Context(), url, "ALTER DATABASE "+database+" SET synchronous_commit TO "+value)
+		if err := errors.Join(err, storetest.Disconnect(t.Context(), url)); err != nil {
 			t.Fatal(err)
 		}
 		if value == "off" {
@@ -102,12 +94,7 @@ func TestWhatIsRemovedWhileInUseEndsTheProcess(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else {
-				conn, err := pgx.Connect(t.Context(), url)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_, err = conn.Exec(t.Context(), "DROP SCHEMA "+c.gone+" CASCADE")
-				if err := errors.Join(err, conn.Close(t.Context())); err != nil {
+				if err := storetest.Exec(t.Context(), url, "DROP SCHEMA "+c.gone+" CASCADE"); err != nil {
 					t.Fatal(err)
 				}
 			}

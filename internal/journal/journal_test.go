@@ -20,7 +20,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
@@ -389,11 +388,10 @@ func TestWhatIsWaitedOutAndWhatIsNot(t *testing.T) {
 		{"disk full", syscall.ENOSPC, true},
 		{"read-only file system", syscall.EROFS, true},
 		{"connection lost", storetest.Cut, true},
-		{"part of the server shuts down", &pgconn.PgError{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "XX000",
-			Message: "postmaster was shut down, exiting"}, true},
-		{"statement of unknown outcome", &pgconn.PgError{Code: "40003"}, true},
-		{"right taken away", &pgconn.PgError{Code: "42501"}, true},
-		{"bug of the server", &pgconn.PgError{Code: "XX000", Message: "cache lookup failed"}, false},
+		{"part of the server shuts down", storetest.ServerError("FATAL", "XX000", "postmaster was shut down, exiting"), true},
+		{"statement of unknown outcome", storetest.ServerError("ERROR", "40003", ""), true},
+		{"right taken away", storetest.ServerError("ERROR", "42501", ""), true},
+		{"bug of the server", storetest.ServerError("ERROR", "XX000", "cache lookup failed"), false},
 		{"file moved", &store.MovedError{Path: "x"}, false},
 		{"not understood", errors.New("cosmic ray"), false},
 	} {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/store"
@@ -284,4 +285,24 @@ func Kill(c store.Config) (n int, err error) {
 	err = conn.QueryRow(ctx, `SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
 		WHERE datname = current_database() AND application_name = 'koban' AND state <> 'idle'`).Scan(&n)
 	return n, errors.Join(err, conn.Close(ctx))
+}
+
+// Exec has a session of its own carry statements out, one after another, on the database of url.
+func Exec(ctx context.Context, url string, statements ...string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	for _, text := range statements {
+		if _, more := conn.Exec(ctx, text); more != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", text, more))
+		}
+	}
+	return errors.Join(err, conn.Close(ctx))
+}
+
+// ServerError is what PostgreSQL says when something goes wrong there: a severity such as ERROR or FATAL, the SQLSTATE and
+// a message.
+func ServerError(severity, code, message string) error {
+	return &pgconn.PgError{Severity: severity, SeverityUnlocalized: severity, Code: code, Message: message}
 }
