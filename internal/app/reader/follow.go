@@ -26,7 +26,11 @@ type Follower struct {
 
 	ahead map[string][]*journal.Block // read and not judged yet
 	next  map[string]chan page        // being read
+	slots chan struct{}               // for those who read
 }
+
+// readers is how many pages are read ahead at the same time: each reader's connection has a cache of its own.
+const readers = 2
 
 // page is what was read of a book.
 type page struct {
@@ -114,13 +118,15 @@ func (f *Follower) read(ctx context.Context, name string, from uint64) (p page) 
 		return p
 	}
 	if f.next == nil {
-		f.next = map[string]chan page{}
+		f.next, f.slots = map[string]chan page{}, make(chan struct{}, readers)
 	}
 	c, behind := make(chan page, 1), p.blocks[len(p.blocks)-1].Seq+1
 	f.next[name] = c
 	go func() {
 		var p page
+		f.slots <- struct{}{}
 		p.blocks, p.err = f.Journal.Read(ctx, name, behind, pageBlocks)
+		<-f.slots
 		c <- p
 	}()
 	return p
