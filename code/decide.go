@@ -1,6 +1,7 @@
 package code
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 
@@ -39,10 +40,12 @@ func (m *Machine) decideRegister(now clock.Micros, c *Register, out *book.Decisi
 		out.Refuse(fault.IDReused.New(""))
 		return
 	}
+	note := bytes.Clone(c.Merchant[:])
+	out.Note(book.Note{Tenant: uint32(c.Tenant), Service: serviceName, ID: note, Body: c.Details})
 	out.Emit(&shopRegistered{
-		Tenant: c.Tenant, Merchant: c.Merchant, Number: store.Number, Key: c.Key, Fingerprint: c.Fingerprint, Note: c.Note,
+		Tenant: c.Tenant, Merchant: c.Merchant, Number: store.Number, Key: c.Key, Fingerprint: c.Fingerprint, Note: note,
 	})
-	row := ShopRow{Number: store.Number, Note: c.Note, RegisteredAt: now}
+	row := ShopRow{Number: store.Number, Note: note, RegisteredAt: now}
 	out.Reply(row.found(key(c.Tenant, c.Merchant)))
 }
 
@@ -78,7 +81,10 @@ func (m *Machine) decideScan(now clock.Micros, c *Scan, out *book.Decision) {
 	}
 	ev := &sessionOpened{
 		Tenant: c.Tenant, Session: c.ID, Customer: c.Customer, Merchant: c.Merchant, Currency: c.Currency, Minor: c.Minor,
-		ExpiresAt: now + m.rules.Idle, Key: c.Key, Fingerprint: c.Fingerprint, Noted: c.Noted,
+		ExpiresAt: now + m.rules.Idle, Key: c.Key, Fingerprint: c.Fingerprint, Noted: c.Labels != nil,
+	}
+	if c.Labels != nil {
+		out.Note(book.Note{Tenant: uint32(c.Tenant), Service: serviceName, ID: bytes.Clone(c.ID[:]), Body: c.Labels})
 	}
 	out.Emit(ev)
 	row := ev.row(now)

@@ -67,14 +67,8 @@ func startAt(t testing.TB, open func(string) *store.DB, clk clock.Clock) *platfo
 		check(t, err)
 		books = append(books, b)
 	}
-	p.Service = New(books, log, notes{p.writer, log}, id.NewSource(nil), clk)
+	p.Service = New(books, log, log, id.NewSource(nil), clk)
 	return p
-}
-
-// notes is where names stand, as the platform puts it together.
-type notes struct {
-	*book.Writer
-	*journal.Journal
 }
 
 // stop ends this life of the platform. What is durable is saved.
@@ -274,11 +268,14 @@ func TestErasedShop(t *testing.T) {
 	p := start(t, open)
 	shop, err := p.RegisterShop(t.Context(), request(1), Details{Name: "山田商店", Latin: "Yamada"})
 	check(t, err)
-	r := request(1)
-	check(t, p.log.EraseNote(t.Context(), uint32(tenant), "code", append(r.Key[:], r.Fingerprint[:]...)))
+	check(t, p.Forget(t.Context(), tenant, shop.Merchant))
+	again, err := p.RegisterShop(t.Context(), request(1), Details{Name: "山田商店", Latin: "Yamada"}) // what was erased does not come back
+	if err != nil || again.Merchant != shop.Merchant || again.Name != "" {
+		t.Errorf("asked for again: %+v, %v", again, err)
+	}
 	p.stop()
 	p = start(t, open)
-	again, err := p.Shop(t.Context(), tenant, shop.Merchant)
+	again, err = p.Shop(t.Context(), tenant, shop.Merchant)
 	if err != nil || again.Name != "" || again.Payload != "" {
 		t.Errorf("%+v, %v", again, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/koban-pay/koban/code/emv"
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
 )
 
 // Labels are what a code says for the shop's own books (template 62): by them it finds the order that was paid. They are
@@ -37,21 +36,16 @@ func labelsOf(c *emv.Code) (l Labels) {
 	return l
 }
 
-// keepLabels keeps the labels of the session that a command is to open. A request that came before has its session, and
-// that has its note: another would belong to nothing, and nobody would find it to erase it.
-func (s *Service) keepLabels(ctx context.Context, c *Scan, l Labels) error {
+// note returns the body of the session's note, nil if the code says nothing.
+func (l Labels) note() ([]byte, error) {
 	if l == (Labels{}) {
-		return nil
-	}
-	c.Noted = true
-	if fresh, err := do[bool](ctx, s, c.ID, &Known{Tenant: c.Tenant, Key: c.Key}); err != nil || !fresh {
-		return err
+		return nil, nil
 	}
 	body, err := json.Marshal(l)
 	if err != nil {
-		return fault.InvalidCode.New("the code's labels are not text").WithParam("payload")
+		return nil, fault.InvalidCode.New("the code's labels are not text").WithParam("payload")
 	}
-	return s.notes.PutNotes(ctx, []journal.Note{{Tenant: uint32(c.Tenant), Service: serviceName, ID: append([]byte(nil), c.ID[:]...), Body: body}})
+	return body, nil
 }
 
 // Labels returns what the code of a session said for the shop's books; nothing if it was erased.

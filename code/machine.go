@@ -20,7 +20,7 @@ type (
 		Key         id.ID // the caller's, as an HMAC
 		Fingerprint [16]byte
 		Merchant    id.ID  // a fresh id in this volume
-		Note        []byte // id of the note that holds name and address
+		Details     []byte // name and address, for a note
 	}
 	// ReadShop reads the shop of a merchant. The reply is a ShopFound.
 	ReadShop struct {
@@ -39,13 +39,8 @@ type (
 		Customer    id.ID
 		Merchant    id.ID
 		Currency    money.Currency
-		Minor       int64 // what the code carries, 0 for nothing
-		Noted       bool  // what it says for the shop's books stands in the note of ID
-	}
-	// Known asks whether a caller's key is new. The reply is a bool; it changes nothing.
-	Known struct {
-		Tenant id.Tenant
-		Key    id.ID
+		Minor       int64  // what the code carries, 0 for nothing
+		Labels      []byte // what it says for the shop's books, for the session's note; nil if it says nothing
 	}
 	// ReadSession reads a session, or what the reply that opened it said. The reply is a Session.
 	ReadSession struct {
@@ -159,8 +154,6 @@ func (m *Machine) Touch(cmd any, t *book.Touch) {
 	case *Scan:
 		m.keys.Touch(t, key(c.Tenant, c.Key))
 		m.sessions.Touch(t, key(c.Tenant, c.ID))
-	case *Known:
-		m.keys.Touch(t, key(c.Tenant, c.Key))
 	case *ReadSession:
 		m.sessions.Touch(t, key(c.Tenant, c.ID))
 	case *expire:
@@ -207,8 +200,6 @@ func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 		m.decideCancel(now, c, out)
 	case *Scan:
 		m.decideScan(now, c, out)
-	case *Known:
-		out.Reply(m.keys.Get(key(c.Tenant, c.Key)) == nil)
 	case *ReadSession:
 		m.decideReadSession(now, c, out)
 	case *expire:

@@ -33,6 +33,13 @@ const (
 	namesMost = 10_000
 )
 
+// forget drops what a note said.
+func (n *names) forget(tenant id.Tenant, note []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.known, nameKey{tenant, string(note)})
+}
+
 // details returns what a note says, and false if it was erased.
 func (n *names) details(ctx context.Context, tenant id.Tenant, note []byte) (Details, bool, error) {
 	k := nameKey{tenant, string(note)}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/koban-pay/koban/internal/book/booktest"
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/journal"
 )
 
 // oneNote is a note that can be erased, and counts how often it is read.
@@ -16,7 +15,10 @@ type oneNote struct {
 	reads int
 }
 
-func (n *oneNote) PutNotes(context.Context, []journal.Note) error { return nil }
+func (n *oneNote) EraseNotes(context.Context, uint32, string, ...[]byte) error {
+	n.body = nil
+	return nil
+}
 
 func (n *oneNote) Note(context.Context, uint32, string, []byte) ([]byte, bool, error) {
 	n.reads++

@@ -127,7 +127,7 @@ func (s *script) made(w []string) {
 	}
 	print := [16]byte(name(strings.Join(body, " ")))
 	fresh := name(w[1])
-	var cmd any = &Register{Tenant: tenant, Key: name("key " + caller), Fingerprint: print, Merchant: fresh, Note: []byte(w[1])}
+	var cmd any = &Register{Tenant: tenant, Key: name("key " + caller), Fingerprint: print, Merchant: fresh, Details: []byte(w[1])}
 	if w[0] == "scan" {
 		c := &Scan{
 			Tenant: tenant, Key: name("key " + caller), Fingerprint: print, ID: fresh, Customer: name(w[2]), Merchant: name(w[3]),

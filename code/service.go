@@ -12,10 +12,10 @@ import (
 	"github.com/koban-pay/koban/tcc"
 )
 
-// Notes is where shops' names and addresses stand (rule B14): beside the journal, from where they can be erased.
+// Notes reads shops' names and addresses, which stand beside the journal, where they can be erased (rule B14).
 type Notes interface {
-	PutNotes(ctx context.Context, notes []journal.Note) error
 	Note(ctx context.Context, tenant uint32, service string, id []byte) (body []byte, found bool, err error)
+	EraseNotes(ctx context.Context, tenant uint32, service string, ids ...[]byte) error
 }
 
 // Reader is what the service needs of the journal to explain a payment: *journal.Journal.
@@ -84,13 +84,8 @@ func (s *Service) RegisterShop(ctx context.Context, r Request, d Details) (Shop,
 	if err != nil {
 		return Shop{}, err
 	}
-	// The note's id follows from the request, so that a request that is made again finds the note it left before.
-	note := append(append(make([]byte, 0, 32), r.Key[:]...), r.Fingerprint[:]...)
-	if err := s.notes.PutNotes(ctx, []journal.Note{{Tenant: uint32(r.Tenant), Service: serviceName, ID: note, Body: body}}); err != nil {
-		return Shop{}, err
-	}
 	merchant := s.ids.New(s.clk.Now(), r.slot())
-	reply, err := do[any](ctx, s, merchant, &Register{Tenant: r.Tenant, Key: r.Key, Fingerprint: r.Fingerprint, Merchant: merchant, Note: note})
+	reply, err := do[any](ctx, s, merchant, &Register{Tenant: r.Tenant, Key: r.Key, Fingerprint: r.Fingerprint, Merchant: merchant, Details: body})
 	if err != nil {
 		return Shop{}, err
 	}
@@ -109,6 +104,21 @@ func (s *Service) Shop(ctx context.Context, tenant id.Tenant, merchant id.ID) (S
 		return Shop{}, err
 	}
 	return s.describe(ctx, found)
+}
+
+// Forget erases the name and the address of a merchant's shop, for good. Its printed code still works.
+//
+// Errors: merchant_not_found.
+func (s *Service) Forget(ctx context.Context, tenant id.Tenant, merchant id.ID) error {
+	found, err := do[ShopFound](ctx, s, merchant, &ReadShop{Tenant: tenant, Merchant: merchant})
+	if err != nil {
+		return err
+	}
+	if err := s.notes.EraseNotes(ctx, uint32(tenant), serviceName, found.Note); err != nil {
+		return err
+	}
+	s.names.forget(tenant, found.Note)
+	return nil
 }
 
 // describe adds what the shop's note says. A shop whose note was erased has neither name nor payload; its printed code
@@ -171,7 +181,7 @@ func (s *Service) OpenSession(ctx context.Context, r Request, customer id.ID, pa
 	if a := c.Amount(); a != nil {
 		cmd.Minor = a.Minor
 	}
-	if err := s.keepLabels(ctx, cmd, labelsOf(c)); err != nil {
+	if cmd.Labels, err = labelsOf(c).note(); err != nil {
 		return Session{}, err
 	}
 	reply, err := do[any](ctx, s, cmd.ID, cmd)

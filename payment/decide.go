@@ -42,11 +42,14 @@ func (m *Machine) start(now clock.Micros, c Start, out *book.Decision) {
 	}
 	p.Standing = Standing{Status: Accepted, Resource: WorkInProgress}
 	p.Parts = chargeParts(&p)
-	m.accept(out, c.Caller, p)
+	m.accept(out, c.Caller, p, c.Note)
 }
 
-// accept emits the event of a new payment and answers with it.
-func (m *Machine) accept(out *book.Decision, c Caller, p Payment) {
+// accept emits the event of a new payment, with its note, and answers with it.
+func (m *Machine) accept(out *book.Decision, c Caller, p Payment, note []byte) {
+	if p.Noted = note != nil; p.Noted {
+		out.Note(callerNoteOf(p.Tenant, p.ID, note))
+	}
 	out.Emit(Started{Caller: c, Payment: p})
 	m.answer(out, p.Tenant, p.ID, true)
 }
@@ -87,15 +90,18 @@ func (m *Machine) startRefund(now clock.Micros, c StartRefund, out *book.Decisio
 	}
 	shares, code := refundable(charge, amount.Minor)
 	if code != "" {
+		if planted.Bug == planted.NoteOfRefused && c.Note != nil {
+			out.Note(callerNoteOf(c.Tenant, c.ID, c.Note))
+		}
 		m.decline(out, Declined{Caller: c.Caller, Tenant: c.Tenant, Payment: c.Parent, Operation: c.ID, Cause: ByRefund, Code: code,
 			Status: charge.Status})
 		return
 	}
 	p := Payment{Tenant: c.Tenant, ID: c.ID, Kind: Refund, Capture: Automatic, Amount: amount, Customer: charge.Customer,
 		Merchant: charge.Merchant, Session: charge.Session, Parent: c.Parent, GiveUpAt: now.Add(Refund.data().giveUp),
-		EffectiveAt: now, Noted: c.Noted, Marks: c.Marks, Standing: Standing{Status: Accepted, Resource: WorkInProgress}}
+		EffectiveAt: now, Marks: c.Marks, Standing: Standing{Status: Accepted, Resource: WorkInProgress}}
 	p.Parts, p.Sources = refundParts(charge, c.ID, shares)
-	m.accept(out, c.Caller, p)
+	m.accept(out, c.Caller, p, c.Note)
 }
 
 // beingCaptured reports whether a charge is on its way to be captured: what needs that comes too early, and is no definite no.

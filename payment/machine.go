@@ -51,6 +51,7 @@ type Caller struct {
 type Start struct {
 	Caller
 	Payment Payment
+	Note    []byte // the caller's reference and metadata, nil if there are none
 }
 
 // StartRefund accepts a refund of a charge in the same book.
@@ -61,8 +62,8 @@ type StartRefund struct {
 	Parent   id.ID
 	Amount   money.Amount // zero value: all that is left
 	Merchant id.ID        // only a charge of this merchant, if not nil
-	Noted    bool
 	Marks    Marks
+	Note     []byte // as Start's
 }
 
 // Operate captures or voids an authorized charge.

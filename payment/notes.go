@@ -5,6 +5,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/journal"
 )
 
 // callerNote is the caller's own data about a payment, and what the scanned code said for the shop's books: free text, so it
@@ -21,6 +23,14 @@ type labels struct {
 	StoreLabel     string `json:"store_label,omitempty"`
 	ReferenceLabel string `json:"reference_label,omitempty"`
 	TerminalLabel  string `json:"terminal_label,omitempty"`
+}
+
+// serviceName names the service whose notes they are.
+const serviceName = "payment"
+
+// callerNoteOf returns the note of a payment.
+func callerNoteOf(t id.Tenant, x id.ID, body []byte) journal.Note {
+	return journal.Note{Tenant: uint32(t), Service: serviceName, ID: x[:], Body: body}
 }
 
 // maxNote bounds what is kept beside one payment, in bytes.

@@ -121,7 +121,7 @@ func (r *rig) startOn(j *journal.Journal, db *store.DB, timing Timing, layers La
 		check(r.t, err)
 		books = append(books, b)
 	}
-	p.Service = New(Config{Books: books, Tables: db, Notes: notes{p.writer, j}, Clock: r.clk, IDs: r.ids, Timing: timing, Layers: layers,
+	p.Service = New(Config{Books: books, Tables: db, Notes: j, Clock: r.clk, IDs: r.ids, Timing: timing, Layers: layers,
 		Log: slog.New(slog.NewTextHandler(&r.log, nil)), Sync: p.saver.Sync,
 		Participants: map[Participant]tcc.Participant{Balance: r.balance, Points: r.points, Code: r.code},
 		Receivers:    map[Participant]tcc.Receiver{Balance: r.balance, Points: r.points}})
@@ -130,11 +130,6 @@ func (r *rig) startOn(j *journal.Journal, db *store.DB, timing Timing, layers La
 		MarkKey: make([]byte, 32),
 		Entries: map[Participant]Entries{Balance: r.balance, Points: r.points, Code: r.code}}
 	return p
-}
-
-type notes struct {
-	*book.Writer
-	*journal.Journal
 }
 
 // stop ends the process in good order.

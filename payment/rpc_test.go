@@ -15,7 +15,6 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/rpc"
 )
 
@@ -392,8 +391,6 @@ func TestMerchantsSeeTheirOwn(t *testing.T) {
 func TestARetryLeavesNoNoteBehind(t *testing.T) {
 	onStores(t, func(t *testing.T, r *rig) {
 		p := r.start(DefaultTiming, Layers{})
-		kept := &counted{Notes: p.Service.Notes}
-		p.Service.Notes = kept
 		v, q := p.visit(operator, "once"), p.order()
 		q.Reference = proto.String("till 7")
 		for range 3 {
@@ -401,12 +398,12 @@ func TestARetryLeavesNoNoteBehind(t *testing.T) {
 				t.Fatalf("refused with %s", a.code)
 			}
 		}
-		if kept.put != 1 || kept.erased != 0 {
-			t.Errorf("%d notes were kept and %d erased; expected one, and none", kept.put, kept.erased)
+		if n := r.kept(); n != 1 {
+			t.Errorf("%d notes were kept; expected one", n)
 		}
 		q.Reference = proto.String("till 8")
-		if a := v.post(q); a.code != fault.IdempotencyKeyReused || kept.put != 1 {
-			t.Errorf("another body: %s, and %d notes", a.code, kept.put)
+		if a := v.post(q); a.code != fault.IdempotencyKeyReused || r.kept() != 1 {
+			t.Errorf("another body: %s, and %d notes", a.code, r.kept())
 		}
 	})
 }
@@ -416,15 +413,13 @@ func TestNothingIsKeptForAnothersPayment(t *testing.T) {
 	onStores(t, func(t *testing.T, r *rig) {
 		p := r.start(DefaultTiming, Layers{})
 		paid := p.visit(operator, "paid").post(p.order())
-		kept := &counted{Notes: p.Service.Notes}
-		p.Service.Notes = kept
 		before := r.written()
 		q := &paymentv1.CreateRefundRequest{Id: paid.payment, Reference: proto.String("佐藤様")}
 		for _, who := range []rpc.Principal{{Tenant: 1, Role: rpc.Merchant, Merchant: p.fresh(), Name: "rival"}, {Tenant: 2, Role: rpc.Operator}} {
 			p.visit(who, "theirs").post(q).wants(t, who.Name, fault.PaymentNotFound, "")
 		}
-		if after := r.written(); kept.put+kept.erased != 0 || after != before {
-			t.Errorf("%d notes were kept, %d erased, and %d blocks written", kept.put, kept.erased, after-before)
+		if after := r.written(); r.kept() != 0 || after != before {
+			t.Errorf("%d notes were kept, and %d blocks written", r.kept(), after-before)
 		}
 	})
 }
@@ -440,18 +435,52 @@ func (r *rig) written() (n int) {
 	return n
 }
 
-// counted counts what is kept and erased.
-type counted struct {
-	Notes
-	put, erased int
+// kept returns how many notes stand.
+func (r *rig) kept() int64 {
+	r.t.Helper()
+	n, damaged, err := r.journal.CheckNotes(r.t.Context())
+	if err != nil || len(damaged) > 0 {
+		r.t.Fatalf("the notes: %v, %v", damaged, err)
+	}
+	return n
 }
 
-func (c *counted) PutNotes(ctx context.Context, notes []journal.Note) error {
-	c.put++
-	return c.Notes.PutNotes(ctx, notes)
-}
-
-func (c *counted) EraseNote(ctx context.Context, tenant uint32, service string, id []byte) error {
-	c.erased++
-	return c.Notes.EraseNote(ctx, tenant, service, id)
+// What becomes of a refund that is declined is its own event, and nothing else is kept; a customer who is forgotten takes along
+// what was said about every payment and refund of his, and nobody else's.
+func TestForgettingReachesEveryNote(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		p := r.start(DefaultTiming, Layers{})
+		var paid reply
+		q := p.order()
+		for i := range 3 {
+			q.Reference = proto.String(fmt.Sprint("till ", i))
+			paid = p.visit(operator, q.GetReference()).post(q)
+		}
+		refund := &paymentv1.CreateRefundRequest{Id: paid.payment, Reference: proto.String("broken")}
+		if a := p.visit(operator, "back").post(refund); a.code != "" {
+			t.Fatalf("refund: %s", a.code)
+		}
+		if a := p.visit(operator, "again").post(refund); a.code != fault.AlreadyRefunded {
+			t.Fatalf("a second refund: %s", a.code)
+		}
+		if n := r.kept(); n != 4 {
+			t.Fatalf("%d notes were kept; expected those of three payments and a refund", n)
+		}
+		x, err := p.codec.Decode(id.Payment, paid.payment)
+		check(t, err)
+		v, err := p.Get(t.Context(), 1, x)
+		check(t, err)
+		check(t, p.Forget(t.Context(), 1, p.fresh()))
+		if n := r.kept(); n != 4 {
+			t.Errorf("%d notes are left of four when somebody else was forgotten", n)
+		}
+		check(t, p.Forget(t.Context(), 1, v.Customer))
+		if n := r.kept(); n != 0 {
+			t.Errorf("%d notes are left", n)
+		}
+		q.Reference = proto.String("till 0")
+		if a := p.visit(operator, "till 0").post(q); r.kept() != 0 || a.code != "" {
+			t.Errorf("what was erased has come back with a request that was sent again: %+v", a)
+		}
+	})
 }

@@ -14,17 +14,15 @@ import (
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 )
 
-// Notes keeps the caller's reference and metadata beside the journal, where they can be erased (rule B14).
+// Notes reads the caller's reference and metadata, which stand beside the journal, where they can be erased (rule B14).
 type Notes interface {
-	PutNotes(ctx context.Context, notes []journal.Note) error
 	Note(ctx context.Context, tenant uint32, service string, id []byte) ([]byte, bool, error)
-	EraseNote(ctx context.Context, tenant uint32, service string, id []byte) error
+	EraseNotes(ctx context.Context, tenant uint32, service string, ids ...[]byte) error
 }
 
 // Layers are the three layers of recovery. Each heals alone; all are on unless a test switches them off.
@@ -168,34 +166,8 @@ func (s *Service) Create(ctx context.Context, q Request) (Outcome, error) {
 	now := s.Clock.Now()
 	p := Payment{Tenant: q.Tenant, ID: s.IDs.New(now, id.SlotOf(q.Key.ID[:])), Kind: Charge, Capture: q.Capture, Amount: q.Amount,
 		Customer: q.Customer, Merchant: q.Merchant, Session: q.Session, Sources: q.Sources,
-		ExpiresAt: now.Add(s.Timing.Authorization), Noted: q.Note != nil, Marks: q.Marks}
-	return s.noted(ctx, q.Caller, p.ID, p.ID, q.Note, Start{Caller: q.Caller, Payment: p})
-}
-
-// noted submits a command to the book of at, after the note for x, which the command makes, was kept. A request that came
-// before has its note already; one that comes to nothing must not leave one behind that nobody would find to erase it.
-func (s *Service) noted(ctx context.Context, c Caller, at, x id.ID, note []byte, cmd any) (Outcome, error) {
-	if note == nil {
-		return s.begin(ctx, at, cmd)
-	}
-	before, err := s.do(ctx, at, Known{c})
-	if err != nil {
-		return Outcome{}, err
-	}
-	if before.New {
-		n := journal.Note{Tenant: uint32(c.Key.Tenant), Service: "payment", ID: append([]byte(nil), x[:]...), Body: note}
-		if err := s.Notes.PutNotes(ctx, []journal.Note{n}); err != nil {
-			return Outcome{}, err
-		}
-	}
-	o, err := s.begin(ctx, at, cmd)
-	made := err == nil && o.Payment != nil && o.Payment.ID == x
-	if before.New && !made && fault.KindOf(err) != fault.Unknown {
-		if err := s.Notes.EraseNote(ctx, uint32(c.Key.Tenant), "payment", x[:]); err != nil {
-			s.Log.Warn("a note that belongs to no payment was left behind", "error", err)
-		}
-	}
-	return o, err
+		ExpiresAt: now.Add(s.Timing.Authorization), Marks: q.Marks}
+	return s.begin(ctx, p.ID, Start{Caller: q.Caller, Payment: p, Note: q.Note})
 }
 
 // Note returns the caller's reference and metadata of a payment, nil if there are none or they were erased. It is read
@@ -206,8 +178,41 @@ func (s *Service) Note(ctx context.Context, p *Payment) ([]byte, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Timing.Attempt)
 	defer cancel()
-	b, _, err := s.Notes.Note(ctx, uint32(p.Tenant), "payment", p.ID[:])
+	b, _, err := s.Notes.Note(ctx, uint32(p.Tenant), serviceName, p.ID[:])
 	return b, err
+}
+
+// forgetPage is how many payments Forget looks at in one go.
+const forgetPage = 100
+
+// Forget erases the reference and metadata of every payment and refund of a customer that is durable now. The payments
+// themselves stay: books tell no text.
+//
+// Errors: fault.Unavailable if they cannot be read or erased; those that were erased stay so, and calling it again does the
+// rest.
+func (s *Service) Forget(ctx context.Context, t id.Tenant, customer id.ID) error {
+	if s.Sync != nil {
+		if err := s.Sync(ctx); err != nil {
+			return err
+		}
+	}
+	for f := (Filter{Tenant: t, Customer: customer, Limit: forgetPage}); ; {
+		page, next, err := s.tables.list(ctx, f, len(s.Books))
+		if err != nil {
+			return fault.Unavailable.New("the payments cannot be read").Because(err)
+		}
+		notes := make([][]byte, len(page))
+		for i := range page {
+			notes[i] = page[i][:]
+		}
+		if err := s.Notes.EraseNotes(ctx, uint32(t), serviceName, notes...); err != nil {
+			return fault.Unavailable.New("the notes cannot be erased").Because(err)
+		}
+		if next.IsNil() {
+			return nil
+		}
+		f.Before = next
+	}
 }
 
 // RefundRequest asks for a refund.
@@ -228,8 +233,8 @@ type RefundRequest struct {
 // refund is durable.
 func (s *Service) Refund(ctx context.Context, q RefundRequest) (Outcome, error) {
 	x := s.IDs.New(s.Clock.Now(), q.Payment.Slot())
-	return s.noted(ctx, q.Caller, q.Payment, x, q.Note, StartRefund{Caller: q.Caller, Tenant: q.Tenant, ID: x,
-		Parent: q.Payment, Amount: q.Amount, Merchant: q.Merchant, Noted: q.Note != nil, Marks: q.Marks})
+	return s.begin(ctx, q.Payment, StartRefund{Caller: q.Caller, Tenant: q.Tenant, ID: x,
+		Parent: q.Payment, Amount: q.Amount, Merchant: q.Merchant, Note: q.Note, Marks: q.Marks})
 }
 
 // OperationRequest asks for a capture or a void.

@@ -84,7 +84,7 @@ func (p *platform) erase(payment, what string) {
 	if body, ok, err := p.app.Journal.Note(p.t.Context(), tenant, "payment", note); err != nil || !ok || !bytes.Contains(body, []byte(what)) {
 		p.t.Fatalf("the note is %q, %v, %v", body, ok, err)
 	}
-	if err := p.app.Journal.EraseNote(p.t.Context(), tenant, "payment", note); err != nil {
+	if err := p.app.Journal.EraseNotes(p.t.Context(), tenant, "payment", note); err != nil {
 		p.t.Fatal(err)
 	}
 	if _, ok, err := p.app.Journal.Note(p.t.Context(), tenant, "payment", note); ok || err != nil {

@@ -49,6 +49,7 @@ func TestModeIsForGood(t *testing.T) {
 		refuses()
 		r.tamper("", `DELETE FROM platform WHERE name = 'platform.mode'`) // of before there was a choice
 		refuses()
+		r.config.Tenant = "none"
 		r.start()
 		r.stop()
 	})

@@ -7,7 +7,6 @@ import (
 	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/gateway"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/points"
 	"github.com/koban-pay/koban/tcc"
@@ -54,7 +53,7 @@ func (a *App) points() *points.Service {
 }
 
 func (a *App) code() *code.Service {
-	return code.New(a.shelves["code"].books, a.Journal, notes{a.Writer, a.Journal}, a.Fresh, a.Clock)
+	return code.New(a.shelves["code"].books, a.Journal, a.Journal, a.Fresh, a.Clock)
 }
 
 func (a *App) payment() *payment.Service {
@@ -66,7 +65,7 @@ func (a *App) payment() *payment.Service {
 		a.onStop(func(context.Context) error { r.faults.Close(); return nil })
 	}
 	p := payment.New(payment.Config{
-		Books: s.books, Tables: s.db, Sync: s.saver.Sync, Notes: notes{a.Writer, a.Journal},
+		Books: s.books, Tables: s.db, Sync: s.saver.Sync, Notes: a.Journal,
 		Participants: participants, Receivers: receivers,
 		Clock: a.Clock, IDs: a.Fresh, Log: a.Log, Timing: a.Timing,
 		Name: func(x id.ID) string { return a.IDs.Encode(id.Payment, x) },
@@ -86,19 +85,4 @@ func (a *App) paymentHandler() *payment.Handler {
 		MarkKey: a.constants.derive("marks", secretBytes),
 		Entries: map[payment.Participant]payment.Entries{payment.Balance: a.Balance, payment.Points: a.Points, payment.Code: a.Code},
 	}
-}
-
-// notes keeps personal data: written by the writer, in the commit that comes next, read from the journal.
-type notes struct {
-	writer
-	reader
-}
-
-type writer interface {
-	PutNotes(ctx context.Context, notes []journal.Note) error
-}
-
-type reader interface {
-	Note(ctx context.Context, tenant uint32, service string, id []byte) ([]byte, bool, error)
-	EraseNote(ctx context.Context, tenant uint32, service string, id []byte) error
 }

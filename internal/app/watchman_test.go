@@ -148,7 +148,7 @@ func TestWatchmanFindsOneYen(t *testing.T) {
 		log := r.watched(pace)
 		payments := r.crowd()
 		r.swept(1)
-		if health := r.get("/healthz"); health != `{"ok":true}`+"\n" {
+		if health := r.get("/healthz"); health != `{"ok":true,"mode":"demo"}`+"\n" {
 			t.Errorf("while all is well, /healthz says %s", health)
 		}
 		x := r.id(id.Account, r.app.Card.Merchants[4].Account) // of whom nobody buys

@@ -58,6 +58,7 @@ func (a Answer) Tell() { a.done(a.reply, a.err) }
 type openBlock struct {
 	events  []journal.Event
 	size    int
+	notes   []journal.Note
 	answers []Answer
 	public  []PublicCount
 }
@@ -124,6 +125,8 @@ func (c *Core) decide(now clock.Micros, cmd any, done Done) {
 	a := Answer{done: done, reply: d.reply}
 	if err := c.append(d.events); err != nil {
 		d.after, d.err = nil, err
+	} else {
+		c.note(d)
 	}
 	if d.after != nil {
 		a.reply = d.after()
@@ -178,6 +181,17 @@ func (c *Core) append(events []any) *fault.Error {
 		}
 	}
 	return nil
+}
+
+// note keeps what the decision's events refer to for the commit of their block.
+func (c *Core) note(d *Decision) {
+	if len(d.notes) > 0 && len(d.events) == 0 {
+		panic("book: " + c.name + " decided a note without an event that refers to it")
+	}
+	for _, n := range d.notes {
+		c.open.notes = append(c.open.notes, n)
+		c.open.size += len(n.ID) + len(n.Body)
+	}
 }
 
 func count(list []PublicCount, t id.Tenant) []PublicCount {
@@ -243,7 +257,10 @@ const (
 // With snapshot, the state as of this block is encoded beside it, to be saved once the block is durable.
 func (c *Core) Seal(salt [16]byte, snapshot bool) *journal.Block {
 	b := &journal.Block{Book: c.name, Seq: c.head.Seq + 1, Epoch: c.head.Epoch, At: c.at, Prev: c.head.Hash,
-		Salt: salt, Events: c.open.events}
+		Salt: salt, Events: c.open.events, Notes: c.open.notes}
+	if planted.Bug == planted.NoteLost && b.Seq%2 == 0 {
+		b.Notes = nil
+	}
 	journal.Seal(b)
 	c.head.Seq, c.head.Hash, c.sealed = b.Seq, b.Hash, b.At
 	answers := c.open.answers

@@ -4,6 +4,7 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/journal"
 )
 
 // Machine is the deterministic half of a service: one per book, always called by one thread at a time (rule B1).
@@ -44,6 +45,7 @@ type Decision struct {
 	Seq  uint64 // number of the block that will hold the events
 
 	events []any
+	notes  []journal.Note
 	reply  any
 	after  func() any
 	err    *fault.Error
@@ -52,6 +54,13 @@ type Decision struct {
 // Emit adds an event. Events are encoded and applied in order, after Decide has returned; the book keeps none, so that the
 // machine may use their memory again for the next command.
 func (d *Decision) Emit(ev any) { d.events = append(d.events, ev) }
+
+// Note is personal data beside the journal. A machine names it by this name: it decides without a store in reach.
+type Note = journal.Note
+
+// Note adds personal data that an event of this decision refers to. It becomes durable with the event, or not at all
+// (rule B14).
+func (d *Decision) Note(n Note) { d.notes = append(d.notes, n) }
 
 // Reply sets the answer.
 func (d *Decision) Reply(v any) { d.reply = v }

@@ -624,9 +624,6 @@ func TestCloseLeavesNothing(t *testing.T) {
 		}
 	}
 	eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
-	if err := p.writer.PutNotes(background, nil); !fault.HasCode(err, fault.ShuttingDown) {
-		t.Errorf("notes after the end: %v", err)
-	}
 	if _, err := p.open(4, newToy()); !fault.HasCode(err, fault.ShuttingDown) {
 		t.Errorf("a book opened after the end: %v", err)
 	}

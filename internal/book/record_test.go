@@ -72,30 +72,31 @@ func TestB13_ImpossibleBlockIsDamage(t *testing.T) {
 	}
 }
 
-// Personal data stands beside the record, durable before the command that refers to it, and can be erased.
+// Personal data stands beside the record, durable with the block of the event that refers to it, and can be erased.
 func TestB14_NotesStandBesideTheRecord(t *testing.T) {
 	onStores(t, func(t *testing.T, r *rig) {
 		p := r.start(1)
 		j := r.log.(*journal.Journal)
+		const text = "for Hanako's birthday"
+		x := r.id()
+		if _, err := p.books[0].Do(background, toyTell{x, text}); err != nil {
+			t.Fatal(err)
+		}
+		if body, ok, err := j.Note(background, 7, "toy", x[:]); err != nil || !ok || string(body) != text {
+			t.Errorf("when the command is answered, there is %q, %v, %v", body, ok, err)
+		}
 		before, err := j.Head(background, "toy/00")
 		if err != nil {
 			t.Fatal(err)
 		}
-		note := journal.Note{Tenant: 7, Service: "toy", ID: []byte{1, 2}, Body: []byte("for Hanako's birthday")}
-		other := note
-		other.Body = []byte("something else")
-		for _, n := range []journal.Note{note, other} {
-			if err := p.writer.PutNotes(background, []journal.Note{n}); err != nil {
-				t.Fatal(err)
-			}
-			if body, ok, err := j.Note(background, 7, "toy", note.ID); err != nil || !ok || !bytes.Equal(body, note.Body) {
-				t.Errorf("when PutNotes returns, there is %q, %v, %v", body, ok, err)
-			}
+		blocks, err := j.Read(background, "toy/00", before.Seq, 1)
+		if err != nil || len(blocks) != 1 || len(blocks[0].Notes) != 0 || bytes.Contains(blocks[0].Events[0].Body, []byte(text)) {
+			t.Errorf("the block tells the note: %v, %v", blocks, err)
 		}
-		if err := j.EraseNote(background, 7, "toy", note.ID); err != nil {
+		if err := j.EraseNotes(background, 7, "toy", x[:]); err != nil {
 			t.Fatal(err)
 		}
-		if body, ok, err := j.Note(background, 7, "toy", note.ID); err != nil || ok {
+		if body, ok, err := j.Note(background, 7, "toy", x[:]); err != nil || ok {
 			t.Errorf("after it was erased, there is %q, %v", body, err)
 		}
 		if after, err := j.Head(background, "toy/00"); err != nil || after != before {

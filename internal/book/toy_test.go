@@ -8,6 +8,7 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/journal"
 )
 
 // toy is a small machine that has everything a real one has: accounts with money that moves between them under an id,
@@ -65,6 +66,10 @@ type (
 	toyAlert struct {            // reply: nil
 		ID  id.ID
 		Due clock.Micros
+	}
+	toyTell struct { // reply: nil
+		ID   id.ID
+		Text string // goes into a note
 	}
 	toyRing  struct{ ID id.ID }
 	toySneak struct{ Acc id.ID } // reads what it did not declare
@@ -134,6 +139,8 @@ func (m *toy) Touch(cmd any, t *Touch) {
 		m.accounts.Touch(t, toyKey(c.Acc))
 	case toyAlert:
 		m.alarms.Touch(t, toyKey(c.ID))
+	case toyTell:
+		m.alarms.Touch(t, toyKey(c.ID))
 	case toyRing:
 		m.alarms.Touch(t, toyKey(c.ID))
 	case toyCrash:
@@ -159,6 +166,9 @@ func (m *toy) Decide(now clock.Micros, cmd any, out *Decision) {
 		out.Refuse(fault.AccountNotFound.New(""))
 	case toyAlert:
 		out.Emit(&toySet{c.ID, c.Due})
+	case toyTell:
+		out.Note(journal.Note{Tenant: uint32(toyTenant), Service: "toy", ID: c.ID[:], Body: []byte(c.Text)})
+		out.Emit(&toySet{c.ID, 0})
 	case toyRing:
 		if a := m.alarms.Get(toyKey(c.ID)); a != nil && a.Due > 0 && a.Due <= now && !m.deaf[c.ID] {
 			out.Emit(&toyRang{c.ID})

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/journal"
 )
@@ -30,7 +29,6 @@ type Writer struct {
 	mu      sync.Mutex
 	books   []*Book // all that were opened with it
 	queue   []*Book
-	notes   []noteCall
 	closing bool
 	wake    chan struct{}
 	done    chan struct{}
@@ -144,37 +142,6 @@ func (w *Writer) poke() {
 	}
 }
 
-// noteCall is one request to keep notes.
-type noteCall struct {
-	notes []journal.Note
-	done  chan struct{}
-}
-
-// PutNotes keeps personal data beside the record (rule B14), in the next commit. Notes that stand already stay as they
-// are. It returns once they are durable; write them before the command that refers to them.
-//
-// Errors: fault.ShuttingDown; fault.Timeout if ctx ends, or fault.Unavailable if the writer does, and then the notes may
-// or may not have been kept.
-func (w *Writer) PutNotes(ctx context.Context, notes []journal.Note) error {
-	call := noteCall{notes, make(chan struct{})}
-	w.mu.Lock()
-	if w.closing {
-		w.mu.Unlock()
-		return fault.ShuttingDown.New("")
-	}
-	w.notes = append(w.notes, call)
-	w.mu.Unlock()
-	w.poke()
-	select {
-	case <-call.done:
-		return nil
-	case <-w.done:
-		return fault.Unavailable.New("")
-	case <-ctx.Done():
-		return fault.Timeout.New("").Because(ctx.Err())
-	}
-}
-
 // salt is only called from the writer's goroutine.
 func (w *Writer) salt() (s [16]byte) {
 	if _, err := io.ReadFull(w.rnd, s[:]); err != nil {
@@ -188,10 +155,10 @@ func (w *Writer) run(ctx context.Context) {
 	for {
 		w.gather()
 		w.mu.Lock()
-		books, notes, closing := w.queue, w.notes, w.closing
-		w.queue, w.notes = nil, nil
+		books, closing := w.queue, w.closing
+		w.queue = nil
 		w.mu.Unlock()
-		if len(books)+len(notes) == 0 {
+		if len(books) == 0 {
 			if closing {
 				return
 			}
@@ -204,7 +171,7 @@ func (w *Writer) run(ctx context.Context) {
 		}
 		ok, err := w.steady(ctx)
 		if ok {
-			err = w.commit(ctx, books, notes)
+			err = w.commit(ctx, books)
 		}
 		if err != nil {
 			if ctx.Err() == nil {
@@ -291,7 +258,7 @@ type batch struct {
 	answers [][]Answer // of Check
 }
 
-func (w *Writer) commit(ctx context.Context, books []*Book, notes []noteCall) error {
+func (w *Writer) commit(ctx context.Context, books []*Book) error {
 	slices.SortFunc(books, func(a, b *Book) int { return strings.Compare(a.name, b.name) })
 	var t batch
 	for _, b := range books {
@@ -303,10 +270,7 @@ func (w *Writer) commit(ctx context.Context, books []*Book, notes []noteCall) er
 			t.readers, t.Check, t.answers = append(t.readers, b), append(t.Check, head), append(t.answers, answers)
 		}
 	}
-	for _, n := range notes {
-		t.Notes = append(t.Notes, n.notes...)
-	}
-	if len(t.Blocks)+len(t.Check)+len(t.Notes) == 0 {
+	if len(t.Blocks)+len(t.Check) == 0 {
 		return nil
 	}
 	fate, err := w.log.Write(ctx, t.Batch)
@@ -314,9 +278,6 @@ func (w *Writer) commit(ctx context.Context, books []*Book, notes []noteCall) er
 		return err
 	}
 	w.count(t, fate)
-	for _, n := range notes {
-		close(n.done)
-	}
 	for i, b := range t.books {
 		b.settle(fate.Fenced[i])
 	}

@@ -276,7 +276,7 @@ func (s *split) Write(ctx context.Context, w journal.Batch) (journal.Fate, error
 		}
 		fate.Fenced = append(fate.Fenced, one.Fenced...)
 	}
-	rest, err := s.Log.Write(ctx, journal.Batch{Check: w.Check, Notes: w.Notes})
+	rest, err := s.Log.Write(ctx, journal.Batch{Check: w.Check})
 	fate.Stale = rest.Stale
 	return fate, err
 }

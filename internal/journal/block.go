@@ -37,6 +37,8 @@ type Block struct {
 	Salt  [16]byte     // random; hides each event's hash from those who are shown another event of the block
 	// Events are in the order in which they were decided. There is at least one.
 	Events []Event
+	// Notes are written in the commit of the block, and only if the block is; they are no part of it, and are not read with it.
+	Notes []Note
 
 	Hash Hash // set by Seal; set and checked by Decode
 

@@ -168,7 +168,8 @@ func (j *Journal) Constant(ctx context.Context, name string) (value []byte, ok b
 	return value, ok, err
 }
 
-// Note is personal data that stands beside the record (rule B14). It is written once and can be erased.
+// Note is personal data that stands beside the record (rule B14). It is written with the block whose event refers to it, or
+// not at all, and never again, so that what was erased does not come back.
 type Note struct {
 	Tenant  uint32
 	Service string
@@ -185,10 +186,17 @@ func (j *Journal) Note(ctx context.Context, tenant uint32, service string, id []
 	return body, ok, err
 }
 
-// EraseNote erases a note; that there is none is no error. Its bytes leave SQLite's files soon after, aside (store.DB.Erased);
-// PostgreSQL gives them up when it vacuums the table.
-func (j *Journal) EraseNote(ctx context.Context, tenant uint32, service string, id []byte) error {
-	err := j.db.Write(ctx, func(tx *sql.Tx) error { return eraseNote(ctx, tx, tenant, service, id) })
+// EraseNotes erases notes of a service; that there is none is no error. Their bytes leave SQLite's files soon after, aside
+// (store.DB.Erased); PostgreSQL gives them up when it vacuums the table.
+func (j *Journal) EraseNotes(ctx context.Context, tenant uint32, service string, ids ...[]byte) error {
+	err := j.db.Write(ctx, func(tx *sql.Tx) error {
+		for _, id := range ids {
+			if err := eraseNote(ctx, tx, tenant, service, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}

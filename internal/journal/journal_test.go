@@ -116,8 +116,9 @@ func TestLargeBatches(t *testing.T) {
 		j := open(t, db("journal"))
 		var w journal.Batch
 		for i := range 300 {
-			w.Blocks = append(w.Blocks, block(journal.Head{Book: fmt.Sprintf("b/%03d", i)}, 1, 1, "x"))
-			w.Notes = append(w.Notes, journal.Note{Service: "s", ID: []byte{byte(i), byte(i >> 8)}, Body: []byte("n")})
+			b := block(journal.Head{Book: fmt.Sprintf("b/%03d", i)}, 1, 1, "x")
+			b.Notes = []journal.Note{{Service: "s", ID: []byte{byte(i), byte(i >> 8)}, Body: []byte("n")}}
+			w.Blocks = append(w.Blocks, b)
 		}
 		write(t, j, w)
 		big := &journal.Block{Book: "big", Seq: 1, Events: []journal.Event{{Body: make([]byte, journal.MaxBlockBytes-1000)}}}
@@ -148,10 +149,13 @@ func TestTwoWritersAreFenced(t *testing.T) {
 		takeover := block(b, 2, 1, "takeover")
 		write(t, fresh, journal.Batch{Blocks: []*journal.Block{takeover}})
 
+		blocks := []*journal.Block{block(a, 1, 2, "a"), block(b, 1, 2, "b"), block(c, 1, 2, "c")}
+		for _, b := range blocks {
+			b.Notes = []journal.Note{{Tenant: 1, Service: "s", ID: []byte(b.Book), Body: []byte("kept")}}
+		}
 		fate := write(t, old, journal.Batch{
-			Blocks: []*journal.Block{block(a, 1, 2, "a"), block(b, 1, 2, "b"), block(c, 1, 2, "c")},
+			Blocks: blocks,
 			Check:  []journal.Head{a, b, takeover.Head()},
-			Notes:  []journal.Note{{Tenant: 1, Service: "s", ID: []byte("n"), Body: []byte("kept")}},
 		})
 		want := journal.Fate{Fenced: []bool{false, true, false}, Stale: []bool{true, true, false}}
 		if d := cmp.Diff(want, fate); d != "" {
@@ -160,8 +164,10 @@ func TestTwoWritersAreFenced(t *testing.T) {
 		for book, n := range map[string]uint64{"a": 4, "b": 4, "c": 4} {
 			verify(t, old, book, n)
 		}
-		if body, ok, err := old.Note(bg, 1, "s", []byte("n")); string(body) != "kept" || !ok || err != nil {
-			t.Errorf("the note of the commit: %q %v %v", body, ok, err)
+		for i, b := range blocks {
+			if body, ok, err := old.Note(bg, 1, "s", []byte(b.Book)); ok == fate.Fenced[i] || err != nil {
+				t.Errorf("the note of the block of %s: %q %v %v", b.Book, body, ok, err)
+			}
 		}
 		if got, _ := old.Read(bg, "b", 4, 1); got[0].Hash != takeover.Hash {
 			t.Error("the stale writer's block stands")
@@ -719,8 +725,12 @@ func TestNotesAreWrittenOnceAndErased(t *testing.T) {
 		n := journal.Note{Tenant: 1<<32 - 1, Service: "identity", ID: []byte{0, 1, 2}, Body: []byte(secret)}
 		later := n
 		later.Body = []byte("somebody else")
-		write(t, j, journal.Batch{Notes: []journal.Note{n}})
-		write(t, j, journal.Batch{Notes: []journal.Note{later}})
+		first := block(journal.Head{Book: "a"}, 1, 1, "x")
+		first.Notes = []journal.Note{n}
+		second := block(first.Head(), 1, 1, "y")
+		second.Notes = []journal.Note{later}
+		write(t, j, journal.Batch{Blocks: []*journal.Block{first}})
+		write(t, j, journal.Batch{Blocks: []*journal.Block{second}})
 		body, ok, err := j.Note(bg, n.Tenant, n.Service, n.ID)
 		if string(body) != secret || !ok || err != nil {
 			t.Errorf("note: %q %v %v, want the first one", body, ok, err)
@@ -729,10 +739,11 @@ func TestNotesAreWrittenOnceAndErased(t *testing.T) {
 			t.Error("the note is in no file: looking for it proves nothing")
 		}
 		for range 2 {
-			if err := j.EraseNote(bg, n.Tenant, n.Service, n.ID); err != nil {
+			if err := j.EraseNotes(bg, n.Tenant, n.Service, n.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
+		write(t, j, journal.Batch{Blocks: []*journal.Block{second}}) // offered again, as after a lost reply
 		if body, ok, err := j.Note(bg, n.Tenant, n.Service, n.ID); ok || err != nil {
 			t.Errorf("an erased note: %q %v %v", body, ok, err)
 		}

@@ -39,11 +39,25 @@ func (n *Note) opened(stored []byte) ([]byte, error) {
 	return nil, fault.DataDamaged.New("the note %x of %s is not what was written: restore it from a backup, or erase it", n.ID, n.Service)
 }
 
-// CheckNotes reads every note, and returns how many there are and why some are not as they were written.
+// orphan says that a note was written with a block that does not stand.
+func (n *Note) orphan(book string, seq int64) error {
+	return fault.DataDamaged.New("the note %x of %s belongs to block %d of book %s, which does not stand: erase it", n.ID, n.Service, seq, book)
+}
+
+// CheckNotes reads every note, in short transactions, and returns how many there are and why some are not as they were
+// written, or have no block.
 func (j *Journal) CheckNotes(ctx context.Context) (count int64, damaged []error, err error) {
-	err = j.db.Read(ctx, func(tx *sql.Tx) error {
-		count, damaged, err = checkNotes(ctx, tx)
-		return err
-	})
-	return count, damaged, err
+	last := Note{ID: []byte{}}
+	for n := notesPage; n == notesPage; {
+		var wrong []error
+		err = j.db.Read(ctx, func(tx *sql.Tx) error {
+			n, last, wrong, err = checkNotes(ctx, tx, last)
+			return err
+		})
+		if err != nil {
+			return count, damaged, err
+		}
+		count, damaged = count+int64(n), append(damaged, wrong...)
+	}
+	return count, damaged, nil
 }

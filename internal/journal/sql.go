@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 
@@ -97,7 +98,8 @@ func (t *texts) blockText(rows int) string {
 
 func (t *texts) noteText(rows int) string {
 	return t.get(&t.note, rows, func(rows int) string {
-		return `INSERT INTO notes (tenant, service, id, body) VALUES ` + values(rows, "", "", "", "") + ` ON CONFLICT DO NOTHING`
+		return `INSERT INTO notes (tenant, service, id, body, book, seq) VALUES ` +
+			values(rows, "", "", "", "", "", "") + ` ON CONFLICT DO NOTHING`
 	})
 }
 
@@ -137,16 +139,25 @@ func (t *texts) insert(ctx context.Context, db *store.DB, tx *sql.Tx, blocks []*
 	if _, err := db.Exec(ctx, tx, t.blockText(len(blocks)), args); err != nil {
 		return fmt.Errorf("journal: insert blocks: %w", err)
 	}
-	return nil
+	return t.putNotes(ctx, tx, blocks)
 }
 
-func (t *texts) putNotes(ctx context.Context, tx *sql.Tx, notes []Note) error {
-	for len(notes) > 0 {
-		part := notes[:min(len(notes), maxRows)]
-		notes = notes[len(part):]
-		args := make([]any, 0, 4*len(part))
+// putNotes inserts the notes of blocks that were inserted in the same transaction.
+func (t *texts) putNotes(ctx context.Context, tx *sql.Tx, blocks []*Block) error {
+	type placed struct {
+		*Note
+		of *Block
+	}
+	var all []placed
+	for _, b := range blocks {
+		for i := range b.Notes {
+			all = append(all, placed{&b.Notes[i], b})
+		}
+	}
+	for part := range slices.Chunk(all, maxRows) {
+		args := make([]any, 0, 6*len(part))
 		for _, n := range part {
-			args = append(args, int64(n.Tenant), n.Service, n.ID, n.sealed())
+			args = append(args, int64(n.Tenant), n.Service, n.ID, n.sealed(), n.of.Book, int64(n.of.Seq))
 		}
 		if _, err := tx.ExecContext(ctx, t.noteText(len(part)), args...); err != nil {
 			return fmt.Errorf("journal: put notes: %w", err)
@@ -266,24 +277,38 @@ func note(ctx context.Context, tx *sql.Tx, tenant uint32, service string, id []b
 	return body, true, nil
 }
 
-// checkNotes reads every note, and returns how many there are and why some are not as they were written.
-func checkNotes(ctx context.Context, tx *sql.Tx) (count int64, damaged []error, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT tenant, service, id, body FROM notes ORDER BY tenant, service, id`)
+// notesPage is how many notes are checked in one transaction.
+const notesPage = 1000
+
+// checkNotes reads up to notesPage notes after last, in the order of their keys, and returns how many there were, the last one,
+// and why some are not as they were written.
+func checkNotes(ctx context.Context, tx *sql.Tx, last Note) (count int, end Note, damaged []error, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT n.tenant, n.service, n.id, n.body, n.book, n.seq, COALESCE(h.seq, 0) FROM notes n
+		LEFT JOIN journal_heads h ON h.book = n.book
+		WHERE n.tenant > $1 OR n.tenant = $1 AND (n.service > $2 OR n.service = $2 AND n.id > $3)
+		ORDER BY n.tenant, n.service, n.id LIMIT $4`, int64(last.Tenant), last.Service, last.ID, notesPage)
 	if err != nil {
-		return 0, nil, fmt.Errorf("journal: read the notes: %w", err)
+		return 0, last, nil, fmt.Errorf("journal: read the notes: %w", err)
 	}
 	defer rows.Close()
+	end = last
 	for ; rows.Next(); count++ {
 		var n Note
 		var stored []byte
-		if err := rows.Scan(&n.Tenant, &n.Service, &n.ID, &stored); err != nil {
-			return count, damaged, fmt.Errorf("journal: read the notes: %w", err)
+		var book string
+		var seq, head int64
+		if err := rows.Scan(&n.Tenant, &n.Service, &n.ID, &stored, &book, &seq, &head); err != nil {
+			return count, end, damaged, fmt.Errorf("journal: read the notes: %w", err)
 		}
 		if _, err := n.opened(stored); err != nil {
 			damaged = append(damaged, err)
 		}
+		if seq > head {
+			damaged = append(damaged, n.orphan(book, seq))
+		}
+		end = n
 	}
-	return count, damaged, rows.Err()
+	return count, end, damaged, rows.Err()
 }
 
 func eraseNote(ctx context.Context, tx *sql.Tx, tenant uint32, service string, id []byte) error {

@@ -14,14 +14,13 @@ import (
 	"github.com/koban-pay/koban/internal/store"
 )
 
-// Batch is what one commit writes: at most one sealed block per book, heads to be checked, and notes.
+// Batch is what one commit writes: at most one sealed block per book, with its notes, and heads to be checked.
 type Batch struct {
 	Blocks []*Block
 	Check  []Head // what is answered without an event must still be the head (rule B4)
-	Notes  []Note
 }
 
-// Fate says what became of a batch. Notes are durable.
+// Fate says what became of a batch. The notes of a block share its fate.
 type Fate struct {
 	Fenced []bool // for each block: another writer's block stands in its place. Otherwise it is durable
 	Stale  []bool // for each checked head: it is not the book's head any more
@@ -108,7 +107,7 @@ var errRaced = errors.New("journal: a head has moved")
 // offer tries once. The usual case, every head as expected, takes two statements.
 func (j *Journal) offer(ctx context.Context, w Batch) (Fate, error) {
 	fate := Fate{Fenced: make([]bool, len(w.Blocks)), Stale: make([]bool, len(w.Check))}
-	if len(w.Blocks) == 0 && len(w.Notes) == 0 {
+	if len(w.Blocks) == 0 {
 		// On PostgreSQL a connection for writing is ours alone, and those for reading are shared.
 		return fate, j.db.Write(ctx, func(tx *sql.Tx) error { return checkHeads(ctx, tx, w.Check, fate.Stale) })
 	}
@@ -128,7 +127,7 @@ func (j *Journal) offer(ctx context.Context, w Batch) (Fate, error) {
 				return err
 			}
 		}
-		return j.rest(ctx, tx, w, fate)
+		return checkHeads(ctx, tx, w.Check, fate.Stale)
 	})
 	if errors.Is(err, errRaced) {
 		return j.sortOut(ctx, w, fate)
@@ -162,17 +161,9 @@ func (j *Journal) sortOut(ctx context.Context, w Batch, fate Fate) (Fate, error)
 			}
 			fate.Fenced[i] = head != one[0].Head()
 		}
-		return j.rest(ctx, tx, w, fate)
+		return checkHeads(ctx, tx, w.Check, fate.Stale)
 	})
 	return fate, err
-}
-
-// rest is what a batch holds besides blocks.
-func (j *Journal) rest(ctx context.Context, tx *sql.Tx, w Batch, fate Fate) error {
-	if err := j.texts.putNotes(ctx, tx, w.Notes); err != nil {
-		return err
-	}
-	return checkHeads(ctx, tx, w.Check, fate.Stale)
 }
 
 func checkHeads(ctx context.Context, tx *sql.Tx, heads []Head, stale []bool) error {
@@ -201,12 +192,11 @@ type stats struct {
 }
 
 func (s *stats) count(w Batch, f Fate) {
-	if len(w.Blocks)+len(w.Notes) == 0 {
+	if len(w.Blocks) == 0 {
 		return
 	}
 	s.commits.Add(1)
 	s.blocks.Add(int64(len(w.Blocks)))
-	s.notes.Add(int64(len(w.Notes)))
 	if n := int64(len(w.Blocks)); n > s.maxBlocks.Load() {
 		s.maxBlocks.Store(n) // one writer
 	}
@@ -216,6 +206,7 @@ func (s *stats) count(w Batch, f Fate) {
 			continue
 		}
 		s.events.Add(int64(len(b.Events)))
+		s.notes.Add(int64(len(b.Notes)))
 		s.bytes.Add(int64(len(b.body)))
 	}
 }

@@ -112,6 +112,10 @@ const (
 	BlocksSwapped = "blocks_swapped"
 	// ClockBack lets the time of a book go backwards with the clock of the machine (Jepsen: TigerBeetle's timestamps).
 	ClockBack = "clock_back"
+	// NoteLost leaves the notes of some blocks behind: what a caller said is gone with the answer that it was kept.
+	NoteLost = "note_lost"
+	// NoteOfRefused keeps the note of a refund that is declined: nobody would find it to erase it.
+	NoteOfRefused = "note_of_refused"
 	// TwoTimes decides each command of a block at a time of its own, which a replay does not know.
 	TwoTimes = "two_times"
 )

@@ -150,8 +150,16 @@ func (t *town) start(w *World, o order) func(payment.Caller) any {
 	return func(c payment.Caller) any {
 		return payment.Start{Caller: c, Payment: payment.Payment{Tenant: c.Key.Tenant, ID: w.fresh(id.SlotOf(c.Key.ID[:])),
 			Kind: payment.Charge, Capture: o.capture, Amount: money.Yen(o.amount), Customer: o.customer.id, Merchant: o.merchant.id,
-			Session: o.session, Sources: sources, ExpiresAt: w.now + w.mix.authorization}}
+			Session: o.session, Sources: sources, ExpiresAt: w.now + w.mix.authorization}, Note: remark(c)}
 	}
+}
+
+// remark is what some callers say about their payments.
+func remark(c payment.Caller) []byte {
+	if c.Key.ID[0]%2 == 0 {
+		return nil
+	}
+	return append([]byte("for "), c.Key.ID[:]...)
 }
 
 // follow is what callers do with a payment that stands.
@@ -209,7 +217,7 @@ func (t *town) refunds(w *World, p *payment.Payment) {
 // refund asks for an amount back; 0 is all that is left.
 func (t *town) refund(w *World, p *payment.Payment, minor int64, then func(payment.Reply)) {
 	t.ask(w, p.Tenant, p.ID, func(c payment.Caller) any {
-		r := payment.StartRefund{Caller: c, Tenant: p.Tenant, ID: w.fresh(p.ID.Slot()), Parent: p.ID}
+		r := payment.StartRefund{Caller: c, Tenant: p.Tenant, ID: w.fresh(p.ID.Slot()), Parent: p.ID, Note: remark(c)}
 		if minor > 0 {
 			r.Amount = money.Yen(minor)
 		}

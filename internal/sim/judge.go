@@ -113,7 +113,7 @@ func (j *judge) landed(b *journal.Block) {
 		s.core.Restore(book.Position{Head: journal.Head{Book: b.Book}})
 		j.books[b.Book] = s
 	}
-	if isPayment(b.Book) && !j.events(s, b) {
+	if isPayment(b.Book) && !(j.events(s, b) && j.notes(s, b)) {
 		return
 	}
 	if wants, err := s.core.Replay(b); err != nil || wants != nil {
@@ -140,6 +140,35 @@ func (j *judge) events(s *shadow, b *journal.Block) bool {
 			return false
 		}
 		j.event(ev)
+	}
+	return true
+}
+
+// notes requires a block's notes to be those that its events refer to: what is refused leaves none behind, and no payment is
+// without what its caller said (B14).
+func (j *judge) notes(s *shadow, b *journal.Block) bool {
+	left := make(map[string]bool)
+	for _, n := range b.Notes {
+		left[string(n.ID)] = true
+	}
+	for _, e := range b.Events {
+		if e.Type < book.FirstEventType {
+			continue
+		}
+		ev, _ := s.machine.Decode(e.Type, e.Body) // events has done so
+		p, ok := ev.(payment.Started)
+		if !ok || !p.Payment.Noted {
+			continue
+		}
+		if !left[string(p.Payment.ID[:])] {
+			j.fail("B14", "%s block %d: the note of payment %s is not in its commit", b.Book, b.Seq, p.Payment.ID)
+			return false
+		}
+		delete(left, string(p.Payment.ID[:]))
+	}
+	for x := range left {
+		j.fail("B14", "%s block %d: a note stands for %x, and no payment for it", b.Book, b.Seq, x)
+		return false
 	}
 	return true
 }
