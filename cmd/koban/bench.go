@@ -15,14 +15,14 @@ import (
 )
 
 type benchCmd struct {
-	Mode        string        `help:"What to measure: payments in process, payments through the REST API, transfers of the bare ledger, or all." enum:"inproc,rest,ledger,all" default:"all"`
-	Store       string        `help:"A PostgreSQL to measure instead of SQLite files. A database is made there, and dropped." placeholder:"URL"`
-	Concurrency []int         `help:"How many at once; several numbers make several runs. Without it 256, and 2 batches of the ledger." placeholder:"N"`
-	Duration    time.Duration `help:"How long to measure, each time. Without it everything ends within 50 s." placeholder:"10s"`
-	Hot         bool          `help:"Let one merchant take half of all payments."`
-	Dir         string        `help:"Where to make the temporary folder: on the disk that is to be measured." type:"existingdir" placeholder:"DIR"`
-	CPUProfile  string        `name:"cpu-profile" help:"Write a CPU profile of the last run, for go tool pprof." type:"path" placeholder:"FILE"`
-	JSON        bool          `name:"json" help:"Print the report as JSON."`
+	Mode        string `help:"What to measure: payments in process, payments through the REST API, transfers of the bare ledger, or all." enum:"inproc,rest,ledger,all" default:"all"`
+	Store       string `help:"A PostgreSQL to measure instead of SQLite files. A database is made there, and dropped." placeholder:"URL"`
+	Concurrency []int  `help:"How many at once; several numbers make several runs. Without it 256, and 2 batches of the ledger." placeholder:"N"`
+	Duration    period `help:"How long to measure, each time. Without it everything ends within 50 s." placeholder:"10s"`
+	Hot         bool   `help:"Let one merchant take half of all payments."`
+	Dir         string `help:"Where to make the temporary folder: on the disk that is to be measured." type:"existingdir" placeholder:"DIR"`
+	CPUProfile  string `name:"cpu-profile" help:"Write a CPU profile of the last run, for go tool pprof." type:"path" placeholder:"FILE"`
+	JSON        bool   `name:"json" help:"Print the report as JSON."`
 }
 
 // Help explains the figures.
@@ -43,7 +43,8 @@ func (x *benchCmd) Run(c *console) error {
 		}
 	}
 	line := &progress{w: c.err}
-	config := bench.Config{StoreURL: x.Store, Dir: x.Dir, Concurrency: x.Concurrency, Duration: x.Duration, Hot: x.Hot, CPUProfile: x.CPUProfile, Progress: line.show}
+	config := bench.Config{StoreURL: x.Store, Dir: x.Dir, Concurrency: x.Concurrency,
+		Duration: time.Duration(x.Duration), Hot: x.Hot, CPUProfile: x.CPUProfile, Progress: line.show}
 	if x.Mode != "all" {
 		config.Modes = []bench.Mode{bench.Mode(x.Mode)}
 	}

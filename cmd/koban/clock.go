@@ -38,7 +38,7 @@ func (x *clockShowCmd) Run(c *console) error {
 
 type clockAdvanceCmd struct {
 	By      []string `arg:"" help:"3h, 90m, 30d; or to, and a time: to 2027-01-31, to 2027-01-31T09:00:00+09:00." placeholder:"3h | to TIME"`
-	IdemKey string   `name:"idempotency-key" help:"Makes trying again safe: the same key never moves the clock twice." placeholder:"KEY"`
+	IdemKey word     `name:"idempotency-key" help:"Makes trying again safe: the same key never moves the clock twice." placeholder:"KEY"`
 	JSON    bool     `name:"json" help:"Print the clock as JSON."`
 	where   `embed:""`
 }
@@ -53,7 +53,7 @@ func (x *clockAdvanceCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	a, err := api.post("/v1/clock/advance", x.IdemKey, body)
+	a, err := api.post("/v1/clock/advance", string(x.IdemKey), body)
 	return say(c, x.JSON, a, rehearsed(err), func(t *moved) { t.print(c) })
 }
 
@@ -110,7 +110,10 @@ func parseSpan(text string) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%q is no duration; expected one such as 3h, 90m or 30d", text)
 	}
-	return whole + d, nil
+	if d += whole; d < time.Millisecond { // backwards, or more than a duration holds
+		return 0, fmt.Errorf("%q: expected a duration forward, such as 3h, 90m or 30d", text)
+	}
+	return d, nil
 }
 
 // moved is the platform's clock, as the platform tells it.

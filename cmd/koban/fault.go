@@ -56,7 +56,7 @@ type faultInjectCmd struct {
 	For         *time.Duration `help:"How long, by the platform's clock. Without it, until it is cleared." placeholder:"2m"`
 	Times       *int64         `help:"How many calls go wrong before it is over." placeholder:"N"`
 	Nth         *int64         `help:"With --kill: at which of the chosen calls. Without it, the first." placeholder:"N"`
-	IdemKey     string         `name:"idempotency-key" help:"Makes trying again safe: the same key never injects twice." placeholder:"KEY"`
+	IdemKey     word           `name:"idempotency-key" help:"Makes trying again safe: the same key never injects twice." placeholder:"KEY"`
 	JSON        bool           `name:"json" help:"Print the fault as JSON."`
 	where       `embed:""`
 }
@@ -82,7 +82,7 @@ func (x *faultInjectCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	a, err := api.post("/v1/faults", x.IdemKey, body)
+	a, err := api.post("/v1/faults", string(x.IdemKey), body)
 	return say(c, x.JSON, a, rehearsed(err), func(f *injected) {
 		printFaults(c.out, []injected{*f})
 		fmt.Fprintf(c.out, "koban fault list shows what it hits, koban fault clear %s ends it.\n", f.ID)
@@ -123,7 +123,7 @@ func (x *faultInjectCmd) body() (map[string]any, error) {
 type faultClearCmd struct {
 	ID      string `arg:"" optional:"" help:"The fault, as koban fault list names it."`
 	All     bool   `help:"All of them."`
-	IdemKey string `name:"idempotency-key" help:"Makes trying again safe." placeholder:"KEY"`
+	IdemKey word   `name:"idempotency-key" help:"Makes trying again safe." placeholder:"KEY"`
 	JSON    bool   `name:"json" help:"Print the faults that were ended as JSON."`
 	where   `embed:""`
 }
@@ -141,7 +141,7 @@ func (x *faultClearCmd) Run(c *console) error {
 	if x.ID != "" {
 		body["id"] = x.ID
 	}
-	a, err := api.post("/v1/faults/clear", x.IdemKey, body)
+	a, err := api.post("/v1/faults/clear", string(x.IdemKey), body)
 	return say(c, x.JSON, a, rehearsed(err), func(p *page[injected]) {
 		if len(p.Items) == 0 {
 			fmt.Fprintln(c.out, "Nothing went wrong on purpose any more.")

@@ -10,17 +10,17 @@ import (
 )
 
 type payCmd struct {
-	Amount    int64             `arg:"" optional:"" help:"Minor units: 1200 is ¥1,200. Without it ¥1,200, 200 points of it; or what the code says."`
-	Points    int64             `help:"How many points to pay with. The rest comes from the balance."`
-	Payload   string            `help:"What the shop's code says. Without it, the code of the first demo shop."`
-	Customer  string            `help:"Who pays. Without it, the first demo customer." placeholder:"cus_…"`
-	Merchant  string            `help:"Who is paid, without scanning a code." placeholder:"mer_…" xor:"payee"`
-	Currency  string            `help:"The currency of the amount." default:"JPY"`
+	Amount    *minorUnits       `arg:"" optional:"" help:"Minor units: 1200 is ¥1,200. Without it ¥1,200, 200 points of it; or what the code says."`
+	Points    *minorUnits       `help:"How many points to pay with. The rest comes from the balance."`
+	Payload   word              `help:"What the shop's code says. Without it, the code of the first demo shop."`
+	Customer  word              `help:"Who pays. Without it, the first demo customer." placeholder:"cus_…"`
+	Merchant  word              `help:"Who is paid, without scanning a code." placeholder:"mer_…" xor:"payee"`
+	Currency  word              `help:"The currency of the amount." default:"JPY"`
 	Manual    bool              `help:"Authorize only: a capture or void has to follow."`
 	Async     bool              `help:"Do not wait for the outcome."`
-	Reference string            `help:"Your own reference."`
+	Reference word              `help:"Your own reference."`
 	Metadata  map[string]string `help:"Your own data." placeholder:"NAME=VALUE"`
-	IdemKey   string            `name:"idempotency-key" help:"Makes trying again safe: the same key never pays twice." placeholder:"KEY"`
+	IdemKey   word              `name:"idempotency-key" help:"Makes trying again safe: the same key never pays twice." placeholder:"KEY"`
 	JSON      bool              `name:"json" help:"Print the payment as JSON."`
 	where     `embed:""`
 }
@@ -41,7 +41,7 @@ func (x *payCmd) Run(c *console) error {
 		return err
 	}
 	if x.IdemKey == "" { // one for scan and payment, so that trying again under it finds both
-		x.IdemKey = freshKey()
+		x.IdemKey = word(freshKey())
 	}
 	body := map[string]any{"kind": "charge", "customer": x.Customer}
 	var seen session
@@ -53,7 +53,7 @@ func (x *payCmd) Run(c *console) error {
 		return x.told(c, nil, err)
 	}
 	x.describe(body, seen.Amount)
-	a, err := api.post("/v1/payments", x.IdemKey, body)
+	a, err := api.post("/v1/payments", string(x.IdemKey), body)
 	return x.told(c, a, err)
 }
 
@@ -63,27 +63,28 @@ func (x *payCmd) fill(card *app.Card) error {
 		if len(card.Customers) == 0 {
 			return errors.New("there is no demo customer here: say --customer cus_…")
 		}
-		x.Customer = card.Customers[0].ID
+		x.Customer = word(card.Customers[0].ID)
 	}
 	if x.Merchant == "" && x.Payload == "" {
 		if len(card.Merchants) == 0 {
 			return errors.New("there is no demo shop here: say --payload with a shop's code, or --merchant mer_…")
 		}
-		if x.Amount == 0 && x.Points == 0 {
-			x.Amount, x.Points = demoAmount, demoPoints
+		if x.Amount == nil && x.Points == nil {
+			x.Amount, x.Points = new(minorUnits), new(minorUnits)
+			*x.Amount, *x.Points = demoAmount, demoPoints
 		}
-		x.Payload = card.Merchants[0].Payload
+		x.Payload = word(card.Merchants[0].Payload)
 	}
-	if x.Amount < 0 || x.Points < 0 || x.Amount == 0 && x.Merchant != "" {
-		return fmt.Errorf("the amount is %d minor units, %d points of it; expected numbers above zero", x.Amount, x.Points)
+	if x.Amount == nil && x.Merchant != "" {
+		return errors.New("say how much: without a code, nothing else does")
 	}
 	return nil
 }
 
 // scan opens a session for the code. Under a key of the caller's it is the same session every time.
 func (x *payCmd) scan(api *client) (s session, err error) {
-	key := x.IdemKey
-	a, err := api.post("/v1/code-sessions", key, map[string]string{"payload": x.Payload, "customer": x.Customer})
+	key := string(x.IdemKey)
+	a, err := api.post("/v1/code-sessions", key, map[string]word{"payload": x.Payload, "customer": x.Customer})
 	if err != nil {
 		return s, err
 	}
@@ -92,21 +93,21 @@ func (x *payCmd) scan(api *client) (s session, err error) {
 
 // describe says how much, and from where. coded is the amount that the code carries.
 func (x *payCmd) describe(body map[string]any, coded *amount) {
-	sum := amount{x.Currency, x.Amount}
-	if x.Amount == 0 && coded != nil {
+	sum := amount{string(x.Currency), x.Amount.orZero()}
+	if x.Amount == nil && coded != nil {
 		sum = *coded
 	}
 	if sum.Value > 0 {
 		body["amount"] = sum
 	}
-	if x.Points > 0 {
-		sources := []map[string]any{{"type": "points", "amount": amount{"PT", x.Points}}}
-		if x.Points != sum.Value {
+	if x.Points != nil {
+		sources := []map[string]any{{"type": "points", "amount": amount{"PT", x.Points.orZero()}}}
+		if x.Points.orZero() != sum.Value {
 			sources = append(sources, map[string]any{"type": "balance"})
 		}
 		body["sources"] = sources
 	}
-	for name, v := range map[string]string{"reference": x.Reference} {
+	for name, v := range map[string]word{"reference": x.Reference} {
 		if v != "" {
 			body[name] = v
 		}

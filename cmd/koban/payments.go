@@ -7,15 +7,15 @@ import (
 )
 
 type paymentsCmd struct {
-	Customer string `help:"Only of this customer." placeholder:"cus_…"`
-	Merchant string `help:"Only of this merchant." placeholder:"mer_…"`
-	Status   string `help:"Only with this status, such as CAPTURED."`
-	Kind     string `help:"Only charges or refunds." placeholder:"charge|refund"`
-	From     string `help:"Only made at this time or later, such as 2026-11-30." placeholder:"TIME"`
-	Until    string `help:"Only made before this time." placeholder:"TIME"`
-	Limit    int    `help:"How many, 1 to 100." default:"20"`
-	Cursor   string `help:"next_cursor of the page before."`
-	JSON     bool   `name:"json" help:"Print the page as JSON."`
+	Customer word     `help:"Only of this customer." placeholder:"cus_…"`
+	Merchant word     `help:"Only of this merchant." placeholder:"mer_…"`
+	Status   word     `help:"Only with this status, such as CAPTURED."`
+	Kind     word     `help:"Only charges or refunds." placeholder:"charge|refund"`
+	From     word     `help:"Only made at this time or later, such as 2026-11-30." placeholder:"TIME"`
+	Until    word     `help:"Only made before this time." placeholder:"TIME"`
+	Limit    pageSize `help:"How many, 1 to 100." default:"20"`
+	Cursor   word     `help:"next_cursor of the page before."`
+	JSON     bool     `name:"json" help:"Print the page as JSON."`
 	where    `embed:""`
 }
 
@@ -25,11 +25,11 @@ func (x *paymentsCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	q := url.Values{"limit": {strconv.Itoa(x.Limit)}}
-	for name, v := range map[string]string{"customer": x.Customer, "merchant": x.Merchant, "status": x.Status, "kind": x.Kind,
+	q := url.Values{"limit": {strconv.Itoa(int(x.Limit))}}
+	for name, v := range map[string]word{"customer": x.Customer, "merchant": x.Merchant, "status": x.Status, "kind": x.Kind,
 		"created_from": x.From, "created_until": x.Until, "cursor": x.Cursor} {
 		if v != "" {
-			q.Set(name, v)
+			q.Set(name, string(v))
 		}
 	}
 	a, err := firstFound(api, q)

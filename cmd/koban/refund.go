@@ -6,13 +6,13 @@ import (
 )
 
 type refundCmd struct {
-	Payment   string `arg:"" help:"The payment to give back." placeholder:"pay_…"`
-	Amount    int64  `arg:"" optional:"" help:"Minor units: 600 is ¥600. Without it, all that is left."`
-	Currency  string `help:"The currency of the amount." default:"JPY"`
-	Async     bool   `help:"Do not wait for the outcome."`
-	Reference string `help:"Your own reference."`
-	IdemKey   string `name:"idempotency-key" help:"Makes trying again safe: the same key never gives back twice." placeholder:"KEY"`
-	JSON      bool   `name:"json" help:"Print the refund as JSON."`
+	Payment   string      `arg:"" help:"The payment to give back." placeholder:"pay_…"`
+	Amount    *minorUnits `arg:"" optional:"" help:"Minor units: 600 is ¥600. Without it, all that is left."`
+	Currency  word        `help:"The currency of the amount." default:"JPY"`
+	Async     bool        `help:"Do not wait for the outcome."`
+	Reference word        `help:"Your own reference."`
+	IdemKey   word        `name:"idempotency-key" help:"Makes trying again safe: the same key never gives back twice." placeholder:"KEY"`
+	JSON      bool        `name:"json" help:"Print the refund as JSON."`
 	where     `embed:""`
 }
 
@@ -23,8 +23,8 @@ func (x *refundCmd) Run(c *console) error {
 		return err
 	}
 	body := map[string]any{}
-	if x.Amount != 0 {
-		body["amount"] = amount{x.Currency, x.Amount}
+	if x.Amount != nil {
+		body["amount"] = amount{string(x.Currency), x.Amount.orZero()}
 	}
 	if x.Reference != "" {
 		body["reference"] = x.Reference
@@ -32,6 +32,6 @@ func (x *refundCmd) Run(c *console) error {
 	if x.Async {
 		body["async"] = true
 	}
-	a, err := api.post("/v1/payments/"+url.PathEscape(x.Payment)+"/refunds", x.IdemKey, body)
+	a, err := api.post("/v1/payments/"+url.PathEscape(x.Payment)+"/refunds", string(x.IdemKey), body)
 	return say(c, x.JSON, a, err, func(p *payment) { printPayment(c.out, p, a.status == http.StatusAccepted) })
 }

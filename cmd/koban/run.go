@@ -18,19 +18,19 @@ import (
 )
 
 type runCmd struct {
-	Data          string  `help:"The folder for platform.json, and for the books unless they are on PostgreSQL." default:"./koban-data" type:"path" placeholder:"DIR"`
-	Listen        string  `help:"Where to take requests; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"ADDRESS"`
-	MetricsListen string  `help:"Serve /metrics here, without a key, and on the public address to operators' keys only." placeholder:"ADDRESS"`
-	Store         string  `help:"Keep the books on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
-	KeyFile       string  `help:"The file of the root key, instead of DIR/root.key, or of the credential root.key of systemd." type:"path" env:"KOBAN_KEY_FILE" placeholder:"FILE"`
-	Standby       bool    `help:"Wait while another process holds the store, and take over when it ends."`
-	Tenant        string  `help:"Whether to make the demo company: demo or none." enum:"demo,none" default:"demo"`
-	Volumes       int     `help:"How many volumes the books of a new platform are cut into, for good." placeholder:"8"`
-	JudgeEvery    rest    `help:"How long the judge of the running books rests between two sweeps, 1s to 1h; off: nobody judges." default:"5s" placeholder:"5s"`
-	JudgeShare    percent `help:"How much of one core the judge may take, in percent, 1 to 100." default:"5" placeholder:"5"`
-	Rehearsal     bool    `help:"Not for production: let operators break participants (koban fault) and move the clock (koban clock). New books are then to rehearse on, for good."`
-	StartOver     bool    `help:"The journal is lost: set the old tables apart, and make a new platform."`
-	Log           string  `help:"Where to write the log, requests included; - is the standard error. Without it, only what needs attention is written, there." placeholder:"FILE"`
+	Data          string      `help:"The folder for platform.json, and for the books unless they are on PostgreSQL." default:"./koban-data" type:"path" placeholder:"DIR"`
+	Listen        string      `help:"Where to take requests; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"ADDRESS"`
+	MetricsListen string      `help:"Serve /metrics here, without a key, and on the public address to operators' keys only." placeholder:"ADDRESS"`
+	Store         string      `help:"Keep the books on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
+	KeyFile       string      `help:"The file of the root key, instead of DIR/root.key, or of the credential root.key of systemd." type:"path" env:"KOBAN_KEY_FILE" placeholder:"FILE"`
+	Standby       bool        `help:"Wait while another process holds the store, and take over when it ends."`
+	Tenant        string      `help:"Whether to make the demo company: demo or none." enum:"demo,none" default:"demo"`
+	Volumes       volumeCount `help:"How many volumes the books of a new platform are cut into, for good." placeholder:"8"`
+	JudgeEvery    rest        `help:"How long the judge of the running books rests between two sweeps, 1s to 1h; off: nobody judges." default:"5s" placeholder:"5s"`
+	JudgeShare    percent     `help:"How much of one core the judge may take, in percent, 1 to 100." default:"5" placeholder:"5"`
+	Rehearsal     bool        `help:"Not for production: let operators break participants (koban fault) and move the clock (koban clock). New books are then to rehearse on, for good."`
+	StartOver     bool        `help:"The journal is lost: set the old tables apart, and make a new platform."`
+	Log           string      `help:"Where to write the log, requests included; - is the standard error. Without it, only what needs attention is written, there." placeholder:"FILE"`
 
 	TLSCert  string `name:"tls-cert" help:"Serve TLS: a PEM file with the certificates, our own first. SIGHUP reads it again." type:"path" placeholder:"FILE"`
 	TLSKey   string `name:"tls-key" help:"The key of --tls-cert." type:"path" placeholder:"FILE"`
@@ -99,7 +99,7 @@ func (x *runCmd) Run(c *console) (err error) {
 		return err
 	}
 	config := app.Config{Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env), Standby: x.Standby,
-		Listen: x.Listen, MetricsListen: x.MetricsListen, Tenant: x.Tenant, Volumes: x.Volumes,
+		Listen: x.Listen, MetricsListen: x.MetricsListen, Tenant: x.Tenant, Volumes: int(x.Volumes),
 		Rehearsal: x.Rehearsal, StartOver: x.StartOver,
 		Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) },
 		Watchman: watchman.Pace{Off: x.JudgeEvery == 0, Rest: time.Duration(x.JudgeEvery), Share: int(x.JudgeShare)}}

@@ -13,12 +13,12 @@ import (
 )
 
 type simCmd struct {
-	Seeds    int    `help:"How many worlds to simulate, each with a mix of faults of its own." default:"300" placeholder:"N"`
-	Payments int    `help:"Payments in each world." default:"24" placeholder:"N"`
+	Seeds    count  `help:"How many worlds to simulate, each with a mix of faults of its own." default:"300" placeholder:"N"`
+	Payments count  `help:"Payments in each world." default:"24" placeholder:"N"`
 	First    uint64 `name:"first-seed" help:"The seed of the first world; the others follow." default:"1" placeholder:"N"`
 	Threads  int    `help:"Worlds that live at the same time; 0 is as many as there are processors." default:"0" placeholder:"N"`
 	Walk     bool   `help:"Walk through the crash points of every flow instead: each alone, and each with every point of the recovery from it."`
-	Sample   int    `help:"Of the walk's pairs, walk one in N." default:"1" placeholder:"N"`
+	Sample   count  `help:"Of the walk's pairs, walk one in N." default:"1" placeholder:"N"`
 	Story    string `help:"Walk through this flow alone." placeholder:"NAME"`
 	At       string `help:"Tell one flow with these misfortunes, such as 5-before,9-lost." placeholder:"STEPS"`
 	Trace    bool   `help:"Tell every event."`
@@ -45,11 +45,11 @@ func (x *simCmd) Run(c *console) error {
 	case x.Walk:
 		return x.walk(c, told)
 	}
-	o := sim.Options{Seeds: x.Seeds, First: x.First, Payments: x.Payments, Threads: x.Threads}
+	o := sim.Options{Seeds: int(x.Seeds), First: x.First, Payments: int(x.Payments), Threads: x.Threads}
 	if x.Trace {
 		o.Trace = c.err
 	} else {
-		o.Progress = func(p sim.Progress) { told.show(p, x.Seeds, "worlds", "payments") }
+		o.Progress = func(p sim.Progress) { told.show(p, int(x.Seeds), "worlds", "payments") }
 	}
 	r, err := sim.Run(o)
 	told.line.clear()
@@ -103,7 +103,7 @@ func (x *simCmd) print(c *console, r sim.Result, took time.Duration) {
 
 // walk goes the crash walk.
 func (x *simCmd) walk(c *console, told *simProgress) error {
-	o := sim.WalkOptions{Story: x.Story, Sample: x.Sample, Threads: x.Threads}
+	o := sim.WalkOptions{Story: x.Story, Sample: int(x.Sample), Threads: x.Threads}
 	o.Progress = func(p sim.Progress) { told.show(p, 0, "worlds", "points") }
 	r, err := sim.Walk(o)
 	told.line.clear()

@@ -32,19 +32,19 @@ type tccCmd struct {
 }
 
 type tccTestCmd struct {
-	URL      string        `arg:"" help:"Where it answers: http://host/path (its /try, /confirm, /cancel), or grpc://host:port."`
-	Account  []string      `help:"An account of the service, with --amount available, that nobody else uses. Give two for all checks." placeholder:"ID"`
-	Currency string        `help:"What the account holds: a currency of ISO 4217, or PT for points." default:"PT" placeholder:"CODE"`
-	Amount   int64         `help:"What is available on each account, in minor units: at least 10000. What the kit confirms is gone afterwards." placeholder:"N"`
-	Setup    string        `help:"Hooks that open accounts, instead of --account: POST URL/open, and if there are, URL/balance and URL/suspend." placeholder:"URL"`
-	Add      bool          `help:"The service can be given value: it answers /add."`
-	Restart  string        `help:"A command that kills the service and starts it again, for the checks of crashes." placeholder:"COMMAND"`
-	Header   []string      `help:"A header for every request, such as 'Authorization: Bearer KEY'." placeholder:"'NAME: VALUE'" sep:"none"`
-	Tenant   uint32        `help:"The company that the requests are for." default:"1" placeholder:"N"`
-	Timeout  time.Duration `help:"How long the platform waits for an answer." default:"2s" placeholder:"DURATION"`
-	Only     []string      `help:"Run these checks alone." placeholder:"CHECK,…"`
-	JSON     string        `name:"json" help:"Also write the report as JSON; - for the standard output, instead of the text." placeholder:"FILE"`
-	HTML     string        `name:"html" help:"Also write the report as one HTML page." placeholder:"FILE"`
+	URL      string      `arg:"" help:"Where it answers: http://host/path (its /try, /confirm, /cancel), or grpc://host:port."`
+	Account  []string    `help:"An account of the service, with --amount available, that nobody else uses. Give two for all checks." placeholder:"ID"`
+	Currency string      `help:"What the account holds: a currency of ISO 4217, or PT for points." default:"PT" placeholder:"CODE"`
+	Amount   *minorUnits `help:"What is available on each account, in minor units: at least 10000. What the kit confirms is gone afterwards." placeholder:"N"`
+	Setup    string      `help:"Hooks that open accounts, instead of --account: POST URL/open, and if there are, URL/balance and URL/suspend." placeholder:"URL"`
+	Add      bool        `help:"The service can be given value: it answers /add."`
+	Restart  string      `help:"A command that kills the service and starts it again, for the checks of crashes." placeholder:"COMMAND"`
+	Header   []string    `help:"A header for every request, such as 'Authorization: Bearer KEY'." placeholder:"'NAME: VALUE'" sep:"none"`
+	Tenant   uint32      `help:"The company that the requests are for." default:"1" placeholder:"N"`
+	Timeout  period      `help:"How long the platform waits for an answer." default:"2s" placeholder:"DURATION"`
+	Only     []string    `help:"Run these checks alone." placeholder:"CHECK,…"`
+	JSON     string      `name:"json" help:"Also write the report as JSON; - for the standard output, instead of the text." placeholder:"FILE"`
+	HTML     string      `name:"html" help:"Also write the report as one HTML page." placeholder:"FILE"`
 }
 
 // Help says more than one line can.
@@ -89,8 +89,9 @@ func (x *tccTestCmd) options(c *console) (conform.Options, error) {
 	if err != nil {
 		return conform.Options{}, fmt.Errorf("--currency: %w", err)
 	}
-	o := conform.Options{URL: x.URL, Tenant: id.Tenant(x.Tenant), Currency: currency, Accounts: x.Account, Amount: x.Amount, Setup: x.Setup,
-		Add: x.Add, Timeout: x.Timeout, Only: x.Only, Header: http.Header{}}
+	o := conform.Options{URL: x.URL, Tenant: id.Tenant(x.Tenant), Currency: currency, Accounts: x.Account,
+		Amount: x.Amount.orZero(), Setup: x.Setup,
+		Add: x.Add, Timeout: time.Duration(x.Timeout), Only: x.Only, Header: http.Header{}}
 	for _, h := range x.Header {
 		name, value, ok := strings.Cut(h, ":")
 		if !ok || strings.TrimSpace(name) == "" {
