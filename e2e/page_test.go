@@ -67,18 +67,26 @@ func runPage(t *testing.T, path, dir string) {
 			t.Fatalf("%s:%d: the shell ended: %s", path, s.line, rest)
 		}
 		rest = after
-		if problem := compareOutput(s.prints, strings.TrimRight(said, "\n")); problem != "" {
+		said = strings.Trim(blankLines.ReplaceAllString(said, "\n"), "\n") // a page breaks its blocks at them
+		if problem := compareOutput(s.prints, said); problem != "" {
 			t.Errorf("%s:%d: %s\n%s", path, s.line, problem, s.command)
 		}
 	}
 }
 
-// compareOutput says how what was printed differs from what a page says: "…" stands for anything within a line.
+var blankLines = regexp.MustCompile(`\n(\s*\n)+`)
+
+// compareOutput says how what was printed differs from what a page says: "…" stands for anything within a line, and for any lines where it
+// stands alone.
 func compareOutput(want []string, said string) string {
 	var pattern bytes.Buffer
 	for n, line := range want {
 		if n > 0 {
 			pattern.WriteString("\n")
+		}
+		if line == "…" {
+			pattern.WriteString("(?s:.*)")
+			continue
 		}
 		pattern.WriteString(strings.ReplaceAll(regexp.QuoteMeta(line), "…", ".*"))
 	}

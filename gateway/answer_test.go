@@ -99,7 +99,7 @@ func TestEveryFault(t *testing.T) {
 		if info.Kind == fault.Internal {
 			message = info.Summary
 		}
-		retry := info.HTTP == 429 || info.HTTP == 503 || info.Code == fault.InProgress
+		retry := info.HTTP == 429 || info.HTTP == 503 || info.Kind == fault.Busy || info.Code == fault.InProgress
 		if a.Message != message || a.Retryable != retry || (a.Header.Get("Retry-After") == "1") != retry || a.RequestID != a.Header.Get("Request-Id") {
 			t.Errorf("%s: %s %v", info.Code, a.Body, a.Header)
 		}

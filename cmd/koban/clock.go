@@ -110,7 +110,7 @@ func parseSpan(text string) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%q is no duration; expected one such as 3h, 90m or 30d", text)
 	}
-	if d += whole; d < time.Millisecond { // backwards, or more than a duration holds
+	if d += whole; d < 0 { // backwards, or more than a duration holds
 		return 0, fmt.Errorf("%q: expected a duration forward, such as 3h, 90m or 30d", text)
 	}
 	return d, nil

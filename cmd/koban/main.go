@@ -49,6 +49,7 @@ type commands struct {
 	Accounts accountsCmd `cmd:"" help:"Show what customers and shops hold."`
 	Explain  explainCmd  `cmd:"" help:"Show everything about one payment on one page."`
 	Verify   verifyCmd   `cmd:"" help:"Prove the books, beside a running platform or on a stopped one. It changes nothing."`
+	Backup   backupCmd   `cmd:"" help:"Copy the books of a platform in files, beside the running platform."`
 	Bench    benchCmd    `cmd:"" help:"Measure what this machine can do."`
 	Sim      simCmd      `cmd:"" help:"Simulate the platform under faults, from seeds, and judge it."`
 	Code     codeCmd     `cmd:"" help:"Read QR codes."`
@@ -91,6 +92,9 @@ func run(args []string, c *console) int {
 	}
 	if err != nil {
 		fmt.Fprintf(c.err, "koban: %v\nkoban --help shows what there is.\n", err)
+		if errors.As(err, new(senseless)) {
+			return exitRefused
+		}
 		return exitCannot
 	}
 	return exitCode(ctx.Run(c), c)

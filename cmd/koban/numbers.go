@@ -33,6 +33,23 @@ func (x *minorUnits) UnmarshalText(text []byte) error {
 	return err
 }
 
+// backUnits is minorUnits of what is given back. An amount that cannot be given back is refused, as the platform would refuse
+// it: the exit code is that of a refund which was denied.
+type backUnits int64
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (x *backUnits) UnmarshalText(text []byte) error {
+	n, err := whole(text, 1, maxAmount, "600 for ¥600")
+	if _, odd := strconv.ParseInt(string(text), 10, 64); err != nil && odd == nil {
+		return senseless{err}
+	}
+	*x = backUnits(n)
+	return err
+}
+
+// senseless is a number that was read, and that nothing can be done with.
+type senseless struct{ error }
+
 // orZero returns the amount, 0 if it was left out.
 func (x *minorUnits) orZero() int64 {
 	if x == nil {

@@ -6,13 +6,13 @@ import (
 )
 
 type refundCmd struct {
-	Payment   string      `arg:"" help:"The payment to give back." placeholder:"pay_…"`
-	Amount    *minorUnits `arg:"" optional:"" help:"Minor units: 600 is ¥600. Without it, all that is left."`
-	Currency  word        `help:"The currency of the amount." default:"JPY"`
-	Async     bool        `help:"Do not wait for the outcome."`
-	Reference word        `help:"Your own reference."`
-	IdemKey   word        `name:"idempotency-key" help:"Makes trying again safe: the same key never gives back twice." placeholder:"KEY"`
-	JSON      bool        `name:"json" help:"Print the refund as JSON."`
+	Payment   string     `arg:"" help:"The payment to give back." placeholder:"pay_…"`
+	Amount    *backUnits `arg:"" optional:"" help:"Minor units: 600 is ¥600. Without it, all that is left."`
+	Currency  word       `help:"The currency of the amount." default:"JPY"`
+	Async     bool       `help:"Do not wait for the outcome."`
+	Reference word       `help:"Your own reference."`
+	IdemKey   word       `name:"idempotency-key" help:"Makes trying again safe: the same key never gives back twice." placeholder:"KEY"`
+	JSON      bool       `name:"json" help:"Print the refund as JSON."`
 	where     `embed:""`
 }
 
@@ -24,7 +24,7 @@ func (x *refundCmd) Run(c *console) error {
 	}
 	body := map[string]any{}
 	if x.Amount != nil {
-		body["amount"] = amount{string(x.Currency), x.Amount.orZero()}
+		body["amount"] = amount{string(x.Currency), int64(*x.Amount)}
 	}
 	if x.Reference != "" {
 		body["reference"] = x.Reference

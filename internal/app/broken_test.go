@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/koban-pay/koban/internal/store"
@@ -13,7 +14,12 @@ import (
 func TestFailedCheckpointEndsTheProcess(t *testing.T) {
 	c := Config{Data: t.TempDir(), Tenant: "none", Volumes: 1, MinFree: 1}
 	broken := map[string]func(error){}
-	c.edit = func(name string, c *store.Config) { broken[name] = c.Broken }
+	var mu sync.Mutex // tables are opened side by side
+	c.edit = func(name string, c *store.Config) {
+		mu.Lock()
+		defer mu.Unlock()
+		broken[name] = c.Broken
+	}
 	var told []error
 	c.Fatal = func(err error) { told = append(told, err) }
 	a, err := Start(t.Context(), c)
