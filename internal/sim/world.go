@@ -211,8 +211,11 @@ func (w *World) finish() {
 	w.mix.peace()
 	clear(w.outages)
 	clear(w.slow)
-	for _, p := range w.procs { // clocks that are wrong are set right
-		p.skew = p.time.Now() - w.now
+	for _, p := range w.procs { // clocks that are wrong are set right; what has slept a moment ago finds out and follows
+		p.skew = max(0, p.time.Now()-w.now)
+		if !p.dead {
+			p.checkClock()
+		}
 	}
 	w.trace("the faults end")
 	w.judge.peace()
