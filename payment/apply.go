@@ -44,6 +44,8 @@ type Decided struct {
 	Cause     Cause
 	Operation id.ID
 	Standing  Standing
+
+	EffectiveAt clock.Micros // of a capture: its business time
 }
 
 // Declined says that an operation on a payment was refused.
@@ -107,6 +109,9 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 	case Decided:
 		p := m.edit(e.Tenant, e.ID, at, seq)
 		p.DeferredUntil, p.DeferredCode, p.Attempts = 0, "", 0
+		if e.EffectiveAt > 0 {
+			p.CapturedAt = e.EffectiveAt
+		}
 		if !e.Operation.IsNil() {
 			p.Operation = e.Operation
 			*m.operations.Edit(book.Key{Tenant: e.Tenant, ID: e.Operation}) = Operation{Cause: e.Cause, Payment: e.ID}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -211,6 +212,43 @@ func TestOperationWhileItRuns(t *testing.T) {
 		r.whole(p.becomes(v.ID, Captured))
 		if a := capture.post(q); a.status != 0 || a.message.GetStatus() != paymentv1.PaymentStatus_PAYMENT_STATUS_CAPTURED {
 			t.Errorf("once it is done: %+v", a)
+		}
+	})
+}
+
+// TestALateCaptureHasADayOfItsOwn: what is taken and added belongs to the time of the capture, not of the authorization; what was
+// held, and what is let go, to the authorization's. So it does after a restart, and for whoever asks again.
+func TestALateCaptureHasADayOfItsOwn(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		p := r.start(DefaultTiming, Layers{NoWorker: true})
+		x := p.pay(r.request(Manual))
+		authorized := x.EffectiveAt
+		r.manual.Advance(3 * 24 * time.Hour)
+		captured := r.clk.Now()
+		r.balance.plays(just(VerbAdd, unknown, fault.Timeout)) // the confirms are done, the add is not
+		o, err := p.Operate(t.Context(), OperationRequest{Caller: r.caller(), Tenant: 1, Payment: x.ID, Cause: ByCapture})
+		check(t, err)
+		p.settle(o)
+		r.balance.plays(nil)
+		p = p.again()
+		check(t, p.Recover(t.Context()))
+		v := p.becomes(x.ID, Captured)
+		r.whole(v)
+		for i := range v.Parts {
+			part := &v.Parts[i]
+			want, add := captured, v.AddRequest(part).EffectiveAt
+			if part.Role == Claim {
+				want = authorized
+			}
+			if got := v.ConfirmRequest(part).EffectiveAt; got != want || add != captured {
+				t.Errorf("part %d is taken at %s, expected %s, and added at %s, expected %s", part.Number, got, want, add, captured)
+			}
+			if held, letGo := v.TryRequest(part).EffectiveAt, v.CancelRequest(part).EffectiveAt; held != authorized || letGo != authorized {
+				t.Errorf("part %d is held at %s and let go at %s, expected %s", part.Number, held, letGo, authorized)
+			}
+		}
+		if v.EffectiveAt != authorized || v.CapturedAt != captured {
+			t.Errorf("authorized at %s and captured at %s; expected %s and %s", v.EffectiveAt, v.CapturedAt, authorized, captured)
 		}
 	})
 }

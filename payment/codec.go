@@ -59,6 +59,7 @@ func (r reader) event(typ uint32, body []byte) any {
 		if !d.Operation.IsNil() || len(e.Key)+len(e.Fingerprint) > 0 {
 			d.Caller = r.caller(e.Tenant, e.Key, e.Fingerprint)
 		}
+		d.EffectiveAt = clock.Micros(e.EffectiveAt)
 		return d
 	case typeDeclined:
 		e := wire.Read(r.Reader, body, &journalv1.Declined{})
@@ -160,7 +161,7 @@ func decodeState(b []byte, p *Payment) error {
 	p.Noted, p.DeferredUntil, p.Attempts = s.Noted, clock.Micros(s.DeferredUntil), s.Attempts
 	p.DeferredCode, p.SettledAt = fault.Code(s.DeferredCode), clock.Micros(s.SettledAt)
 	p.SettledStatus = wire.Word(r.Reader, "settled status", s.SettledStatus, 0, Succeeded)
-	p.Operation, p.Blocks = r.MaybeID(s.Operation), s.Blocks
+	p.Operation, p.Blocks, p.CapturedAt = r.MaybeID(s.Operation), s.Blocks, clock.Micros(s.CapturedAt)
 	p.Tenant, p.ID = id.Tenant(s.Tenant), r.ID(s.Id)
 	if err := r.Err(); err != nil {
 		return fmt.Errorf("payment: decode state: %w", err)

@@ -127,7 +127,7 @@ func samples() []any {
 		Started{caller, p},
 		Advanced{Tenant: 7, ID: x, Parent: y, Operation: id.ID{8}, Answers: answers, Standing: stands},
 		Deferred{Tenant: 7, ID: x, Due: 9, Attempts: 2, Code: fault.Timeout},
-		Decided{Caller: caller, Tenant: 7, ID: x, Parent: y, Cause: ByVoid, Operation: id.ID{8}, Standing: stands},
+		Decided{Caller: caller, Tenant: 7, ID: x, Parent: y, Cause: ByVoid, Operation: id.ID{8}, Standing: stands, EffectiveAt: 15},
 		Declined{Caller: caller, Tenant: 7, Payment: x, Operation: id.ID{8}, Cause: ByRefund, Code: fault.NotRefundable, Status: Captured},
 	}
 }

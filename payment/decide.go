@@ -166,15 +166,15 @@ func (m *Machine) operate(now clock.Micros, c Operate, out *book.Decision) {
 			Status: p.Status})
 		return
 	}
-	to := p.Standing
+	to, effective := p.Standing, clock.Micros(0)
 	to.Resource = WorkInProgress
 	if c.Cause == ByCapture {
-		to.Decision, to.Phase = Confirm, ConfirmPhase
+		to.Decision, to.Phase, effective = Confirm, ConfirmPhase, now
 	} else {
 		to.Decision, to.Rollback, to.Aim = Cancel, CancelPhase, Voided
 	}
 	out.Emit(Decided{Caller: c.Caller, Tenant: c.Tenant, ID: c.Payment, Parent: p.Parent, Cause: c.Cause, Operation: c.Operation,
-		Standing: to})
+		Standing: to, EffectiveAt: effective})
 	m.answer(out, c.Tenant, c.Payment, true)
 }
 

@@ -32,7 +32,7 @@ func encode(w wire.Message, ev any) (uint32, wire.Message) {
 		if !e.Operation.IsNil() {
 			w = w.Bytes(5, e.Operation[:]).Bytes(6, e.Key.ID[:]).Bytes(7, e.Fingerprint[:])
 		}
-		return typeDecided, encodeStanding(w, 8, &e.Standing)
+		return typeDecided, encodeStanding(w, 8, &e.Standing).Int(9, int64(e.EffectiveAt))
 	case Declined:
 		return typeDeclined, w.Uint(1, uint64(e.Tenant)).Bytes(2, e.Payment[:]).Bytes(3, e.Operation[:]).Uint(4, uint64(e.Cause)).
 			Bytes(5, e.Key.ID[:]).Bytes(6, e.Fingerprint[:]).Text(7, string(e.Code)).Uint(8, uint64(e.Status))
@@ -113,5 +113,6 @@ func encodeState(w wire.Message, p *Payment) wire.Message {
 	w = encodeStanding(w, 4, &p.Standing).Int(5, int64(p.EffectiveAt)).Int(6, int64(p.GiveUpAt)).Int(7, int64(p.ExpiresAt)).
 		Bool(8, p.Noted).Int(9, int64(p.DeferredUntil)).Uint(10, uint64(p.Attempts)).Text(11, string(p.DeferredCode)).
 		Int(12, int64(p.SettledAt)).Uint(13, uint64(p.SettledStatus))
-	return encodeID(w, 14, &p.Operation).Packed(15, p.Blocks).Uint(16, uint64(p.Tenant)).Bytes(17, p.ID[:])
+	return encodeID(w, 14, &p.Operation).Packed(15, p.Blocks).Uint(16, uint64(p.Tenant)).Bytes(17, p.ID[:]).
+		Int(18, int64(p.CapturedAt))
 }

@@ -267,6 +267,7 @@ type Payment struct {
 	CreatedAt   clock.Micros
 	UpdatedAt   clock.Micros
 	EffectiveAt clock.Micros // the business time, which travels with every leg
+	CapturedAt  clock.Micros // the business time of a capture that came later, which its legs carry; 0 if none did
 	GiveUpAt    clock.Micros // undecided until then: cancelled
 	ExpiresAt   clock.Micros // of an authorization
 
@@ -287,6 +288,14 @@ type Marks struct {
 	BillNumber     uint64 // of the code, as are the rest
 	ReferenceLabel uint64
 	TerminalLabel  uint64
+}
+
+// takenAt returns the business time of what is taken: a capture's own, if it came after the authorization.
+func (p *Payment) takenAt() clock.Micros {
+	if p.CapturedAt > 0 {
+		return p.CapturedAt
+	}
+	return p.EffectiveAt
 }
 
 // version is what a payment's row holds. What it points to is never changed once an event was applied; the next event puts

@@ -173,10 +173,15 @@ func (p *Payment) TryRequest(x *Part) tcc.TryRequest {
 		EffectiveAt: p.EffectiveAt, Customer: p.Customer, Merchant: p.Merchant}
 }
 
-// ConfirmRequest returns the request of a part's Confirm: the full amount, final.
+// ConfirmRequest returns the request of a part's Confirm: the full amount, final. What is taken belongs to the day of its
+// capture; a session is used up by the authorization.
 func (p *Payment) ConfirmRequest(x *Part) tcc.ConfirmRequest {
+	at := p.takenAt()
+	if x.Role == Claim {
+		at = p.EffectiveAt
+	}
 	return tcc.ConfirmRequest{Branch: p.Branch(x), Account: x.Account, Capture: 1, Amount: x.Amount, Final: true,
-		EffectiveAt: p.EffectiveAt, To: x.Funding}
+		EffectiveAt: at, To: x.Funding}
 }
 
 // CancelRequest returns the request of a part's Cancel.
@@ -193,5 +198,5 @@ func (p *Payment) AddRequest(x *Part) tcc.AddRequest {
 		return p.AddRequest(&more)
 	}
 	return tcc.AddRequest{Branch: p.Branch(x), Account: x.Account, Amount: x.Amount, Purpose: p.purpose(), Funding: x.Funding,
-		Origin: x.Origin, EffectiveAt: p.EffectiveAt}
+		Origin: x.Origin, EffectiveAt: p.takenAt()}
 }

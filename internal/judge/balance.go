@@ -34,7 +34,11 @@ type part interface {
 }
 
 func branchOf(m part, table string) Branch {
-	return Branch{Tenant: id.Tenant(m.GetTenant()), ID: toID(m.GetBranch()), Account: toID(m.GetAccount()), Table: table}
+	x := Branch{Tenant: id.Tenant(m.GetTenant()), ID: toID(m.GetBranch()), Account: toID(m.GetAccount()), Table: table}
+	if timed, ok := m.(interface{ GetEffectiveAt() int64 }); ok {
+		x.At = timed.GetEffectiveAt()
+	}
+	return x
 }
 
 const balanceBranches = "balance_branches"

@@ -34,6 +34,7 @@ type branch struct {
 	released int64
 	code     string // why it was refused, or stands in suspense
 	at       clock.Micros
+	moved    int64 // business time of what was taken or added; 0: not known
 	seen     uint32
 	rest     rest
 	lots     []taken // of points
@@ -65,6 +66,7 @@ type Branch struct {
 	ID      id.ID
 	Account id.ID // the account, or the session
 	Table   string
+	At      int64 // its business time; 0 where the event has none
 }
 
 func (b *Branch) key() book.Key { return book.Key{Tenant: b.Tenant, ID: b.ID} }
@@ -142,7 +144,7 @@ func (e *Event) Take(x Branch, minor, released int64) {
 		to = confirmed
 	}
 	if e.become(&x, b, to, held) {
-		b.posted, b.released = b.posted+minor, b.released+released
+		b.posted, b.released, b.moved = b.posted+minor, b.released+released, x.At
 		e.j.holds(x.Tenant, b, before)
 		e.ends(x.ID, b)
 	}
@@ -168,7 +170,7 @@ func (e *Event) LetGo(x Branch, released int64) {
 // Add judges that an amount was added. code says why it stands in suspense, "" if it does not.
 func (e *Event) Add(x Branch, amount money.Amount, code string) {
 	if b := e.enter(&x); b != nil && e.become(&x, b, added, absent) {
-		b.currency, b.amount, b.code = amount.Currency, amount.Minor, code
+		b.currency, b.amount, b.code, b.moved = amount.Currency, amount.Minor, code, x.At
 	}
 }
 

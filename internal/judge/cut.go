@@ -162,6 +162,10 @@ func (j *Judge) part(p *pay, i int, b *branch, name Name) {
 		b.customer, b.merchant)
 	j.check(b.service == x.participant.String() && b.account == x.account, "I12", "", name, "part %d is of %s on %s, and is with %s on %s", n, x.participant,
 		j.Account(x.account), b.service, j.Account(b.account))
+	if at := p.moves(); x.role != payment.Claim && b.moved > 0 && at > 0 {
+		j.check(b.moved == at, "X3", "", name, "part %d: %s has it %v on %v, and it was to be on %v", n, b.service, b.state, clock.Micros(b.moved),
+			clock.Micros(at))
+	}
 	if b.state == confirmed || b.state == added || b.state == held {
 		took := b.amount
 		if b.state == confirmed {

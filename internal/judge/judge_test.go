@@ -112,7 +112,7 @@ func TestStoredDayIsRight(t *testing.T) {
 			b.Sums()
 			b.Bound()
 			b.right(t)
-			for _, i := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I10", "I11", "I12", "I13", "I16", "I18", "I21", "I25", "X1", "X2", "P1", "C1"} {
+			for _, i := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I10", "I11", "I12", "I13", "I16", "I18", "I21", "I25", "X1", "X2", "X3", "P1", "C1"} {
 				if b.Checked()[i] == 0 {
 					t.Errorf("%s was never checked", i)
 				}

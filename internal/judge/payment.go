@@ -33,6 +33,8 @@ type pay struct {
 	started   clock.Micros
 	moved     clock.Micros // its last event
 	owed      [3]int64     // what it counts in Judge.owed: clearing, funding, redeemed
+	effective int64        // its business time; 0: not known
+	capture   int64        // that of a capture that came later; 0 if none did
 	old       bool         // it was believed as its row had it: its branches may not be known
 	seen      uint32
 	aging     bool
@@ -55,6 +57,14 @@ type piece struct {
 	amount      money.Amount
 	origin      id.ID
 	funding     []tcc.Funding
+}
+
+// moves returns the business time of what is taken and added for it; 0 where it is not known.
+func (p *pay) moves() int64 {
+	if p.capture > 0 {
+		return p.capture
+	}
+	return p.effective
 }
 
 // over reports whether nothing is owed any more; what is authorized still has its holds.
@@ -131,7 +141,8 @@ func (w *payments) started(e *Event, m *journalv1.Started) {
 	}
 	p := &pay{Standing: payment.Standing{Status: payment.Accepted, Resource: payment.WorkInProgress}, kind: payment.Kind(m.Kind),
 		amount: money.Of(m.Amount, money.Currency(m.Currency)), customer: toID(m.Customer), merchant: toID(m.Merchant), session: toID(m.Session),
-		parent: toID(m.Parent), sources: sourcesOf(m.Sources), parts: piecesOf(m.Parts), started: e.At, moved: e.At}
+		parent: toID(m.Parent), sources: sourcesOf(m.Sources), parts: piecesOf(m.Parts), started: e.At, moved: e.At,
+		effective: m.EffectiveAt}
 	w.j.payments[k] = p
 	w.j.touch(k)
 	w.j.change(e.at.Book, "payments", k)
@@ -205,6 +216,9 @@ func (w *payments) decided(e *Event, m *journalv1.Decided) {
 	p := w.known(e, k)
 	if p == nil {
 		return
+	}
+	if m.EffectiveAt > 0 {
+		p.capture = m.EffectiveAt
 	}
 	w.stand(e, k, p, standingOf(m.Standing))
 }

@@ -72,7 +72,7 @@ func (p pen) payment(x *pay) pen {
 	p = p.num(int64(x.Status)).num(int64(x.Resource)).num(int64(x.Phase)).num(int64(x.Rollback)).num(int64(x.Decision))
 	p = p.num(int64(x.Aim)).num(int64(x.kind)).amount(x.amount).num(x.captured)
 	p = p.id(x.customer).id(x.merchant).id(x.session).id(x.parent)
-	p = p.num(int64(x.started)).num(x.owed[0]).num(x.owed[1]).num(x.owed[2]).flag(x.old).num(int64(len(x.sources)))
+	p = p.num(int64(x.started)).num(x.effective).num(x.capture).num(x.owed[0]).num(x.owed[1]).num(x.owed[2]).flag(x.old).num(int64(len(x.sources)))
 	for i := range x.sources {
 		s := &x.sources[i]
 		p = p.num(int64(s.kind)).id(s.account).num(s.amount).num(s.captured).num(s.refunded).num(s.refunding)
@@ -96,7 +96,7 @@ func (e *eye) payment() *pay {
 	x.Decision, x.Aim = payment.Decision(e.num()), payment.Status(e.num())
 	x.kind, x.amount, x.captured = payment.Kind(e.num()), e.amount(), e.num()
 	x.customer, x.merchant, x.session, x.parent = e.id(), e.id(), e.id(), e.id()
-	x.started = clock.Micros(e.num())
+	x.started, x.effective, x.capture = clock.Micros(e.num()), e.num(), e.num()
 	x.owed, x.old = [3]int64{e.num(), e.num(), e.num()}, e.flag()
 	e.list(func() {
 		x.sources = append(x.sources, gives{payment.SourceType(e.num()), e.id(), e.num(), e.num(), e.num(), e.num()})
@@ -112,7 +112,7 @@ func (e *eye) payment() *pay {
 
 func (p pen) branch(b *branch) pen {
 	p = p.text(b.service).num(int64(b.state)).id(b.account).num(int64(b.currency)).num(b.amount).num(b.posted).num(b.released)
-	p = p.text(b.code).num(int64(b.at)).id(b.customer).id(b.merchant).num(int64(len(b.lots)))
+	p = p.text(b.code).num(int64(b.at)).num(b.moved).id(b.customer).id(b.merchant).num(int64(len(b.lots)))
 	for _, l := range b.lots {
 		p = p.num(l.Lot).num(l.Held).num(l.Posted).num(l.Released).num(l.Returned)
 	}
@@ -121,7 +121,7 @@ func (p pen) branch(b *branch) pen {
 
 func (e *eye) branch() *branch {
 	b := &branch{service: e.text(), state: state(e.num()), account: e.id(), currency: money.Currency(e.num()), amount: e.num(),
-		posted: e.num(), released: e.num(), code: e.text(), at: clock.Micros(e.num()), customer: e.id(), merchant: e.id()}
+		posted: e.num(), released: e.num(), code: e.text(), at: clock.Micros(e.num()), moved: e.num(), customer: e.id(), merchant: e.id()}
 	e.list(func() { b.lots = append(b.lots, taken{e.num(), e.num(), e.num(), e.num(), e.num()}) })
 	return b
 }

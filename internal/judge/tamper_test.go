@@ -104,6 +104,13 @@ func TestWrongDayIsFound(t *testing.T) {
 		invariant string
 		wrong     func(*testing.T, []*journal.Block) []*journal.Block
 	}{
+		"taken on another day than the payment's": {"X3", change("balance/00", 22, &balancev1.Confirmed{}, func(m *balancev1.Confirmed) bool {
+			return always(func() { m.EffectiveAt += 86_400_000_000 })
+		})},
+		"captured on another day than it was taken": {"X3", change("payment/00", 19, &paymentv1.Decided{}, func(m *paymentv1.Decided) bool {
+			m.EffectiveAt += 86_400_000_000
+			return m.Cause == uint32(payment.ByCapture)
+		})},
 		"one yen more is taken than given": {"I1", change("balance/00", 22, &balancev1.Confirmed{}, func(m *balancev1.Confirmed) bool {
 			return always(func() { m.Legs[0].Amount++ })
 		})},

@@ -71,6 +71,7 @@ var titles = []struct{ id, title string }{
 	{"C5", "every store id leads to its shop"},
 	{"X1", "payment_clearing is what was decided and taken, and not yet added"},
 	{"X2", "points_redeemed is what points_funding paid for, but for payments under way"},
+	{"X3", "what is taken and added of one payment has one business time: its own, or its capture's"},
 }
 
 // Invariants returns the names of the invariants that are judged.

@@ -949,10 +949,12 @@ type Decided struct {
 	Parent []byte                 `protobuf:"bytes,3,opt,name=parent,proto3" json:"parent,omitempty"`
 	Cause  uint32                 `protobuf:"varint,4,opt,name=cause,proto3" json:"cause,omitempty"`
 	// Of a capture or void: the operation, and the caller's key.
-	Operation     []byte    `protobuf:"bytes,5,opt,name=operation,proto3" json:"operation,omitempty"`
-	Key           []byte    `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`
-	Fingerprint   []byte    `protobuf:"bytes,7,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	Standing      *Standing `protobuf:"bytes,8,opt,name=standing,proto3" json:"standing,omitempty"`
+	Operation   []byte    `protobuf:"bytes,5,opt,name=operation,proto3" json:"operation,omitempty"`
+	Key         []byte    `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`
+	Fingerprint []byte    `protobuf:"bytes,7,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Standing    *Standing `protobuf:"bytes,8,opt,name=standing,proto3" json:"standing,omitempty"`
+	// Of a capture: its business time, which its legs carry.
+	EffectiveAt   int64 `protobuf:"varint,9,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1041,6 +1043,13 @@ func (x *Decided) GetStanding() *Standing {
 		return x.Standing
 	}
 	return nil
+}
+
+func (x *Decided) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
 }
 
 // Declined (type 20): an operation on a payment was refused; its key is bound to that.
@@ -1164,9 +1173,11 @@ type State struct {
 	SettledStatus uint32 `protobuf:"varint,13,opt,name=settled_status,json=settledStatus,proto3" json:"settled_status,omitempty"`
 	Operation     []byte `protobuf:"bytes,14,opt,name=operation,proto3" json:"operation,omitempty"`
 	// Numbers of the blocks of the payment's book that hold its events.
-	Blocks        []uint64 `protobuf:"varint,15,rep,packed,name=blocks,proto3" json:"blocks,omitempty"`
-	Tenant        uint32   `protobuf:"varint,16,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Id            []byte   `protobuf:"bytes,17,opt,name=id,proto3" json:"id,omitempty"`
+	Blocks []uint64 `protobuf:"varint,15,rep,packed,name=blocks,proto3" json:"blocks,omitempty"`
+	Tenant uint32   `protobuf:"varint,16,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id     []byte   `protobuf:"bytes,17,opt,name=id,proto3" json:"id,omitempty"`
+	// The business time of a capture that came after the authorization.
+	CapturedAt    int64 `protobuf:"varint,18,opt,name=captured_at,json=capturedAt,proto3" json:"captured_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1320,6 +1331,13 @@ func (x *State) GetId() []byte {
 	return nil
 }
 
+func (x *State) GetCapturedAt() int64 {
+	if x != nil {
+		return x.CapturedAt
+	}
+	return 0
+}
+
 var File_koban_payment_journal_v1_events_proto protoreflect.FileDescriptor
 
 const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
@@ -1410,7 +1428,7 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x10\n" +
 	"\x03due\x18\x03 \x01(\x03R\x03due\x12\x1a\n" +
 	"\battempts\x18\x04 \x01(\rR\battempts\x12\x12\n" +
-	"\x04code\x18\x05 \x01(\tR\x04code\"\xf1\x01\n" +
+	"\x04code\x18\x05 \x01(\tR\x04code\"\x94\x02\n" +
 	"\aDecided\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x16\n" +
@@ -1419,7 +1437,8 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\toperation\x18\x05 \x01(\fR\toperation\x12\x10\n" +
 	"\x03key\x18\x06 \x01(\fR\x03key\x12 \n" +
 	"\vfingerprint\x18\a \x01(\fR\vfingerprint\x12>\n" +
-	"\bstanding\x18\b \x01(\v2\".koban.payment.journal.v1.StandingR\bstanding\"\xc6\x01\n" +
+	"\bstanding\x18\b \x01(\v2\".koban.payment.journal.v1.StandingR\bstanding\x12!\n" +
+	"\feffective_at\x18\t \x01(\x03R\veffectiveAt\"\xc6\x01\n" +
 	"\bDeclined\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x1c\n" +
@@ -1428,7 +1447,7 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\x03key\x18\x05 \x01(\fR\x03key\x12 \n" +
 	"\vfingerprint\x18\x06 \x01(\fR\vfingerprint\x12\x12\n" +
 	"\x04code\x18\a \x01(\tR\x04code\x12\x16\n" +
-	"\x06status\x18\b \x01(\rR\x06status\"\xd5\x04\n" +
+	"\x06status\x18\b \x01(\rR\x06status\"\xf6\x04\n" +
 	"\x05State\x12\x18\n" +
 	"\acapture\x18\x01 \x01(\rR\acapture\x12:\n" +
 	"\asources\x18\x02 \x03(\v2 .koban.payment.journal.v1.SourceR\asources\x124\n" +
@@ -1450,7 +1469,9 @@ const file_koban_payment_journal_v1_events_proto_rawDesc = "" +
 	"\toperation\x18\x0e \x01(\fR\toperation\x12\x16\n" +
 	"\x06blocks\x18\x0f \x03(\x04R\x06blocks\x12\x16\n" +
 	"\x06tenant\x18\x10 \x01(\rR\x06tenant\x12\x0e\n" +
-	"\x02id\x18\x11 \x01(\fR\x02idBJZHgithub.com/koban-pay/koban/gen/koban/payment/journal/v1;paymentjournalv1b\x06proto3"
+	"\x02id\x18\x11 \x01(\fR\x02id\x12\x1f\n" +
+	"\vcaptured_at\x18\x12 \x01(\x03R\n" +
+	"capturedAtBJZHgithub.com/koban-pay/koban/gen/koban/payment/journal/v1;paymentjournalv1b\x06proto3"
 
 var (
 	file_koban_payment_journal_v1_events_proto_rawDescOnce sync.Once
