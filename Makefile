@@ -33,6 +33,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # KOBAN_TEST_PG names a server that runs already.
 IS_ROOT       = $(filter 0,$(shell id -u))
 WITH_POSTGRES = $(if $(KOBAN_TEST_PG),,$(GO) run ./internal/store/storetest/pgcluster --)
+VERSION       = $(shell git describe --tags --always --dirty 2>/dev/null)
 GOLANGCI      = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 
 # Compiling takes minutes the first time, and says nothing by itself: $(call compile,arguments of go build) counts aloud.
@@ -59,7 +60,7 @@ run: build
 
 ## build: build bin/koban
 build:
-	@$(call compile,-o bin/koban ./cmd/koban)
+	@$(call compile,-ldflags "-X github.com/koban-pay/koban/internal/version.set=$(VERSION)" -o bin/koban ./cmd/koban)
 
 ## test: run every test, on SQLite and on PostgreSQL (PKG=./ledger/... RUN=TestName for a part)
 test: postgres pooler disk-tools

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
@@ -229,6 +230,9 @@ func (g *Gateway) run(x *exchange, call rpc.Call, req proto.Message, buf *[]byte
 	default:
 		return 0, fault.Overloaded.New("")
 	}
+	if len(x.route.path) > 0 {
+		x.object = req.ProtoReflect().Get(x.route.path[0].fd).String()
+	}
 	timeout := orElse(x.route.Policy.Timeout, g.cfg.Timeout)
 	call.Deadline = g.cfg.Clock.Now().Add(timeout)
 	ctx, cancel := context.WithCancelCause(x.r.Context())
@@ -250,8 +254,20 @@ func (g *Gateway) run(x *exchange, call rpc.Call, req proto.Message, buf *[]byte
 	if !resp.ProtoReflect().IsValid() {
 		return 0, fault.Bug.New("the handler gave neither an answer nor a fault")
 	}
+	if made := idOf(resp.ProtoReflect()); made != "" {
+		x.object = made
+	}
 	*buf = append(appendMessage((*buf)[:0], x.route.output, resp.ProtoReflect()), '\n')
 	return x.route.status(reply), nil
+}
+
+// idOf returns the public id of what an answer shows, "" for a list or what has none.
+func idOf(m protoreflect.Message) string {
+	f := m.Descriptor().Fields().ByName("id")
+	if f == nil || f.Kind() != protoreflect.StringKind || f.IsList() {
+		return ""
+	}
+	return m.Get(f).String()
 }
 
 // status is what an answer that is no fault is sent with.

@@ -30,7 +30,8 @@ type exchange struct {
 	status     int // 0 until answered
 	code       fault.Code
 	bytes      int
-	read       bool // the body was read to its end
+	read       bool   // the body was read to its end
+	object     string // public id of what the call was about or made; "" for none
 }
 
 var (
@@ -79,6 +80,7 @@ func (g *Gateway) fail(x *exchange, err error) {
 	var o *rpc.Outcome
 	if errors.As(err, &o) {
 		if o.Payment != "" {
+			x.object = o.Payment
 			e.Payment = proto.String(o.Payment)
 		}
 		if o.RequestID != "" {
@@ -135,6 +137,7 @@ func (g *Gateway) finish(x *exchange) {
 		slog.String("code", string(x.code)),
 		slog.Uint64("tenant", uint64(x.principal.Tenant)),
 		slog.String("principal", x.principal.Name),
+		slog.String("object", x.object),
 		slog.Int64("micros", int64(took)),
 		slog.Int("bytes", x.bytes),
 		g.mode(),

@@ -32,6 +32,7 @@ type Config struct {
 	Metrics       *prometheus.Registry        // served at /metrics; nil: a fresh one
 	Ready         func(context.Context) error // whether every book answers; nil: always
 	Degraded      func() []string             // what is found wrong while it serves, in words of ASCII; nil: nothing
+	Version       string                      // of the program, shown in /healthz; "": not shown
 	GuardMetrics  bool                        // /metrics wants an operator's key: for a door that strangers reach
 	Pace          clock.Clock                 // of callers' patience, where Clock can be moved; nil: Clock
 	Demo          bool                        // the money is made up; /healthz says so

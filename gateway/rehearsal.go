@@ -46,6 +46,9 @@ func (g *Gateway) healthy() []byte {
 			body += `,"degraded":["` + strings.Join(wrong, `","`) + `"]`
 		}
 	}
+	if g.cfg.Version != "" {
+		body += `,"version":` + quote(g.cfg.Version)
+	}
 	return []byte(body + "}\n")
 }
 

@@ -41,6 +41,7 @@ Exit codes: 0 done, 1 refused or found wrong, 2 used wrongly or could not run, 3
 
 // commands are the words of the command line.
 type commands struct {
+	Version  versionCmd  `cmd:"" help:"Say which version this is."`
 	Demo     demoCmd     `cmd:"" help:"Watch a payment being killed in the middle, heal, and the books being proved."`
 	Run      runCmd      `cmd:"" help:"Start the platform, and run until told to stop."`
 	Pay      payCmd      `cmd:"" help:"Make a payment: scan a shop's code for a customer, and pay."`

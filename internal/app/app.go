@@ -178,6 +178,7 @@ func (a *App) Close(ctx context.Context) error {
 			errs = append(errs, a.stops[i](ctx))
 		}
 		a.stopped = errors.Join(errs...)
+		a.Log.Info("stopped", "error", a.stopped)
 	})
 	return a.stopped
 }

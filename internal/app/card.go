@@ -20,6 +20,7 @@ type Card struct {
 	Address   string `json:"address"`
 	Metrics   string `json:"metrics,omitempty"` // where figures are served without a key, if anywhere but at Address
 	PID       int    `json:"pid"`
+	Version   string `json:"version"` // of the program
 	Data      string `json:"data"`
 	Store     string `json:"store"` // sqlite or postgres
 	Rehearsal bool   `json:"rehearsal,omitempty"`

@@ -10,6 +10,7 @@ import (
 	"github.com/koban-pay/koban/gateway"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/rpc"
+	"github.com/koban-pay/koban/internal/version"
 )
 
 // demoTenant is the company that --tenant demo makes.
@@ -22,7 +23,7 @@ func (a *App) openDoor() (err error) {
 	}
 	c := gateway.Config{
 		Secret: a.constants.derive("door", secretBytes), Authenticator: a.keys, Clock: a.Clock, Log: a.Log, Metrics: a.metrics,
-		Ready: a.Ready, Degraded: a.wrong, Ease: a.ease, Demo: a.mode == demonstrating,
+		Version: version.String(), Ready: a.Ready, Degraded: a.wrong, Ease: a.ease, Demo: a.mode == demonstrating,
 		GuardMetrics: a.MetricsListen != "" || !loopback(a.Listen),
 	}
 	r := a.registry()

@@ -1,12 +1,14 @@
 package app
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/version"
 )
 
 // figures reads what the parts of the process count, when somebody asks.
@@ -17,6 +19,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
+	buildDesc     = describe("build_info", "1, with the version of the program and of Go.", "version", "go")
 	commitsDesc   = describe("journal_commits_total", "Commits of the journal.")
 	blocksDesc    = describe("journal_blocks_total", "Blocks that are durable.")
 	eventsDesc    = describe("journal_events_total", "Events that are durable.")
@@ -48,6 +51,7 @@ func (f figures) Collect(out chan<- prometheus.Metric) {
 	now := func(d *prometheus.Desc, n int64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
 	}
+	now(buildDesc, 1, version.String(), runtime.Version())
 	j := f.app.Journal.Stats()
 	total(commitsDesc, j.Commits)
 	total(blocksDesc, j.Blocks)

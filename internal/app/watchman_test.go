@@ -21,6 +21,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/rpc"
 	"github.com/koban-pay/koban/internal/score"
+	"github.com/koban-pay/koban/internal/version"
 )
 
 // within waits for a condition, for as long as the watchman may take to find one yen, and returns how long that was.
@@ -148,7 +149,7 @@ func TestWatchmanFindsOneYen(t *testing.T) {
 		log := r.watched(pace)
 		payments := r.crowd()
 		r.swept(1)
-		if health := r.get("/healthz"); health != `{"ok":true,"mode":"demo"}`+"\n" {
+		if health := r.get("/healthz"); health != `{"ok":true,"mode":"demo","version":"`+version.String()+"\"}\n" {
 			t.Errorf("while all is well, /healthz says %s", health)
 		}
 		x := r.id(id.Account, r.app.Card.Merchants[4].Account) // of whom nobody buys

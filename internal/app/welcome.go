@@ -10,6 +10,7 @@ import (
 	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/rpc"
+	"github.com/koban-pay/koban/internal/version"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -97,9 +98,15 @@ func (a *App) welcomeShop(ctx context.Context, i int) error {
 
 // announce says that the platform is ready: it writes platform.json, which stands until the platform stops.
 func (a *App) announce(context.Context) error {
+	a.Card.Version = version.String()
 	a.Card.PID, a.Card.Data, a.Card.Store, a.Card.Rehearsal = os.Getpid(), a.Data, a.place.engine(), a.Rehearsal
 	a.Card.Demo = a.mode == demonstrating
 	a.Card.Keys.Operator, a.Card.Keys.CustomerApp = a.keys.Operator(demoTenant), a.keys.CustomerApp(demoTenant)
 	a.onStop(func(context.Context) error { return removeCard(a.Data) })
-	return a.Card.write(a.Data)
+	if err := a.Card.write(a.Data); err != nil {
+		return err
+	}
+	a.Log.Info("started", "version", a.Card.Version, "pid", a.Card.PID, "address", a.Card.Address, "store", a.Card.Store, "standby", a.Standby)
+	a.onStop(func(context.Context) error { a.Log.Info("stopping: what is under way is finished first"); return nil })
+	return nil
 }

@@ -1,0 +1,2 @@
+// Package version says which program this is.
+package version
