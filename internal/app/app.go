@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -119,6 +120,9 @@ type App struct {
 	store  atomic.Pointer[error] // what the store said when it was asked last
 	held   locks
 
+	unclean bool // the process before did not end in order
+	pages   pages
+
 	lost atomic.Int64 // blocks that the tables knew of and the journal does not have
 }
 
@@ -152,7 +156,7 @@ func Start(ctx context.Context, c Config) (*App, error) {
 	}
 	steps := []func(context.Context) error{a.checkDoor, a.prepare, a.checkRemains, a.removeCard, a.open,
 		a.build, a.recover,
-		a.welcome, a.guard, a.listen, a.listenForMetrics, a.announce}
+		a.welcome, a.guard, a.listen, a.listenForMetrics, a.watchPages, a.announce}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close(ctx))
@@ -213,8 +217,13 @@ func (a *App) prepare(ctx context.Context) error {
 	return nil
 }
 
-// removeCard removes what a process that died left behind: it would name a platform that does not run.
-func (a *App) removeCard(context.Context) error { return removeCard(a.Data) }
+// removeCard removes what a process left behind that did not end in order, and remembers that there was one: it would name
+// a platform that does not run.
+func (a *App) removeCard(context.Context) error {
+	_, err := os.Lstat(cardPath(a.Data))
+	a.unclean = err == nil
+	return removeCard(a.Data)
+}
 
 // advise says what to do about an error that ends the process.
 func advise(err error) error {

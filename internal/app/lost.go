@@ -78,5 +78,6 @@ func (a *App) wrong() []string {
 	if a.lost.Load() > 0 {
 		wrong = append(wrong, BlocksLost)
 	}
+	wrong = append(wrong, a.pages.wrong()...)
 	return append(wrong, a.Payment.Wrong()...)
 }

@@ -85,6 +85,7 @@ func (f figures) Collect(out chan<- prometheus.Metric) {
 	f.payments(out, total, now)
 	f.logs(now)
 	f.watchmans(total, now)
+	f.app.pages.collect(total, now)
 	f.app.rehearsal.collect(total, now)
 	now(demoDesc, flag(f.app.mode == demonstrating))
 	if c := f.app.certificate; c != nil {
