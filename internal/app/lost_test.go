@@ -122,7 +122,7 @@ func TestTablesOfAnotherJournalRaiseTheAlarm(t *testing.T) {
 	r, other := newRig(t, ""), newRig(t, "")
 	r.stop()
 	other.stop()
-	for _, name := range []string{journalFile} {
+	for _, name := range []string{journalFile, RootKeyFile} {
 		text, err := os.ReadFile(filepath.Join(other.config.Data, name))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(r.config.Data, name), text, 0o600)
