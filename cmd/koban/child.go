@@ -33,12 +33,12 @@ func launch(ctx context.Context, dir, store string) (*child, error) {
 		return nil, err
 	}
 	args := []string{"run", "--data", dir, "--listen", "127.0.0.1:0", "--mortal"}
-	if store != "" {
-		args = append(args, "--store", store)
-	}
 	c := &child{dir: dir, said: &strings.Builder{}, ended: make(chan error, 1)}
 	c.cmd = exec.Command(self, args...) //nolint:gosec // ourselves
 	c.cmd.Stderr = c.said
+	if store != "" { // everybody on the machine can read a command line, and there may be a password in it
+		c.cmd.Env = append(os.Environ(), "KOBAN_STORE="+store)
+	}
 	// It must not outlive us, and must not get our Ctrl-C before we have put things in order.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	clk := clock.NewSystem()

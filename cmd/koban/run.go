@@ -21,7 +21,7 @@ type runCmd struct {
 	Data          string      `help:"The folder for platform.json, and for the books unless they are on PostgreSQL." default:"./koban-data" type:"path" placeholder:"DIR"`
 	Listen        string      `help:"Where to take requests; port 0 takes a free one." default:"127.0.0.1:8080" placeholder:"ADDRESS"`
 	MetricsListen string      `help:"Serve /metrics here, without a key, and on the public address to operators' keys only." placeholder:"ADDRESS"`
-	Store         string      `help:"Keep the books on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
+	Store         string      `help:"Keep the books on PostgreSQL: postgres://user@host/database; a password belongs into $PGPASSFILE or $KOBAN_STORE." env:"KOBAN_STORE" placeholder:"URL"`
 	KeyFile       string      `help:"The file of the root key, instead of DIR/root.key, or of the credential root.key of systemd." type:"path" env:"KOBAN_KEY_FILE" placeholder:"FILE"`
 	Standby       bool        `help:"Wait while another process holds the store, and take over when it ends."`
 	Tenant        string      `help:"Whether to make the demo company: demo or none." enum:"demo,none" default:"demo"`

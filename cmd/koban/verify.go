@@ -22,7 +22,7 @@ import (
 
 type verifyCmd struct {
 	Data       string `help:"The platform's data folder." default:"./koban-data" type:"path" placeholder:"DIR"`
-	Store      string `help:"The books are on PostgreSQL: postgres://user:password@host/database." env:"KOBAN_STORE" placeholder:"URL"`
+	Store      string `help:"The books are on PostgreSQL: postgres://user@host/database; a password belongs into $PGPASSFILE or $KOBAN_STORE." env:"KOBAN_STORE" placeholder:"URL"`
 	Rebuild    bool   `help:"Also let the saved tables recover elsewhere, as a start would, and compare with what the journal gives from nothing."`
 	Light      bool   `help:"Only heads, the last blocks and the sums of the accounts: seconds, however large the books are."`
 	Resume     string `help:"Note in this file which books are done, and go on with it when stopped." type:"path" placeholder:"FILE"`

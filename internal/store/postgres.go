@@ -87,7 +87,7 @@ var atStart = []string{"application_name", "client_encoding", "options"}
 func parseURL(url string) (*target, error) {
 	conf, err := pgx.ParseConfig(url)
 	if err != nil {
-		return nil, errors.New("store: the URL of the store cannot be read: write postgres://user:password@host:port/database")
+		return nil, errors.New("store: the URL of the store cannot be read: write postgres://user@host:port/database")
 	}
 	t := &target{conf: conf, size: defaultPool()}
 	if text, ok := conf.RuntimeParams[sizeParam]; ok {

@@ -40,7 +40,7 @@ func (b *bench) place(ctx context.Context) (*place, error) {
 	}
 	u, err := url.Parse(b.StoreURL)
 	if err != nil || !strings.HasPrefix(u.Scheme, "postgres") {
-		return nil, errors.New("the store is not a URL such as postgres://user:password@host:port/database")
+		return nil, errors.New("the store is not a URL such as postgres://user@host:port/database")
 	}
 	fresh := make([]byte, 8)
 	rand.Read(fresh) // never fails: it ends the process instead
