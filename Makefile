@@ -63,7 +63,7 @@ build:
 	@$(call compile,-ldflags "-X github.com/koban-pay/koban/internal/version.set=$(VERSION)" -o bin/koban ./cmd/koban)
 
 ## test: run every test, on SQLite and on PostgreSQL (PKG=./ledger/... RUN=TestName for a part)
-test: postgres pooler disk-tools
+test: postgres pooler page-tools disk-tools
 	@$(call compile,./...)
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && code=0; \
 	KOBAN_SCORE=$$dir/score $(WITH_POSTGRES) $(GO) test -timeout 30m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG) 2>&1 | tee "$$dir/out" || code=$$?; \
@@ -75,7 +75,7 @@ test: postgres pooler disk-tools
 	exit $$code
 
 ## test-race: the same under the race detector (needs a C compiler)
-test-race: postgres pooler disk-tools
+test-race: postgres pooler page-tools disk-tools
 	CGO_ENABLED=1 $(WITH_POSTGRES) $(GO) test -race -timeout 60m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG)
 
 ## lint: run go vet and the linters of .golangci.yaml (builds them the first time)
@@ -165,7 +165,7 @@ verify-gen:
 	sh proto/generate.sh check
 
 ## cover: measure which lines the tests reach; writes cover.html
-cover: postgres pooler
+cover: postgres pooler page-tools
 	$(WITH_POSTGRES) $(GO) test -timeout 30m -coverpkg=./... -coverprofile=cover.out $(PKG)
 	$(GO) tool cover -html=cover.out -o cover.html
 	@$(GO) tool cover -func=cover.out | tail -n 1
@@ -194,6 +194,12 @@ postgres:
 ## pooler: install pgbouncer from Debian's packages, unless it is there
 pooler:
 	$(call need,pgbouncer,pgbouncer)
+
+## page-tools: install what the commands of the pages use, unless it is there
+page-tools:
+	$(call need,curl,curl)
+	$(call need,jq,jq)
+	$(call need,pg_dump,postgresql-client)
 
 ## disk-tools: install strace, xfsprogs and e2fsprogs from Debian's packages, where the tests can use them (as root)
 disk-tools:
