@@ -41,7 +41,7 @@ COUNT   = awk '/^[^ :]+$$/ { if (++n % 40 == 1) { print "compiling, the first ti
 compile = $(GO) build -v $(1) 2>&1 | $(COUNT)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test test-race lint fmt fuzz bench gen verify-gen cover clean postgres pooler disk-tools \
+.PHONY: help demo run build test test-race lint fmt fuzz bench gen verify-gen cover clean postgres pooler page-tools disk-tools \
 	scoreboard scoreboard-ci sim planted walk chaos storm disk takeover histories conformance watchman faults
 
 ## help: list what make can do
