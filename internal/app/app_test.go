@@ -121,18 +121,21 @@ func TestSecondProcessIsHeldOff(t *testing.T) {
 	})
 }
 
-// TestReplacedProcessEnds: a process whose lock is gone, without its knowing, must not go on once another writes. The lock
-// of a folder cannot be taken away.
+// TestReplacedProcessEnds: a process whose lock is gone, without its knowing, must not go on once another writes.
+// The lock of a folder cannot be taken away.
 func TestReplacedProcessEnds(t *testing.T) {
 	r := newRig(t, storetest.Postgres(t)("x").URL)
 	told := make(chan error, 1)
 	r.app.Fatal = func(err error) { told <- err }
-	r.tamper("", `SELECT pg_terminate_backend(pid) FROM pg_locks
-		WHERE relation = to_regclass('koban_lock.koban') AND granted`)
 	second := r.config
 	second.Data, second.Standby = t.TempDir(), true
-	a, err := Start(t.Context(), second)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	usurped := make(chan error, 1)
+	// A lock that is ended before anybody waits for it is taken again by the process that had it.
+	go func() { usurped <- storetest.Usurp(ctx, r.config.StoreURL) }()
+	a, err := Start(ctx, second)
+	if err = errors.Join(err, <-usurped); err != nil {
 		t.Fatal(err)
 	}
 	defer a.Close(t.Context())
