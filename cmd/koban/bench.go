@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -21,6 +23,10 @@ type benchCmd struct {
 	Duration    period `help:"How long to measure, each time. Without it everything ends within 50 s." placeholder:"10s"`
 	Hot         bool   `help:"Let one merchant take half of all payments."`
 	Dir         string `help:"Where to make the temporary folder: on the disk that is to be measured." type:"existingdir" placeholder:"DIR"`
+	Payments    int64  `help:"Measure until so many payments are stored, in 30 steps, to see whether a platform becomes slower the longer it runs. Only of payments." placeholder:"N"`
+	Keep        bool   `help:"Leave the books of the runs in their folder."`
+	Plot        string `help:"Draw what --payments measured, as an SVG picture." type:"path" placeholder:"FILE"`
+	Beside      string `help:"A report of another run, written with --json --payments, to draw beside it." type:"existingfile" placeholder:"FILE"`
 	CPUProfile  string `name:"cpu-profile" help:"Write a CPU profile of the last run, for go tool pprof." type:"path" placeholder:"FILE"`
 	JSON        bool   `name:"json" help:"Print the report as JSON."`
 }
@@ -30,6 +36,46 @@ func (*benchCmd) Help() string {
 	return `Everything runs in a temporary folder. The bound is what a loop of a few lines reaches that only writes: the same
 rows and bytes, in the same transactions. It is measured right after each run, so the ratio holds on a busy machine
 where the figures do not. A run counts when it is verified. docs/reference/benchmarks.md says more.`
+}
+
+// check returns an error if flags do not go together.
+func (x *benchCmd) check() error {
+	switch {
+	case x.Payments < 0:
+		return fmt.Errorf("--payments=%d: expected a positive number", x.Payments)
+	case x.Payments > 0 && x.Mode != string(bench.InProcess) && x.Mode != string(bench.REST):
+		return fmt.Errorf("--payments with --mode=%s: expected --mode=inproc or --mode=rest", x.Mode)
+	case x.Payments > 0 && x.Duration > 0:
+		return fmt.Errorf("--payments and --duration both say when to end: expected one of them")
+	case x.Keep && x.Store != "":
+		return fmt.Errorf("--keep with --store: the database of a run is dropped; expected one of them")
+	case x.Payments == 0 && (x.Plot != "" || x.Beside != ""):
+		return fmt.Errorf("--plot and --beside draw what --payments=N measures: expected that too")
+	case x.Beside != "" && x.Plot == "":
+		return fmt.Errorf("--beside=%s: expected --plot=FILE too, where both are drawn", x.Beside)
+	}
+	return nil
+}
+
+// draw writes the plot of the last run, beside that of an earlier report.
+func (x *benchCmd) draw(report *bench.Report) error {
+	series := []bench.Series{{Name: "this run", Steps: report.Runs[len(report.Runs)-1].Growth}}
+	if x.Beside != "" {
+		text, err := os.ReadFile(x.Beside)
+		if err != nil {
+			return err
+		}
+		var other bench.Report
+		if err := json.Unmarshal(text, &other); err != nil || len(other.Runs) == 0 {
+			return fmt.Errorf("--beside=%s: expected a report of koban bench --json --payments=N (%v)", x.Beside, err)
+		}
+		series = append(series, bench.Series{Name: filepath.Base(x.Beside), Steps: other.Runs[len(other.Runs)-1].Growth})
+	}
+	f, err := os.Create(x.Plot)
+	if err != nil {
+		return err
+	}
+	return errors.Join(bench.Plot(f, series...), f.Close())
 }
 
 // Run measures and prints.
@@ -42,8 +88,11 @@ func (x *benchCmd) Run(c *console) error {
 			return fmt.Errorf("%d at once: expected 1 to 10,000", n)
 		}
 	}
+	if err := x.check(); err != nil {
+		return err
+	}
 	line := &progress{w: c.err}
-	config := bench.Config{StoreURL: x.Store, Dir: x.Dir, Concurrency: x.Concurrency,
+	config := bench.Config{Payments: x.Payments, Keep: x.Keep, StoreURL: x.Store, Dir: x.Dir, Concurrency: x.Concurrency,
 		Duration: time.Duration(x.Duration), Hot: x.Hot, CPUProfile: x.CPUProfile, Progress: line.show}
 	if x.Mode != "all" {
 		config.Modes = []bench.Mode{bench.Mode(x.Mode)}
@@ -52,6 +101,11 @@ func (x *benchCmd) Run(c *console) error {
 	line.clear()
 	if err != nil {
 		return err
+	}
+	if x.Plot != "" {
+		if err := x.draw(report); err != nil {
+			return err
+		}
 	}
 	if x.JSON {
 		e := json.NewEncoder(c.out)
@@ -62,6 +116,9 @@ func (x *benchCmd) Run(c *console) error {
 		}
 	} else {
 		x.print(c.out, report)
+	}
+	if report.Kept != "" && !x.JSON {
+		fmt.Fprintf(c.out, "\nThe books are in %s.\n", report.Kept)
 	}
 	for _, r := range report.Runs {
 		if !r.Verified {
@@ -90,10 +147,25 @@ func (x *benchCmd) print(w *term.Writer, report *bench.Report) {
 	}
 	t.Print()
 	for _, r := range report.Runs {
+		x.printGrowth(w, r.Growth)
 		if r.Problem != "" {
 			fmt.Fprintf(w, "\n%s, %d at once: %d errors. %s\n", r.Mode, r.Concurrency, r.Errors, w.Bad(term.Clean(r.Problem)))
 		}
 	}
+}
+
+// printGrowth shows how the run went while payments piled up.
+func (x *benchCmd) printGrowth(w *term.Writer, steps []bench.Step) {
+	if len(steps) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	t := w.Table(">stored", ">per second", ">CPU each", ">heap", ">resident", ">blocks behind")
+	for _, s := range steps {
+		t.Row(thousands(s.Stored), thousands(s.PerSecond), strconv.FormatFloat(s.CPU, 'f', 1, 64)+" µs",
+			thousands(s.Heap>>20)+" MiB", thousands(s.Resident>>20)+" MiB", thousands(s.Lag))
+	}
+	t.Print()
 }
 
 // millis writes microseconds for people.

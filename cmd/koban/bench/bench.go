@@ -30,6 +30,8 @@ type Config struct {
 	Duration    time.Duration // of each run, without its warm-up
 	Customers   int           // of a platform; 10,000
 	Hot         bool          // one merchant takes half of all payments; of the ledger, one account
+	Payments    int64         // measure until so many are stored, however long it takes; 0 means for Duration
+	Keep        bool          // leave the books where they are, for whoever wants to look at them; not on PostgreSQL
 
 	CPUProfile string // a file for the CPU profile of what is measured in the last run; "" for none
 
@@ -43,6 +45,8 @@ type Config struct {
 type Report struct {
 	Machine Host  `json:"machine"`
 	Runs    []Run `json:"runs"`
+
+	Kept string `json:"kept,omitempty"` // the folder with the books, one for each mode; "" if they are gone
 }
 
 // Run is one row of the report. What is "per one" is per payment, in the mode ledger per transfer.
@@ -67,6 +71,7 @@ type Run struct {
 
 	Problem string    `json:"problem,omitempty"` // the first error, or what does not hold
 	Written Footprint `json:"written"`
+	Growth  []Step    `json:"growth,omitempty"` // of a run that was to store a number of payments
 }
 
 // Footprint is what the run wrote, per one unless it says otherwise.
@@ -103,12 +108,17 @@ func Measure(ctx context.Context, c Config) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	if !c.Keep {
+		defer os.RemoveAll(dir)
+	}
 	host, err := describe(dir, clk)
 	if err != nil {
 		return nil, err
 	}
 	out := &Report{Machine: *host, Runs: []Run{}}
+	if c.Keep {
+		out.Kept = dir
+	}
 	for i, mode := range c.Modes {
 		b := &bench{Config: c, clk: clk, mode: mode, dir: dir}
 		if b.Duration == 0 {
@@ -196,7 +206,8 @@ func (b *bench) one(ctx context.Context, s subject, at *place, n int, done *int6
 		return nil, err
 	}
 	*done += t.all
-	run := &Run{Mode: b.mode, Store: at.engine(), Concurrency: n, Hot: b.Hot, Count: t.count, Errors: t.errors, Lag: t.lag}
+	run := &Run{Mode: b.mode, Store: at.engine(), Concurrency: n, Hot: b.Hot,
+		Count: t.count, Errors: t.errors, Lag: t.lag, Growth: t.growth}
 	if t.first != nil {
 		run.Problem = t.first.Error()
 	}

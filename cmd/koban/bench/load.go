@@ -46,6 +46,7 @@ type tally struct {
 	cpu           time.Duration
 	allocs, bytes uint64
 	lag           int64
+	growth        []Step
 }
 
 func (t *tally) perSecond() float64 { return ratio(float64(t.count), t.elapsed.Seconds()) }
@@ -143,8 +144,10 @@ func (l *load) measure(ctx context.Context, t *tally) {
 	t.before = l.figures()
 	cpu, start := processTime(), l.clk.Now()
 	l.stage.Store(measuring)
-	for l.wait(ctx, l.Duration, "measuring"); l.calls.Load() == 0 && ctx.Err() == nil; {
-		l.wait(ctx, l.Duration, "measuring, until one call has ended,")
+	if l.Payments > 0 {
+		t.growth = l.grow(ctx)
+	} else {
+		l.last(ctx)
 	}
 	l.stage.Store(stopping)
 	t.elapsed, t.cpu = l.clk.Now().Sub(start), processTime()-cpu
@@ -152,6 +155,13 @@ func (l *load) measure(ctx context.Context, t *tally) {
 	t.lag = t.after.lag
 	runtime.ReadMemStats(&after)
 	t.allocs, t.bytes = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
+}
+
+// last measures for as long as was asked, and until one call has ended.
+func (l *load) last(ctx context.Context) {
+	for l.wait(ctx, l.Duration, "measuring"); l.calls.Load() == 0 && ctx.Err() == nil; {
+		l.wait(ctx, l.Duration, "measuring, until one call has ended,")
+	}
 }
 
 // wait lets d pass, and tells how it goes.

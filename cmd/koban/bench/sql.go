@@ -27,11 +27,12 @@ type place struct {
 	url   string // "" for SQLite
 	admin string
 	name  string
+	keep  bool // the folder stays
 }
 
 // place makes a place. remove removes it.
 func (b *bench) place(ctx context.Context) (*place, error) {
-	p := &place{dir: filepath.Join(b.dir, string(b.mode))}
+	p := &place{dir: filepath.Join(b.dir, string(b.mode)), keep: b.Keep}
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -63,7 +64,10 @@ func (p *place) administer(ctx context.Context, statement string) error {
 }
 
 func (p *place) remove() error {
-	err := os.RemoveAll(p.dir)
+	var err error
+	if !p.keep {
+		err = os.RemoveAll(p.dir)
+	}
 	if p.url == "" {
 		return err
 	}
