@@ -351,10 +351,10 @@ func (c *Core) Fenced() bool { return c.ended != nil && c.ended.Code == fault.Fe
 func (c *Core) Due(now clock.Micros, limit int) (cmds []any, wants []Want) {
 	for _, t := range c.tables {
 		b := t.base()
-		var later []dueAt
+		var later []*dueAt
 		for len(cmds)+len(wants) < limit {
-			d, ok := b.due.pop(now)
-			if !ok {
+			d := b.due.pop(now)
+			if d == nil {
 				break
 			}
 			if !t.resident(d.key) {
@@ -402,7 +402,7 @@ func (c *Core) Ahead(t Table, until clock.Micros) {
 // AddDue says that the tables have a row of t which is due at the given time.
 func (c *Core) AddDue(t Table, k Key, at clock.Micros) {
 	if !t.expect(k) {
-		t.base().due.push(dueAt{at: at, key: k})
+		t.base().due.push(&dueAt{at: at, key: k})
 	}
 }
 

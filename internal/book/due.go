@@ -6,11 +6,13 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 )
 
-// dueAt says that a row wanted to be looked at. Entries are never taken out early: when one comes up, the row itself
-// says whether it still wants that.
+// dueAt says that a row wants to be looked at. A row in memory has one entry at most, which moves and goes with its due
+// time: what ended would be read back when its time comes, only to say that it wants nothing any more. An entry whose
+// row is not in memory stands for what the table has.
 type dueAt struct {
-	at  clock.Micros
-	key Key
+	at    clock.Micros
+	key   Key
+	place int // in the heap
 }
 
 // dueHeap orders what is due soon by time. What is due after the horizon is found in the tables when the horizon moves,
@@ -24,14 +26,23 @@ type dueHeap struct {
 	scanned bool   // every row in the table that is due before the horizon is in the heap
 }
 
-func (h *dueHeap) push(d dueAt) { heap.Push(&h.items, d) }
+func (h *dueHeap) push(d *dueAt) { heap.Push(&h.items, d) }
 
-// pop takes the earliest entry that is due at now.
-func (h *dueHeap) pop(now clock.Micros) (dueAt, bool) {
+// move sets the time of an entry.
+func (h *dueHeap) move(d *dueAt, at clock.Micros) {
+	d.at = at
+	heap.Fix(&h.items, d.place)
+}
+
+// remove takes an entry out.
+func (h *dueHeap) remove(d *dueAt) { heap.Remove(&h.items, d.place) }
+
+// pop takes the earliest entry that is due at now; nil if there is none.
+func (h *dueHeap) pop(now clock.Micros) *dueAt {
 	if len(h.items) == 0 || h.items[0].at > now {
-		return dueAt{}, false
+		return nil
 	}
-	return heap.Pop(&h.items).(dueAt), true
+	return heap.Pop(&h.items).(*dueAt)
 }
 
 // next returns the time of the earliest entry, 0 if there is none.
@@ -42,7 +53,7 @@ func (h *dueHeap) next() clock.Micros {
 	return h.items[0].at
 }
 
-type dueItems []dueAt
+type dueItems []*dueAt
 
 func (d dueItems) Len() int { return len(d) }
 func (d dueItems) Less(i, j int) bool {
@@ -51,11 +62,19 @@ func (d dueItems) Less(i, j int) bool {
 	}
 	return d[i].key.ID.Compare(d[j].key.ID) < 0
 }
-func (d dueItems) Swap(i, j int) { d[i], d[j] = d[j], d[i] }
-func (d *dueItems) Push(x any)   { *d = append(*d, x.(dueAt)) }
+func (d dueItems) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].place, d[j].place = i, j
+}
+func (d *dueItems) Push(x any) {
+	item := x.(*dueAt)
+	item.place = len(*d)
+	*d = append(*d, item)
+}
 func (d *dueItems) Pop() any {
 	old := *d
 	x := old[len(old)-1]
+	old[len(old)-1] = nil
 	*d = old[:len(old)-1]
 	return x
 }

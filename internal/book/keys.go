@@ -57,7 +57,7 @@ func (k *Keys) expect(Key) bool { return true }
 
 func (k *Keys) expectUnsaved() {}
 
-func (k *Keys) dueNow(dueAt, clock.Micros) bool { return false }
+func (k *Keys) dueNow(*dueAt, clock.Micros) bool { return false }
 
 func (k *Keys) resident(key Key) bool {
 	if _, ok := k.m[key]; ok {

@@ -43,7 +43,7 @@ type Table interface {
 	settle()
 	expect(Key) bool
 	expectUnsaved()
-	dueNow(d dueAt, now clock.Micros) bool
+	dueNow(d *dueAt, now clock.Micros) bool
 }
 
 // tableBase is what the kernel knows of every table.
@@ -97,7 +97,7 @@ type Rows[V any] struct {
 type row[V any] struct {
 	v      V
 	key    Key
-	queued clock.Micros // the earliest time that the heap has for it, 0 for none
+	queued *dueAt       // its entry in the heap, nil for none
 	stands clock.Micros // the due time that the tables have, or will with the save under way
 	stored bool         // the tables have the row, or will
 	absent bool         // known not to exist
@@ -282,33 +282,38 @@ func (r *Rows[V]) expectUnsaved() {
 	}
 }
 
-// expectRow puts the row into the heap, unless it comes up early enough already: when it does, it says what it wants.
+// expectRow has the heap say when the row is due: at no other time, and never if it is not due any more.
 func (r *Rows[V]) expectRow(w *row[V]) {
 	if !r.timed || w.absent {
 		return
 	}
 	at := r.schema.Due(&w.v)
-	if at == 0 || at >= r.due.horizon || w.queued > 0 && w.queued <= at {
-		return
+	switch soon := at != 0 && at < r.due.horizon; {
+	case soon && w.queued == nil:
+		w.queued = &dueAt{at: at, key: w.key}
+		r.due.push(w.queued)
+	case soon && w.queued.at != at:
+		r.due.move(w.queued, at)
+	case !soon && w.queued != nil:
+		r.due.remove(w.queued)
+		w.queued = nil
 	}
-	w.queued = at
-	r.due.push(dueAt{at: at, key: w.key})
 }
 
-// dueNow reports whether the row of an entry of the heap is due. If so, it comes up again after a while, should the
-// command that is made for it fail.
-func (r *Rows[V]) dueNow(d dueAt, now clock.Micros) bool {
+// dueNow reports whether the row of an entry that was taken out of the heap is due. If so, it comes up again after a
+// while, should the command that is made for it fail.
+func (r *Rows[V]) dueNow(d *dueAt, now clock.Micros) bool {
 	w, ok := r.m[d.key]
-	if !ok || w.absent || w.queued != d.at {
+	if !ok || w.absent || w.queued != d {
 		return false // another entry stands for it, or none has to
 	}
-	w.queued = 0
+	w.queued = nil
 	if at := r.schema.Due(&w.v); at == 0 || at > now {
 		r.expectRow(w)
 		return false
 	}
-	w.queued = now + dueRetry
-	r.due.push(dueAt{at: w.queued, key: w.key})
+	d.at, w.queued = now+dueRetry, d
+	r.due.push(d)
 	return true
 }
 

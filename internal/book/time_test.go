@@ -273,6 +273,47 @@ func TestB7_DueTimesAreBounded(t *testing.T) {
 	}
 }
 
+// What is not due any more leaves no entry: when its time came, the row that had long left memory would be read back,
+// only to say that it wants nothing. What is still due keeps its place whatever else moves and goes.
+func TestB7_WhatEndedIsNotLookedAtAgain(t *testing.T) {
+	m := newToy()
+	c := NewCore("toy/00", 0, m)
+	c.TakeOver(start)
+	c.Ahead(m.alarms, start+keepAhead)
+	const many = 300
+	set := func(i int, due clock.Micros) {
+		c.Submit(start, toyAlert{ID: id.Compose(start, 0, [9]byte{1, byte(i), byte(i >> 8)}), Due: due}, func(any, error) {})
+	}
+	for i := range many {
+		set(i, start+clock.Second+clock.Micros(i*7919%many))
+	}
+	var want []clock.Micros
+	for i := range many {
+		switch i % 4 {
+		case 0: // ended
+			set(i, 0)
+		case 1: // due some day
+			set(i, start+clock.Hour)
+		case 2: // due again, a moment later
+			due := start + 2*clock.Second + clock.Micros(i*104729%many)
+			set(i, due)
+			want = append(want, due)
+		case 3:
+			want = append(want, start+clock.Second+clock.Micros(i*7919%many))
+		}
+	}
+	if n := len(m.alarms.due.items); n != len(want) {
+		t.Errorf("%d entries for %d rows that are due soon", n, len(want))
+	}
+	slices.Sort(want)
+	for _, at := range want {
+		if next := c.NextDue(); next != at {
+			t.Fatalf("the next row is due at %v, not %v", next, at)
+		}
+		m.alarms.due.pop(at)
+	}
+}
+
 // What a machine owes is state. A process that dies after it has decided, and before that was durable, leaves it owed;
 // the next one does it, once, also while the tables cannot be saved.
 func TestB8_WhatIsOwedIsDoneAfterACrash(t *testing.T) {
