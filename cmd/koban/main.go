@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -98,7 +100,32 @@ func run(args []string, c *console) int {
 		}
 		return exitCannot
 	}
+	if showsPassword(args) {
+		fmt.Fprintln(c.err, "koban: everybody on this machine can read the password on this command line (ps): put it into a file that "+
+			"PGPASSFILE names, or the whole URL into KOBAN_STORE.")
+	}
 	return exitCode(ctx.Run(c), c)
+}
+
+// showsPassword reports whether an argument is the address of a store, with a password.
+func showsPassword(args []string) bool {
+	for _, arg := range args {
+		_, value, ok := strings.Cut(arg, "=")
+		if ok && strings.HasPrefix(arg, "--") {
+			arg = value
+		}
+		u, err := url.Parse(arg)
+		if err != nil || !strings.HasPrefix(u.Scheme, "postgres") {
+			if strings.Contains(arg, "host=") && strings.Contains(arg, "password=") {
+				return true // in words instead of a URL
+			}
+			continue
+		}
+		if _, has := u.User.Password(); has || u.Query().Has("password") {
+			return true
+		}
+	}
+	return false
 }
 
 // exitCode says on the console what went wrong, and returns the code that scripts see.

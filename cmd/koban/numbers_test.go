@@ -27,7 +27,7 @@ func typed(t *testing.T, args ...string) (code int, said string, sent []string) 
 	var out strings.Builder
 	w := term.New(&out, func(string) string { return "" })
 	c := &console{in: strings.NewReader(""), out: w, err: w, env: func(string) string { return "" }}
-	if len(args) > 0 && args[0] != "sim" && args[0] != "bench" && args[0] != "run" && args[0] != "tcc" {
+	if !slices.Contains([]string{"sim", "bench", "run", "tcc", "verify"}, args[0]) { // those ask no platform
 		args = append([]string{args[0], "--address", server.URL, "--key", "k", "--data", t.TempDir()}, args[1:]...)
 	}
 	return run(args, c), out.String(), sent
@@ -36,29 +36,25 @@ func typed(t *testing.T, args ...string) (code int, said string, sent []string) 
 // A number that makes no sense is refused before anything is sent: 0 is never taken for what was left out, nor an empty word.
 func TestNumbersAreRefusedBeforeAnythingIsSent(t *testing.T) {
 	const huge = "9007199254740992" // 2^53
-	to := []string{"--merchant", "mer_1", "--customer", "cus_1"}
-	for _, args := range [][]string{
-		{"refund", "pay_1", "0"}, {"refund", "pay_1", "00"}, {"refund", "pay_1", huge}, {"refund", "pay_1", "1.5"},
-		{"refund", "pay_1", "1e3"},
-		{"refund", "pay_1", ""}, {"refund", "--", "pay_1", "-5"}, {"refund", "pay_1", "5", "--idempotency-key", ""},
-		{"refund", "pay_1", "5", "--currency", ""}, {"refund", "pay_1", "99999999999999999999"},
-		append([]string{"pay", "0"}, to...), append([]string{"pay", huge}, to...), append([]string{"pay", ""},
-			to...),
-		append([]string{"pay", "5", "--points", "0"}, to...), append([]string{"pay", "5", "--points=-1"}, to...),
-		append([]string{"pay"}, to...),
-		append([]string{"pay", "5", "--idempotency-key", ""}, to...), {"pay", "5", "--merchant", "", "--customer",
-			"cus_1"},
-		{"pay", "5", "--merchant", "mer_1", "--customer", ""}, {"pay", "5", "--payload", "", "--customer", "cus_1"},
-		{"payments", "--limit", "0"}, {"payments", "--limit=-1"}, {"payments", "--limit", "101"}, {"payments",
-			"--limit", "x"},
-		{"payments", "--customer", ""}, {"payments", "--cursor", ""},
-		{"sim", "--seeds", "0"}, {"sim", "--payments", "0"}, {"sim", "--seeds=-1"}, {"sim", "--walk", "--sample",
-			"0"},
-		{"bench", "--duration", "0s"}, {"bench", "--duration=-1s"}, {"bench", "--concurrency", "0"},
-		{"run", "--volumes", "0"}, {"run", "--volumes", "65"}, {"run", "--volumes=-1"},
-		{"tcc", "test", "http://127.0.0.1:1", "--amount", "0"}, {"tcc", "test", "http://127.0.0.1:1", "--timeout",
-			"0s"},
+	const to = " --merchant mer_1 --customer cus_1"
+	for _, line := range []string{ // '' is an empty word
+		"refund pay_1 0", "refund pay_1 00", "refund pay_1 " + huge, "refund pay_1 1.5", "refund pay_1 1e3",
+		"refund pay_1 ''", "refund -- pay_1 -5", "refund pay_1 5 --idempotency-key ''", "refund pay_1 5 --currency ''",
+		"refund pay_1 99999999999999999999",
+		"pay 0" + to, "pay " + huge + to, "pay ''" + to, "pay 5 --points 0" + to, "pay 5 --points=-1" + to, "pay" + to,
+		"pay 5 --idempotency-key ''" + to, "pay 5 --merchant '' --customer cus_1", "pay 5 --merchant mer_1 --customer ''",
+		"pay 5 --payload '' --customer cus_1",
+		"payments --limit 0", "payments --limit=-1", "payments --limit 101", "payments --limit x",
+		"payments --customer ''", "payments --cursor ''",
+		"sim --seeds 0", "sim --payments 0", "sim --seeds=-1", "sim --walk --sample 0",
+		"bench --duration 0s", "bench --duration=-1s", "bench --concurrency 0",
+		"run --volumes 0", "run --volumes 65", "run --volumes=-1",
+		"tcc test http://127.0.0.1:1 --amount 0", "tcc test http://127.0.0.1:1 --timeout 0s",
 	} {
+		args := strings.Fields(line)
+		for i := range args {
+			args[i] = strings.Trim(args[i], "'")
+		}
 		code, said, sent := typed(t, args...)
 		want := exitCannot
 		if args[0] == "refund" && slices.ContainsFunc(args, func(s string) bool { return s == "0" || s == "00" || s == "-5" || s == huge }) {

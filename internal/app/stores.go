@@ -61,6 +61,28 @@ func (p place) tables(name string) store.Config {
 	return c
 }
 
+// one refuses two stores: a folder with books of its own and a PostgreSQL that is named beside it, by an environment
+// that was forgotten perhaps. Which of them is meant, nobody but the operator knows.
+func (p place) one() error {
+	if p.url == "" {
+		return nil
+	}
+	if _, err := os.Lstat(filepath.Join(p.data, journalFile)); err != nil {
+		return nil //nolint:nilerr // there are no books there
+	}
+	return fmt.Errorf("app: there are books in %s (%s), and the store %s is named too, by --store or KOBAN_STORE: leave out "+
+		"the store to use the folder, or name a folder without books", p.data, journalFile, p.where())
+}
+
+// where says in a line which PostgreSQL it is, and never with which password.
+func (p place) where() string {
+	out := "PostgreSQL"
+	if u, err := url.Parse(p.url); err == nil && u.Host != "" {
+		out += " at " + u.Host + ", database " + strings.TrimPrefix(u.Path, "/")
+	}
+	return out
+}
+
 // state opens the database of one service's tables, or of one feed's.
 func (p place) state(ctx context.Context, name string) (*store.DB, error) {
 	return store.OpenCurrent(ctx, p.tables(name))
@@ -79,16 +101,15 @@ func (a *App) Books() string {
 	if a.StoreURL == "" {
 		return a.Data + " (SQLite)"
 	}
-	where := "PostgreSQL"
-	if u, err := url.Parse(a.StoreURL); err == nil && u.Host != "" {
-		where += " at " + u.Host + ", database " + strings.TrimPrefix(u.Path, "/")
-	}
-	return where
+	return place{url: a.StoreURL}.where()
 }
 
 // prepare makes the folders. They are for their owner alone. What is in them is believed, so nobody else may
 // have put it there; the data folder itself is looked at with the machine.
 func (p place) prepare() error {
+	if err := p.one(); err != nil {
+		return err
+	}
 	state := filepath.Join(p.data, "state")
 	for _, dir := range []string{p.data, state} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {

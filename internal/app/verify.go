@@ -83,6 +83,9 @@ func openObserver(ctx context.Context, data, url, key string) (_ *observer, err 
 		return nil, fmt.Errorf("app: the data folder: %w", err)
 	}
 	o := &observer{place: place{data: dir, url: url, key: key, readOnly: true, clock: clock.NewSystem()}}
+	if err := o.one(); err != nil {
+		return nil, err
+	}
 	if url == "" {
 		if _, err := os.Stat(filepath.Join(dir, journalFile)); errors.Is(err, fs.ErrNotExist) {
 			return nil, elsewhere(dir)

@@ -89,6 +89,16 @@ func parseURL(url string) (*target, error) {
 	if err != nil {
 		return nil, errors.New("store: the URL of the store cannot be read: write postgres://user@host:port/database")
 	}
+	insecure, asked := conf.RuntimeParams[insecureParam]
+	delete(conf.RuntimeParams, insecureParam)
+	if asked && insecure != "true" {
+		return nil, fmt.Errorf("store: %s is %q in the URL of the store: expected true, or nothing", insecureParam, insecure)
+	}
+	if !asked {
+		if err := checkReach(conf); err != nil {
+			return nil, err
+		}
+	}
 	t := &target{conf: conf, size: defaultPool()}
 	if text, ok := conf.RuntimeParams[sizeParam]; ok {
 		if t.size, err = sizeOf(text); err != nil {

@@ -43,6 +43,9 @@ func (b *bench) place(ctx context.Context) (*place, error) {
 	if err != nil || !strings.HasPrefix(u.Scheme, "postgres") {
 		return nil, errors.New("the store is not a URL such as postgres://user@host:port/database")
 	}
+	if err := store.CheckURL(b.StoreURL); err != nil {
+		return nil, err
+	}
 	fresh := make([]byte, 8)
 	rand.Read(fresh) // never fails: it ends the process instead
 	p.admin, p.name = b.StoreURL, "koban_bench_"+hex.EncodeToString(fresh)
