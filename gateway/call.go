@@ -234,7 +234,7 @@ func (g *Gateway) run(x *exchange, call rpc.Call, req proto.Message, buf *[]byte
 		x.object = req.ProtoReflect().Get(x.route.path[0].fd).String()
 	}
 	timeout := orElse(x.route.Policy.Timeout, g.cfg.Timeout)
-	call.Deadline = g.cfg.Clock.Now().Add(timeout)
+	call.Deadline, call.Pace = g.cfg.Pace.Now().Add(timeout), g.cfg.Pace
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
 	defer g.cfg.Pace.AfterFunc(timeout, func() { cancel(errTimeout) })()

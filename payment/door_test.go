@@ -81,6 +81,7 @@ type visit struct {
 	who      rpc.Principal
 	key      string
 	deadline clock.Micros
+	pace     clock.Clock
 	ctx      context.Context
 }
 
@@ -91,7 +92,7 @@ func (p *proc) visit(who rpc.Principal, key string) visit {
 
 // call makes the call that the front door would make for q.
 func (v visit) call(q proto.Message) (context.Context, *rpc.Reply) {
-	c := rpc.Call{Principal: v.who, RequestID: "req_" + v.key, Deadline: v.deadline}
+	c := rpc.Call{Principal: v.who, RequestID: "req_" + v.key, Deadline: v.deadline, Pace: v.pace}
 	if v.key != "" {
 		plain := proto.Clone(q)
 		if f := plain.ProtoReflect().Descriptor().Fields().ByName("async"); f != nil {

@@ -283,8 +283,12 @@ func (h *Handler) patience(ctx context.Context, c *rpc.Call) (context.Context, c
 	if c.Deadline == 0 {
 		return wait, cancel
 	}
-	left := (c.Deadline - replyMargin).Sub(h.Service.Clock.Now())
-	stop := h.Service.Clock.AfterFunc(max(left, 0), cancel)
+	pace := c.Pace
+	if pace == nil {
+		pace = h.Service.Clock
+	}
+	left := (c.Deadline - replyMargin).Sub(pace.Now())
+	stop := pace.AfterFunc(max(left, 0), cancel)
 	return wait, func() { stop(); cancel() }
 }
 

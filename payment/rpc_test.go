@@ -103,6 +103,24 @@ func TestManyCopiesOfOneKey(t *testing.T) {
 	})
 }
 
+// TestCallersWaitInRealTime: on a platform to rehearse on the clock jumps. What becomes due then happens; a caller who
+// waits is not answered early.
+func TestCallersWaitInRealTime(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		p := r.start(busy, Layers{})
+		r.balance.plays(always(waits))
+		v, real := p.visit(operator, "patient"), clock.NewManual(rigStart)
+		v.pace, v.deadline = real, real.Now()+10*clock.Second
+		ch := v.inBackground(p.order())
+		eventually(t, "it is under way", func() bool { now, _ := r.balance.flying(); return now == 1 })
+		r.manual.Advance(15 * time.Second)
+		r.balance.letGo(nil)
+		if a := r.receive(ch); a.code != "" || a.message.GetStatus() != paymentv1.PaymentStatus_PAYMENT_STATUS_CAPTURED {
+			t.Errorf("after a jump of the platform's clock: %+v", a)
+		}
+	})
+}
+
 // TestDeadlineOnSomethingDurable: the payment as it stands, and never an error.
 func TestDeadlineOnSomethingDurable(t *testing.T) {
 	onStores(t, func(t *testing.T, r *rig) {

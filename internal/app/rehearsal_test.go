@@ -13,8 +13,10 @@ import (
 
 	"github.com/koban-pay/koban/fault"
 	paymentv1 "github.com/koban-pay/koban/gen/koban/payment/v1"
+	platformv1 "github.com/koban-pay/koban/gen/koban/platform/v1"
 	rehearsalv1 "github.com/koban-pay/koban/gen/koban/rehearsal/v1"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/feed"
 	"github.com/koban-pay/koban/internal/inject"
 	"github.com/koban-pay/koban/internal/rpc"
 	"github.com/koban-pay/koban/internal/store/storetest"
@@ -232,6 +234,41 @@ func TestRefusedConfirmIsAskedAgain(t *testing.T) {
 	r.settles(p.Id, paymentv1.PaymentStatus_PAYMENT_STATUS_CAPTURED)
 	r.stop()
 	r.right(nil)
+}
+
+// Whoever waits for events waits in real time: a jump of the clock ends no long poll.
+func TestReadersOfFeedsWaitInRealTime(t *testing.T) {
+	r := newRehearsal(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	news := r.app.shelves["balance"].feed
+	tenant := rpc.From(r.as(rpc.Operator, "")).Principal.Tenant
+	_, last, err := news.Read(ctx, tenant, 0, feed.MaxLimit, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan int, 1)
+	go func() {
+		events, _, err := news.Read(ctx, tenant, last, 10, feed.MaxWait)
+		if err != nil {
+			t.Error(err)
+		}
+		heard <- len(events)
+	}()
+	for news.Stats().Readers == 0 {
+		select {
+		case <-ctx.Done():
+			t.Fatal("nobody waits")
+		case <-clock.Pause(time.Millisecond):
+		}
+	}
+	r.advance("jump", time.Hour)
+	if _, err := r.app.handlers.platform.CreateCustomer(r.as(rpc.Operator, "new"), &platformv1.CreateCustomerRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-heard; n == 0 {
+		t.Error("the jump of the clock ended the wait")
+	}
 }
 
 // A request about faults does what it says once; its answer is the same as long as the process lives.

@@ -125,7 +125,7 @@ func (a *App) understand(ctx context.Context, state []*tables) error {
 func (a *App) openFeed(ctx context.Context, s *shelf) (err error) {
 	s.feeds = book.NewSaver(s.news.state)
 	s.feed, err = feed.Open(ctx, feed.Config{Service: s.kind.name, Volumes: a.constants.volumes, Log: a.log, State: s.news.state,
-		Writer: a.Writer, Saver: s.feeds, Clock: a.Clock, Source: feed.MachineSource(s.kind.machine(0, a.constants.volumes)),
+		Writer: a.Writer, Saver: s.feeds, Clock: a.Clock, Pace: a.place.clock, Source: feed.MachineSource(s.kind.machine(0, a.constants.volumes)),
 		Alarm: func(err error) { a.Log.Error("a feed has stopped", "service", s.kind.name, "error", err) }})
 	return err
 }

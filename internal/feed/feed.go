@@ -48,6 +48,7 @@ type Config struct {
 	Writer  *book.Writer
 	Saver   *book.Saver // of State; may be nil
 	Clock   clock.Clock
+	Pace    clock.Clock // of readers' patience, where Clock can be moved; nil: Clock
 	Source  Source
 	Alarm   func(error) // told why the feed has stopped; may be nil
 }
@@ -79,6 +80,9 @@ const suffix = ".feed"
 //
 // Errors: those of book.Open; fault.DataDamaged if a volume's journal is not the one that was followed.
 func Open(ctx context.Context, c Config) (*Feed, error) {
+	if c.Pace == nil {
+		c.Pace = c.Clock
+	}
 	b, err := book.Open(ctx, book.Config{Service: c.Service + suffix, Machine: NewMachine(), Log: c.Log, State: c.State,
 		Clock: c.Clock, Writer: c.Writer, Saver: c.Saver, Limits: limits})
 	if err != nil {

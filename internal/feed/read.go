@@ -85,7 +85,7 @@ func (f *Feed) await(ctx context.Context, tenant id.Tenant, after uint64, wait t
 		return found.Last, err
 	}
 	expired := make(chan struct{})
-	defer f.c.Clock.AfterFunc(wait, func() { close(expired) })()
+	defer f.c.Pace.AfterFunc(wait, func() { close(expired) })()
 	defer f.readers.Add(-1)
 	if f.readers.Add(1) > maxReaders {
 		return 0, fault.Overloaded.New("too many readers wait for events")

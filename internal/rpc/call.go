@@ -30,6 +30,7 @@ type Call struct {
 	Key         Key          // nil where the request only reads
 	Fingerprint Fingerprint  // with Key
 	Deadline    clock.Micros // until when the caller waits; 0 means for ever. The context ends then, too.
+	Pace        clock.Clock  // that Deadline is of, where the platform's clock can be moved: a caller waits in real time; may be nil
 
 	reply *Reply
 }
