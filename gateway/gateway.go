@@ -70,6 +70,7 @@ type Gateway struct {
 	metrics  *metrics
 	scrape   http.Handler
 	errors   *schema
+	standby  bool // it serves nobody yet
 	draining context.Context
 	drain    context.CancelFunc
 }
@@ -176,7 +177,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/healthz", "/readyz", "/metrics", "/openapi.yaml":
 		g.serveOwn(x)
 	default:
-		if err := g.serveCall(x); err != nil {
+		call := g.serveCall
+		if g.standby {
+			call = func(*exchange) error { return g.cfg.Ready(r.Context()) }
+		}
+		if err := call(x); err != nil {
 			g.fail(x, err)
 		}
 	}

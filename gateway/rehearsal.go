@@ -41,6 +41,9 @@ func (g *Gateway) healthy() []byte {
 	case g.cfg.Demo:
 		body += `,"mode":"` + demoMode + `"`
 	}
+	if g.standby {
+		body += `,"standby":true`
+	}
 	if g.cfg.Degraded != nil {
 		if wrong := g.cfg.Degraded(); len(wrong) > 0 {
 			body += `,"degraded":["` + strings.Join(wrong, `","`) + `"]`

@@ -71,7 +71,7 @@ func (c *call) hear(rc tcc.Receipt, err error) {
 	who, verb, now := c.step.Part.Participant, c.step.Verb, c.r.d.host.Now()
 	if c.let {
 		c.r.d.breakers[who].record(c.leave, a.Outcome != tcc.Unknown || fault.KindOf(err) == fault.Conflict)
-		c.r.d.counts.calls[who][verb].count(now - c.made)
+		c.r.d.counts.calls[who][verb].Count(now - c.made)
 	}
 	if verb != VerbTry && a.Outcome == tcc.Refused && planted.Bug != planted.DecisionFlips {
 		// After a decision there is no refusal: a participant that says no breaks the contract, and is asked again

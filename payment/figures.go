@@ -10,12 +10,12 @@ type counters struct {
 	settled  [10]atomic.Int64 // by status
 	deferred atomic.Int64
 	unknown  atomic.Int64
-	refused  [participants][5]atomic.Int64 // answers that say no to what was decided, by participant and verb
-	putOff   [participants]atomic.Int64    // payments that were put off at the door, by who is away
-	repeated atomic.Int64                  // reports that were offered again
-	dropped  atomic.Int64                  // reports that the book has refused
-	took     [3]histogram                  // from acceptance to the first stable status, by kind
-	calls    [participants][5]histogram    // by participant and verb
+	refused  [participants][5]atomic.Int64    // answers that say no to what was decided, by participant and verb
+	putOff   [participants]atomic.Int64       // payments that were put off at the door, by who is away
+	repeated atomic.Int64                     // reports that were offered again
+	dropped  atomic.Int64                     // reports that the book has refused
+	took     [3]clock.Histogram               // from acceptance to the first stable status, by kind
+	calls    [participants][5]clock.Histogram // by participant and verb
 }
 
 // Call names calls: a verb of a participant.
@@ -41,14 +41,14 @@ type Stats struct {
 	Dropped  int64            // reports that the book has refused; must be 0
 	Standing Standstill
 
-	Took  map[Kind]Durations // from acceptance to the first stable status
-	Calls map[Call]Durations // from a call to its answer, or until it was given up
+	Took  map[Kind]clock.Durations // from acceptance to the first stable status
+	Calls map[Call]clock.Durations // from a call to its answer, or until it was given up
 }
 
 // Stats returns the service's figures.
 func (s *Service) Stats() Stats {
-	st := Stats{Settled: map[string]int64{}, Breakers: map[string]string{}, PutOff: map[string]int64{}, Refused: map[Call]int64{}, Took: map[Kind]Durations{},
-		Calls: map[Call]Durations{}, Deferred: s.counts.deferred.Load(), Unknown: s.counts.unknown.Load(), Overdue: s.overdue.Load(),
+	st := Stats{Settled: map[string]int64{}, Breakers: map[string]string{}, PutOff: map[string]int64{}, Refused: map[Call]int64{}, Took: map[Kind]clock.Durations{},
+		Calls: map[Call]clock.Durations{}, Deferred: s.counts.deferred.Load(), Unknown: s.counts.unknown.Load(), Overdue: s.overdue.Load(),
 		Repeated: s.counts.repeated.Load(), Dropped: s.counts.dropped.Load(), Standing: s.lookout.standing()}
 	for i := range s.counts.settled {
 		if n := s.counts.settled[i].Load(); n > 0 {
@@ -56,7 +56,7 @@ func (s *Service) Stats() Stats {
 		}
 	}
 	for k := range s.counts.took {
-		if d := s.counts.took[k].durations(); d.Count() > 0 {
+		if d := s.counts.took[k].Durations(); d.Count() > 0 {
 			st.Took[Kind(k)] = d
 		}
 	}
@@ -67,7 +67,7 @@ func (s *Service) Stats() Stats {
 		}
 		for v := range s.counts.calls[p] {
 			c := Call{Participant(p), Verb(v)}
-			if d := s.counts.calls[p][v].durations(); d.Count() > 0 {
+			if d := s.counts.calls[p][v].Durations(); d.Count() > 0 {
 				st.Calls[c] = d
 			}
 			if n := s.counts.refused[p][v].Load(); n > 0 {

@@ -362,7 +362,7 @@ func owes(steps []Step, answers []Answer) bool {
 
 func (d *Driver) settled(k book.Key, p *Payment) {
 	if int(p.Kind) < len(d.counts.took) && p.SettledAt == p.UpdatedAt { // not by a capture or void that came later
-		d.counts.took[p.Kind].count(p.SettledAt - p.CreatedAt)
+		d.counts.took[p.Kind].Count(p.SettledAt - p.CreatedAt)
 	}
 	if int(p.Status) < len(d.counts.settled) {
 		d.counts.settled[p.Status].Add(1)

@@ -123,6 +123,8 @@ type App struct {
 	unclean bool // the process before did not end in order
 	pages   pages
 
+	standby standby
+
 	lost atomic.Int64 // blocks that the tables knew of and the journal does not have
 }
 
@@ -200,7 +202,11 @@ func (a *App) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	held, err := a.place.lock(ctx, a.Standby)
+	held, err := a.place.lock(ctx, false)
+	var leader *store.HeldError
+	if a.Standby && errors.As(err, &leader) {
+		held, err = a.standBy(ctx, leader)
+	}
 	if err != nil {
 		return err
 	}
@@ -267,7 +273,7 @@ const watchEvery = 200 * time.Millisecond
 // write has nobody else who does.
 func (a *App) watch(ctx context.Context) {
 	var trouble error
-	held := heldLogs{}
+	held, unsaved := heldLogs{}, unsavedTables{}
 	var followed time.Duration
 	for {
 		select {
@@ -284,6 +290,7 @@ func (a *App) watch(ctx context.Context) {
 			}
 		}
 		held.look(a)
+		unsaved.look(a)
 		followed = a.watchClock(followed)
 		was := trouble
 		switch trouble = a.Journal.Trouble(); {
@@ -320,8 +327,7 @@ func (a *App) listen(ctx context.Context) error {
 	if err := a.openDoor(); err != nil {
 		return err
 	}
-	var listen net.ListenConfig
-	l, err := listen.Listen(ctx, "tcp", a.Listen)
+	l, err := a.standby.door.take(ctx, a.Listen)
 	if err != nil {
 		return fmt.Errorf("app: listen on %s: %w: choose another address with --listen", a.Listen, err)
 	}

@@ -32,15 +32,24 @@ func checkMachine(dir string, clk clock.Clock, free uint64) error {
 	if err := store.CheckOwner(dir, info); err != nil {
 		return fmt.Errorf("app: the data folder: %w (chmod 700 is best)", err)
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
+	have, err := roomOf(dir)
+	if err != nil {
 		return fmt.Errorf("app: ask for the room on the disk of %s: %w", dir, err)
 	}
-	if have := fs.Bavail * uint64(fs.Bsize); have < free {
+	if have < free {
 		return fmt.Errorf("app: the disk of %s has room for %d MiB, at least %d are needed: make room", dir, have>>20, free>>20)
 	}
 	if now := clk.Now(); now < wellKnown {
 		return fmt.Errorf("app: the machine's clock says %s, which is in the past: set it", now)
 	}
 	return nil
+}
+
+// roomOf returns how many bytes the disk of a folder has room for.
+func roomOf(dir string) (uint64, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return 0, err
+	}
+	return fs.Bavail * uint64(fs.Bsize), nil
 }

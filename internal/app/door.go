@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -18,7 +19,7 @@ const demoTenant = id.Tenant(1)
 
 // openDoor makes the gateway, with a handler for every method of the contracts.
 func (a *App) openDoor() (err error) {
-	if err := a.metrics.Register(figures{a}); err != nil {
+	if err := errors.Join(a.metrics.Register(figures{a}), registerProcess(a.metrics)); err != nil {
 		return err
 	}
 	c := gateway.Config{

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/store"
 )
 
@@ -37,6 +38,27 @@ func (h heldLogs) look(a *App) {
 		case s.Held == 0 && h[name]:
 			delete(h, name)
 			a.Log.Info("the log of a database is started over again", "database", name)
+		}
+	}
+}
+
+// unsavedTables says, once each, of which tables the last save failed.
+type unsavedTables map[string]bool
+
+// look asks every service and its feed, and says what has changed.
+func (u unsavedTables) look(a *App) {
+	for _, s := range a.shelves {
+		for t, saver := range map[*tables]*book.Saver{s.own: s.saver, s.news: s.feeds} {
+			err := saver.Trouble()
+			switch {
+			case err != nil && !u[t.Name]:
+				u[t.Name] = true
+				a.Log.Error("tables cannot be saved; it is tried again until they can, and nothing is lost: the journal has it all. Look at "+
+					"the disk or the database", "tables", t.Name, "error", err)
+			case err == nil && u[t.Name]:
+				delete(u, t.Name)
+				a.Log.Warn("tables can be saved again", "tables", t.Name)
+			}
 		}
 	}
 }

@@ -11,13 +11,13 @@ var (
 	settledDesc  = describe("payments_settled_total", "Payments that ended their way, by status.", "status")
 	tookDesc     = describe("payment_settle_seconds", "Time from a payment's acceptance to its first stable status.", "kind")
 	runningDesc  = describe("payments_running", "Payments that are driven right now.")
-	drivenDesc   = describe("payments_running_oldest_seconds", "For how long the oldest of them has been driven.")
+	drivenDesc   = describe("payments_running_oldest_seconds", "For how long the oldest payment that is driven has been driven without a rest.")
 	waitingDesc  = describe("payments_waiting", "Payments that wait in the queue for a participant.", "participant", "verb")
-	waitsDesc    = describe("payments_waiting_oldest_seconds", "For how long the oldest of them waits.", "participant", "verb")
+	waitsDesc    = describe("payments_waiting_oldest_seconds", "For how long the oldest payment in the queue waits, of those that wait for the same.", "participant", "verb")
 	deferredDesc = describe("payments_deferred_total", "Times a payment went back to the queue.")
 	overdueDesc  = describe("payments_overdue", "Payments unfinished for more than three days, at the last sweep.")
 	undrivenDesc = describe("payments_undriven", "Payments that are owed work which nobody does, at the last look.")
-	standsDesc   = describe("payments_undriven_oldest_seconds", "For how long nobody has touched the oldest of them.")
+	standsDesc   = describe("payments_undriven_oldest_seconds", "For how long nobody has touched the oldest payment that is owed work which nobody does.")
 	foundDesc    = describe("payments_undriven_total", "Payments that were owed work which nobody did, and were driven then.")
 	repeatedDesc = describe("payment_reports_repeated_total", "Reports of answers that were offered to a book again.")
 	droppedDesc  = describe("payment_reports_refused_total", "Reports of answers that a book has refused. Must be 0.")
@@ -79,9 +79,9 @@ func (f figures) participants(out chan<- prometheus.Metric, total, now func(*pro
 
 func seconds(d clock.Micros) float64 { return float64(d) / float64(clock.Second) }
 
-func histogram(d *prometheus.Desc, took payment.Durations, labels ...string) prometheus.Metric {
-	buckets, sum := make(map[float64]uint64, len(payment.Bounds)), uint64(0)
-	for i, bound := range payment.Bounds {
+func histogram(d *prometheus.Desc, took clock.Durations, labels ...string) prometheus.Metric {
+	buckets, sum := make(map[float64]uint64, len(clock.Bounds)), uint64(0)
+	for i, bound := range clock.Bounds {
 		sum += uint64(took.Buckets[i])
 		buckets[seconds(bound)] = sum
 	}

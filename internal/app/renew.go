@@ -105,9 +105,11 @@ func (a *App) renew(ctx context.Context, t *tables) (err error) {
 	if err := errors.Join(t.db.Scrub(ctx), t.close()); err != nil {
 		return err
 	}
+	watch := clock.Stopwatch()
 	if err := a.buildTables(ctx, t); err != nil {
 		return fmt.Errorf("build the tables of %s anew, beside the old: %w", t.Name, err)
 	}
+	a.Log.Info("tables were built anew", "tables", t.Name, "took", watch().Sub(0).String())
 	return nil
 }
 

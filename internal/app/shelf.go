@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/feed"
 	"github.com/koban-pay/koban/internal/store"
 )
@@ -104,7 +105,27 @@ func (a *App) fill(ctx context.Context, s *shelf) error {
 			return err
 		}
 	}
-	return all(steps...)
+	watch := clock.Stopwatch()
+	if err := all(steps...); err != nil {
+		return err
+	}
+	a.tellRecovered(s, watch())
+	return nil
+}
+
+// tellRecovered says what the books of a service had to read to stand where they were left: after an unclean end, or where
+// their tables were missing.
+func (a *App) tellRecovered(s *shelf, took clock.Micros) {
+	var blocks, rebuilt uint64
+	for _, b := range s.books {
+		st := b.Stats()
+		blocks += st.Replayed
+		rebuilt += uint64(flag(st.Rebuilt))
+	}
+	if blocks > 0 {
+		a.Log.Info("books recovered from the journal", "service", s.kind.name, "blocks", blocks, "tables_made_anew", rebuilt,
+			"took", took.Sub(0).String())
+	}
 }
 
 // understand refuses books that a later program has written, before any book is taken over: an older program that was started

@@ -470,6 +470,10 @@ type Stats struct {
 	Unsaved     int    // of them, not in the tables yet
 	Loads       int64  // reads of rows that were not in memory
 	Fenced      bool
+	Known       int64  // requests that came under a key which stands for something already
+	Epoch       uint64 // goes up with each process that takes the book over
+	Replayed    uint64 // blocks that its recovery read
+	Rebuilt     bool   // all of them: there were no tables that fit the journal
 	Failed      [troubles]int64 // what went wrong aside, by Trouble
 	Troubled    [troubles]bool  // whether it goes wrong still
 }
@@ -485,6 +489,13 @@ func (b *Book) Stats() Stats {
 	for t, err := range b.troubled {
 		still[t] = err != nil
 	}
-	return Stats{Failed: b.failed, Troubled: still, Head: b.core.Durable().Seq, Saved: b.core.SavedHead().Seq, Resident: b.core.Resident(),
-		Unsaved: b.core.UnsavedRows(), Loads: b.loads, Fenced: b.core.Fenced()}
+	known := int64(0)
+	for _, t := range b.core.tables {
+		if k, ok := t.(*Keys); ok {
+			known += k.known
+		}
+	}
+	return Stats{Known: known, Failed: b.failed, Troubled: still, Head: b.core.Durable().Seq, Saved: b.core.SavedHead().Seq, Resident: b.core.Resident(),
+		Unsaved: b.core.UnsavedRows(), Loads: b.loads, Fenced: b.core.Fenced(), Epoch: b.core.head.Epoch,
+		Replayed: b.core.replayed, Rebuilt: b.core.rebuilt}
 }

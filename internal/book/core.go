@@ -39,6 +39,9 @@ type Core struct {
 	ended   *fault.Error // why nothing is answered any more
 	pulse   int          // commands since the last snapshot, to tell idle from busy
 	usual   int          // how many events blocks had lately
+
+	replayed uint64 // blocks, when the book was recovered
+	rebuilt  bool   // from the first one on
 }
 
 // Done receives the outcome of a command, once it may be told.

@@ -30,6 +30,7 @@ type Keys struct {
 	segments map[id.Tenant]*segments
 	over     int64 // the last day that was joined into a month: no key is filed under it or before any more
 	cold     bool  // the segments of the store have not been listed yet
+	known    int64 // keys that were asked for and stand for something already: requests that came again
 }
 
 type keyRow struct {
@@ -93,6 +94,7 @@ func (k *Keys) Get(key Key) *KeyEntry {
 	if w.absent {
 		return nil
 	}
+	k.known++
 	return &w.e
 }
 

@@ -50,7 +50,10 @@ func recoverCore(ctx context.Context, c *Core, log Log, state State) error {
 	if err := c.checkFold(); err != nil {
 		return err
 	}
-	return replay(ctx, c, log, state)
+	err = replay(ctx, c, log, state)
+	c.replayed = c.head.Seq - at.Head.Seq
+	c.rebuilt = at.Head.Seq == 0 && c.replayed > 0
+	return err
 }
 
 // stands reports whether the journal has the block that the tables claim to stand for.

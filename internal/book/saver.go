@@ -31,6 +31,8 @@ type Saver struct {
 	rows   atomic.Int64
 	saves  atomic.Int64
 	failed atomic.Int64
+	wrong  atomic.Pointer[error] // why the last save failed; nil if it did not
+	took   clock.Histogram
 	urgent atomic.Int64
 	paused atomic.Bool
 }
@@ -57,11 +59,25 @@ func (s *Saver) Close() {
 	<-s.done
 }
 
-// SaverStats are a saver's figures for metrics: saves done, rows in them, and saves that failed and were tried again.
-type SaverStats struct{ Saves, Rows, Failed int64 }
+// SaverStats are a saver's figures for metrics.
+type SaverStats struct {
+	Saves, Rows int64           // saves done, and rows in them
+	Failed      int64           // saves that failed and were tried again
+	Took        clock.Durations // of saves that were done, on the thread that may have to wait for others
+}
 
 // Stats returns the saver's figures.
-func (s *Saver) Stats() SaverStats { return SaverStats{s.saves.Load(), s.rows.Load(), s.failed.Load()} }
+func (s *Saver) Stats() SaverStats {
+	return SaverStats{s.saves.Load(), s.rows.Load(), s.failed.Load(), s.took.Durations()}
+}
+
+// Trouble returns why the tables could not be saved when that was tried last, nil if they could.
+func (s *Saver) Trouble() error {
+	if err := s.wrong.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
 func (s *Saver) add(b *Book) {
 	s.mu.Lock()
@@ -198,12 +214,16 @@ func (s *Saver) save(ctx context.Context, sets []*SaveSet) (again []*SaveSet) {
 	}
 	var lost []string
 	var err error
+	watch := clock.Stopwatch()
 	run(func() { lost, err = s.state.Save(ctx, sets) })
 	if err != nil {
 		s.failed.Add(1)
+		s.wrong.Store(&err)
 		return sets
 	}
 	s.saves.Add(1)
+	s.wrong.Store(nil)
+	s.took.Count(watch())
 	s.stand = newest(sets)
 	for _, set := range sets {
 		b := s.find(set.Book)

@@ -111,6 +111,7 @@ func (j *Journal) offer(ctx context.Context, w Batch) (Fate, error) {
 		// On PostgreSQL a connection for writing is ours alone, and those for reading are shared.
 		return fate, j.db.Write(ctx, func(tx *sql.Tx) error { return checkHeads(ctx, tx, w.Check, fate.Stale) })
 	}
+	watch := clock.Stopwatch()
 	err := j.db.Write(ctx, func(tx *sql.Tx) error {
 		for part := range slices.Chunk(w.Blocks, maxRows) {
 			if err := j.texts.begin(ctx, tx, part); err != nil {
@@ -131,6 +132,9 @@ func (j *Journal) offer(ctx context.Context, w Batch) (Fate, error) {
 	})
 	if errors.Is(err, errRaced) {
 		return j.sortOut(ctx, w, fate)
+	}
+	if err == nil {
+		j.stats.took.Count(watch())
 	}
 	return fate, err
 }
@@ -185,10 +189,14 @@ func checkHeads(ctx context.Context, tx *sql.Tx, heads []Head, stale []bool) err
 type Stats struct {
 	Commits, Blocks, Events, Bytes, Notes, Fenced int64
 	MaxBlocks                                     int64 // the most blocks in one commit
+
+	Took clock.Durations // of commits
 }
 
 type stats struct {
 	commits, blocks, events, bytes, notes, fenced, maxBlocks atomic.Int64
+
+	took clock.Histogram
 }
 
 func (s *stats) count(w Batch, f Fate) {
@@ -215,5 +223,6 @@ func (s *stats) count(w Batch, f Fate) {
 func (j *Journal) Stats() Stats {
 	s := &j.stats
 	return Stats{Commits: s.commits.Load(), Blocks: s.blocks.Load(), Events: s.events.Load(), Bytes: s.bytes.Load(),
-		Notes: s.notes.Load(), Fenced: s.fenced.Load(), MaxBlocks: s.maxBlocks.Load()}
+		Notes: s.notes.Load(), Fenced: s.fenced.Load(), MaxBlocks: s.maxBlocks.Load(),
+		Took: s.took.Durations()}
 }
