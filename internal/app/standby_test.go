@@ -82,7 +82,9 @@ func TestStandbyAnswersAtItsDoor(t *testing.T) {
 		})
 		for _, path := range []string{"/readyz", "/v1/payments", "/nowhere"} {
 			status, body, head, err := fetch(ctx, door+path)
-			var e struct{ Error struct{ Code, Message string } }
+			var e struct {
+				Error struct{ Code, Message string }
+			}
 			if err == nil {
 				err = json.Unmarshal([]byte(body), &e)
 			}

@@ -470,10 +470,10 @@ type Stats struct {
 	Unsaved     int    // of them, not in the tables yet
 	Loads       int64  // reads of rows that were not in memory
 	Fenced      bool
-	Known       int64  // requests that came under a key which stands for something already
-	Epoch       uint64 // goes up with each process that takes the book over
-	Replayed    uint64 // blocks that its recovery read
-	Rebuilt     bool   // all of them: there were no tables that fit the journal
+	Known       int64           // requests that came under a key which stands for something already
+	Epoch       uint64          // goes up with each process that takes the book over
+	Replayed    uint64          // blocks that its recovery read
+	Rebuilt     bool            // all of them: there were no tables that fit the journal
 	Failed      [troubles]int64 // what went wrong aside, by Trouble
 	Troubled    [troubles]bool  // whether it goes wrong still
 }

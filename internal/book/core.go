@@ -124,10 +124,14 @@ func (c *Core) decide(now clock.Micros, cmd any, done Done) {
 	}
 	d := &c.decision
 	d.reset(c.name, c.head.Seq+1)
+	for _, t := range c.tables {
+		t.base().seen = 0
+	}
 	c.machine.Decide(c.at, cmd, d)
 	a := Answer{done: done, reply: d.reply}
+	led := len(d.events) > 0 // to something that has to be durable first
 	if err := c.append(d.events); err != nil {
-		d.after, d.err = nil, err
+		d.after, d.err, led = nil, err, false
 	} else {
 		c.note(d)
 	}
@@ -141,12 +145,28 @@ func (c *Core) decide(now clock.Micros, cmd any, done Done) {
 	switch {
 	case planted.Bug == planted.AnswerEarly:
 		c.told = append(c.told, a)
+	case !led && (c.seen() <= c.durable.Seq || planted.Bug == planted.ReadEarly):
+		c.reads = append(c.reads, a)
 	case len(c.open.events) > 0:
 		c.open.answers = append(c.open.answers, a)
-	case c.flight != nil:
-		c.flight.reads = append(c.flight.reads, a)
 	default:
-		c.reads = append(c.reads, a)
+		c.flight.reads = append(c.flight.reads, a)
+	}
+}
+
+// seen returns the latest block that changed a row which the last decision has read. What read only rows that are durable as
+// they are need not wait for a block that changes others, nor hear of a disk that is full (rule B2).
+func (c *Core) seen() (seq uint64) {
+	for _, t := range c.tables {
+		seq = max(seq, t.base().seen)
+	}
+	return seq
+}
+
+// stamp says which block the rows are changed for from now on.
+func (c *Core) stamp(seq uint64) {
+	for _, t := range c.tables {
+		t.base().at = seq
 	}
 }
 
@@ -174,6 +194,7 @@ func (c *Core) append(events []any) *fault.Error {
 			size, len(events), c.name, maxDecisionBytes, maxDecisionEvents)
 	}
 	c.open.size += size
+	c.stamp(c.head.Seq + 1)
 	for _, ev := range events {
 		c.machine.Apply(c.at, c.head.Seq+1, ev)
 		for _, t := range c.tables {
@@ -527,6 +548,7 @@ func (c *Core) Replay(b *journal.Block) ([]Want, error) {
 	if len(c.touch.missing) > 0 {
 		return append([]Want(nil), c.touch.missing...), nil
 	}
+	c.stamp(b.Seq)
 	for i, ev := range events {
 		if planted.Bug == planted.EventNotReplayed && i == 2 {
 			continue

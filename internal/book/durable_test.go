@@ -72,39 +72,48 @@ func line(list []string, i int) string {
 }
 
 // tellsEarly submits one command of each kind of answer (accepted, replayed, conflicting, read, refused), the first
-// of them alone, and reports how many answers were told while that one's block was being written.
-func tellsEarly(t *testing.T, submit func(p *proc, cmd any, done Done)) int64 {
+// of them alone, and reports how many answers were told while that one's block was being written: of those that have to
+// do with what is in it, and of those that read only what is durable already.
+func tellsEarly(t *testing.T, submit func(p *proc, cmd any, done Done)) (early, rightly int64) {
 	p := newRig(t).start(1)
-	a, b := p.account(100), p.account(0)
+	a, b, c := p.account(100), p.account(0), p.account(7)
 	old := toyMove{ID: p.id(), From: a, To: b, Amount: 1}
 	p.must(old)
 	other := old
 	other.Amount = 2
 	g := newGate(t)
 	p.log.tap(g.pass, nil)
-	var told atomic.Int64
+	var told, durable atomic.Int64
 	var all sync.WaitGroup
-	for i, cmd := range []any{toyMove{ID: p.id(), From: a, To: b, Amount: 5}, old, other, toyRead{a},
-		toyMove{ID: p.id(), From: a, To: b, Amount: 5000}, toyRead{b}} {
+	for i, cmd := range []any{toyMove{ID: p.id(), From: a, To: b, Amount: 5}, old, other, toyRead{c}, toyRead{p.id()}, toyRead{a},
+		toyMove{ID: p.id(), From: a, To: b, Amount: 5000}, toyRead{b}, toyMove{ID: p.id(), From: c, To: b, Amount: 1}, toyRead{c}} {
 		all.Add(1)
-		submit(p, cmd, func(any, error) { told.Add(1); all.Done() })
+		count := &told
+		if i >= 1 && i <= 4 { // what was done before, an account that the block does not change, and one that is not there
+			count = &durable
+		}
+		submit(p, cmd, func(any, error) { count.Add(1); all.Done() })
 		if i == 0 {
 			receive(t, "the first block is being written", g.came)
 		}
 	}
-	early := told.Load()
+	early, rightly = told.Load(), durable.Load()
 	p.log.tap(nil, nil)
 	g.let <- struct{}{}
 	all.Wait()
-	return early
+	return early, rightly
 }
 
 func TestB2_NothingIsToldBeforeItIsDurable(t *testing.T) {
-	if n := tellsEarly(t, func(p *proc, cmd any, done Done) { p.books[0].Go(background, cmd, done) }); n != 0 {
+	n, rightly := tellsEarly(t, func(p *proc, cmd any, done Done) { p.books[0].Go(background, cmd, done) })
+	if n != 0 {
 		t.Errorf("%d answers were told before their block was durable", n)
 	}
+	if rightly != 4 {
+		t.Errorf("of four answers that have nothing to do with the block, %d were told while it was written", rightly)
+	}
 	// The control answers as soon as it has decided. It must be caught.
-	if n := tellsEarly(t, func(p *proc, cmd any, done Done) {
+	if n, _ := tellsEarly(t, func(p *proc, cmd any, done Done) {
 		p.books[0].Go(background, cmd, func(any, error) {})
 		done(nil, nil)
 	}); n == 0 {

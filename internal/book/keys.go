@@ -36,6 +36,7 @@ type Keys struct {
 type keyRow struct {
 	key    Key
 	e      KeyEntry
+	seq    uint64 // the block that put it; 0 if that was saved when it came into memory
 	absent bool
 	hot    bool
 	pinned bool // not saved yet
@@ -91,6 +92,7 @@ func (k *Keys) Get(key Key) *KeyEntry {
 		return nil
 	}
 	w.hot = true
+	k.seen = max(k.seen, w.seq)
 	if w.absent {
 		return nil
 	}
@@ -108,7 +110,7 @@ func (k *Keys) Peek(key Key) *KeyEntry {
 
 // Put says what a new key stands for; e.At is the time of the block. Only Apply may call it.
 func (k *Keys) Put(key Key, e KeyEntry) {
-	w := &keyRow{key: key, e: e, hot: true, pinned: true}
+	w := &keyRow{key: key, e: e, seq: k.at, hot: true, pinned: true}
 	if old, ok := k.m[key]; ok { // known not to exist
 		*old = *w
 		w = old

@@ -57,6 +57,8 @@ type tableBase struct {
 	fresh     clock.Micros // every row whose id was made at or after this time is in memory (rule B12)
 	newest    clock.Micros // the latest time in any row's id
 	due       dueHeap
+	at        uint64      // the block that Apply changes rows for
+	seen      uint64      // the latest block that changed a row which the decision under way has read
 	added     int         // rows that came into memory since the last eviction
 	awaited   map[Key]int // rows that somebody reads or is going to read: how many times
 }
@@ -98,6 +100,7 @@ type row[V any] struct {
 	v      V
 	key    Key
 	queued *dueAt       // its entry in the heap, nil for none
+	seq    uint64       // the block that changed it last; 0 if that was saved when it came into memory
 	stands clock.Micros // the due time that the tables have, or will with the save under way
 	stored bool         // the tables have the row, or will
 	absent bool         // known not to exist
@@ -171,6 +174,7 @@ func (r *Rows[V]) Get(k Key) *V {
 		return nil
 	}
 	w.hot = true
+	r.seen = max(r.seen, w.seq)
 	if w.absent {
 		return nil
 	}
@@ -187,7 +191,7 @@ func (r *Rows[V]) Edit(k Key) *V {
 		w = &row[V]{key: k}
 		r.add(w)
 	}
-	w.absent, w.hot = false, true
+	w.absent, w.hot, w.seq = false, true, r.at
 	if !w.dirty {
 		w.dirty = true
 		r.dirty = append(r.dirty, w)

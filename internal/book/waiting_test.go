@@ -8,17 +8,17 @@ import (
 	"github.com/koban-pay/koban/fault"
 )
 
-// While a block cannot be written, those who only read wait for it, and are no more than a book has room for: who comes then is
+// While a block cannot be written, those who read what it changes wait for it, and are no more than a book has room for: who comes then is
 // sent away, however many have hung up before. Once it is written all are answered, and those who waited for room.
 func TestAnswersThatWaitAreBounded(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		r := newRig(t)
 		r.shared = shared
 		p := r.start(1)
-		a := p.account(7)
+		a, b := p.account(7), p.account(0)
 		g := newGate(t)
 		p.log.tap(g.pass, nil)
-		p.books[0].Go(background, toyAlert{ID: p.id()}, func(any, error) {})
+		p.books[0].Go(background, toyMove{ID: p.id(), From: a, To: b, Amount: 1}, func(any, error) {})
 		receive(t, "a block is being written", g.came)
 		var all sync.WaitGroup
 		for range maxWaiting {

@@ -90,6 +90,8 @@ const (
 const (
 	// AnswerEarly answers before the block is durable (Midaz #2499: 201, and lost when the database restarts).
 	AnswerEarly = "answer_early"
+	// ReadEarly tells what a block will say that is not durable yet, to whoever only reads (rule B2).
+	ReadEarly = "read_early"
 	// CommitErrorIgnored goes on in memory after an append that failed (Midaz #1384).
 	CommitErrorIgnored = "commit_error_ignored"
 	// TwoWriters appends without comparing the head: who was overtaken goes on writing (nats-server #7549: split brain).
