@@ -31,6 +31,7 @@ type Stats struct {
 	Deferred int64             // times a payment went back to the queue
 	Unknown  int64             // calls without a known outcome
 	Overdue  int64             // unfinished for more than three days, at the last sweep
+	Suspense int64             // of which something stands in suspense, at the last look
 	Running  int
 	Oldest   clock.Micros // for how long the oldest of them has been driven
 	Waiting  []Waiting    // in the queue
@@ -48,7 +49,7 @@ type Stats struct {
 // Stats returns the service's figures.
 func (s *Service) Stats() Stats {
 	st := Stats{Settled: map[string]int64{}, Breakers: map[string]string{}, PutOff: map[string]int64{}, Refused: map[Call]int64{}, Took: map[Kind]clock.Durations{},
-		Calls: map[Call]clock.Durations{}, Deferred: s.counts.deferred.Load(), Unknown: s.counts.unknown.Load(), Overdue: s.overdue.Load(),
+		Calls: map[Call]clock.Durations{}, Deferred: s.counts.deferred.Load(), Unknown: s.counts.unknown.Load(), Overdue: s.overdue.Load(), Suspense: s.suspended.Load(),
 		Repeated: s.counts.repeated.Load(), Dropped: s.counts.dropped.Load(), Standing: s.lookout.standing()}
 	for i := range s.counts.settled {
 		if n := s.counts.settled[i].Load(); n > 0 {

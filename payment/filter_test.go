@@ -48,7 +48,7 @@ func (f Filter) fits(p *Payment) bool {
 	same := func(want, is id.ID) bool { return want.IsNil() || want == is }
 	return same(f.Customer, p.Customer) && same(f.Merchant, p.Merchant) && same(f.Parent, p.Parent) &&
 		marked(f.Marks, p.Marks) && (f.Kind == 0 || f.Kind == p.Kind) && (f.Status == 0 || f.Status == p.Status) &&
-		(f.From == 0 || p.CreatedAt >= f.From) && (f.Until == 0 || p.CreatedAt < f.Until)
+		(!f.Suspense || p.inSuspense() > 0) && (f.From == 0 || p.CreatedAt >= f.From) && (f.Until == 0 || p.CreatedAt < f.Until)
 }
 
 func marked(want, is Marks) bool {
@@ -75,6 +75,7 @@ func TestPagesAreWhatFits(t *testing.T) {
 			if maybe(1, 3) {
 				f.Merchant = parties[luck.IntN(len(parties))]
 			}
+			f.Suspense = maybe(1, 12)
 			if maybe(1, 5) {
 				f.Parent = all[luck.IntN(len(all))].ID
 			}

@@ -88,7 +88,7 @@ func (s *Service) look(ctx context.Context) {
 		}
 		l.volume, l.after = l.volume+1, book.Key{}
 		if l.volume == len(s.Books) {
-			s.rounded()
+			s.rounded(ctx)
 			return
 		}
 	}
@@ -126,13 +126,26 @@ func (s *Service) attended(k book.Key) bool {
 }
 
 // rounded ends a complete look.
-func (s *Service) rounded() {
+func (s *Service) rounded(ctx context.Context) {
+	s.tellSuspended(ctx)
 	l := &s.lookout
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.round.Found += l.state.Found
 	l.state = l.round
 	l.volume, l.before, l.found, l.round = 0, l.found, nil, Standstill{}
+}
+
+// tellSuspended tells of new cases for a person.
+func (s *Service) tellSuspended(ctx context.Context) {
+	n, err := s.tables.suspended(ctx)
+	if err != nil {
+		return // the next look asks again
+	}
+	if was := s.suspended.Swap(n); n > was {
+		s.Log.Warn("what was paid could not be placed on its account and stands in suspense: koban payments --suspense lists it",
+			"payments", n)
+	}
 }
 
 // tellWaiting tells of whom payments wait for, and since when.

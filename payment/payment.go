@@ -312,6 +312,18 @@ func (v *version) next() *Payment {
 	return &p
 }
 
+// inSuspense returns how many adds were placed in suspense, because the account could not take them.
+func (p *Payment) inSuspense() (n int64) {
+	for i := range p.Parts {
+		for _, a := range p.Parts[i].Answers {
+			if a.Suspense {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 func (p *Payment) ownSources() { p.Sources = slices.Clone(p.Sources) }
 
 func (p *Payment) ownParts() { p.Parts = slices.Clone(p.Parts) }

@@ -91,8 +91,10 @@ func (s *Service) pass(ctx context.Context, before clock.Micros) {
 	drain(ctx, slots)
 }
 
-// alert tells of payments that no layer could end in three days: a person has to look.
+// alert tells of payments that a person has to look at: those that no layer could end in three days, and those of which
+// something stands in suspense.
 func (s *Service) alert(ctx context.Context) {
+	s.tellSuspended(ctx)
 	n, err := s.tables.overdue(ctx, s.Clock.Now()-overdueAfter)
 	if err != nil {
 		s.Log.Warn("overdue payments cannot be counted; they are again next time", "error", err)

@@ -397,6 +397,7 @@ func (h *Handler) ListPayments(ctx context.Context, q *paymentv1.ListPaymentsReq
 	}
 	f.Marks = h.MarkKey.marks(f.Tenant, callerNote{Reference: q.GetReference(), Labels: labels{BillNumber: q.GetBillNumber(),
 		ReferenceLabel: q.GetReferenceLabel(), TerminalLabel: q.GetTerminalLabel()}})
+	f.Suspense = q.GetSuspense()
 	return h.page(ctx, f, q.Limit, q.Cursor)
 }
 

@@ -73,7 +73,9 @@ type Service struct {
 	crew    crew
 	work    sync.WaitGroup
 	overdue atomic.Int64
-	lookout lookout
+
+	suspended atomic.Int64 // payments of which something stands in suspense, at the last look
+	lookout   lookout
 }
 
 // overdueAfter is the age at which an unfinished payment raises an alert (recovery layer 3).

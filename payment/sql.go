@@ -25,7 +25,7 @@ var paymentSchema = book.Schema[version]{
 	Table:   "payments",
 	Passing: true,
 	Columns: []string{"kind", "status", "resource", "currency", "amount", "captured", "refunded", "customer", "merchant",
-		"session", "parent", "created_at", "updated_at", "reference", "bill_number", "reference_label", "terminal_label", "state"},
+		"session", "parent", "created_at", "updated_at", "reference", "bill_number", "reference_label", "terminal_label", "suspense", "state"},
 	Fixed: []string{"kind", "currency", "amount", "customer", "merchant", "session", "parent", "created_at", "reference", "bill_number",
 		"reference_label", "terminal_label"},
 	Scan: scanPayment,
@@ -39,7 +39,7 @@ func (m *Machine) paymentArgs(v *version, args []any) []any {
 	m.state = encodeState(m.state[:0], p)
 	return append(args, int64(p.Kind), int64(p.Status), int64(p.Resource), int64(p.Amount.Currency), p.Amount.Minor, p.Captured,
 		p.Refunded, raw(&p.Customer), raw(&p.Merchant), raw(&p.Session), raw(&p.Parent), int64(p.CreatedAt), int64(p.UpdatedAt),
-		int64(p.Marks.Reference), int64(p.Marks.BillNumber), int64(p.Marks.ReferenceLabel), int64(p.Marks.TerminalLabel), m.state)
+		int64(p.Marks.Reference), int64(p.Marks.BillNumber), int64(p.Marks.ReferenceLabel), int64(p.Marks.TerminalLabel), p.inSuspense(), m.state)
 }
 
 // raw returns the bytes of an id, none if there is no id.
@@ -58,8 +58,9 @@ func scanPayment(scan func(dest ...any) error, v *version) error {
 	var customer, merchant, session, parent, state []byte
 	var currency uint16
 	var marks [4]int64
+	var suspense int64 // follows from the state
 	err := scan(&p.Kind, &p.Status, &p.Resource, &currency, &p.Amount.Minor, &p.Captured, &p.Refunded, &customer, &merchant,
-		&session, &parent, &p.CreatedAt, &p.UpdatedAt, &marks[0], &marks[1], &marks[2], &marks[3], &state)
+		&session, &parent, &p.CreatedAt, &p.UpdatedAt, &marks[0], &marks[1], &marks[2], &marks[3], &suspense, &state)
 	if err != nil {
 		return err
 	}
@@ -109,6 +110,7 @@ type Filter struct {
 	Marks    Marks        // 0: any
 	From     clock.Micros // made at this time or later; 0: any
 	Until    clock.Micros // made before this time; 0: any
+	Suspense bool         // only those of which something stands in suspense
 	Before   id.ID        // only ids lower than this; nil: from the newest
 	Limit    int
 }
@@ -180,6 +182,14 @@ func (q *query) build(f Filter) {
 		default:
 			q.narrow = true
 			where(is.cond, is.v)
+		}
+	}
+	if f.Suspense { // a constant: an index of part of a table serves no parameter
+		if q.narrow {
+			q.match = append(q.match, "suspense > 0")
+		} else {
+			q.narrow = true
+			q.where = append(q.where, "suspense > 0")
 		}
 	}
 	if f.Marks.TerminalLabel != 0 {
@@ -290,6 +300,14 @@ func (t tables) open(ctx context.Context, volume int, before clock.Micros, after
 func (t tables) overdue(ctx context.Context, before clock.Micros) (n int64, err error) {
 	err = t.db.Read(ctx, func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, "SELECT count(*) FROM payments WHERE resource = 1 AND created_at < $1", int64(before)).Scan(&n)
+	})
+	return n, err
+}
+
+// suspended returns how many payments and refunds there are of which something stands in suspense, of all tenants.
+func (t tables) suspended(ctx context.Context) (n int64, err error) {
+	err = t.db.Read(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, "SELECT count(*) FROM payments WHERE suspense > 0").Scan(&n)
 	})
 	return n, err
 }

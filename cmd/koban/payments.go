@@ -11,6 +11,7 @@ type paymentsCmd struct {
 	Merchant word     `help:"Only of this merchant." placeholder:"mer_…"`
 	Status   word     `help:"Only with this status, such as CAPTURED."`
 	Kind     word     `help:"Only charges or refunds." placeholder:"charge|refund"`
+	Suspense bool     `help:"Only those of which something stands in suspense, because the account could not take it: cases for a person."`
 	From     word     `help:"Only made at this time or later, such as 2026-11-30." placeholder:"TIME"`
 	Until    word     `help:"Only made before this time." placeholder:"TIME"`
 	Limit    pageSize `help:"How many, 1 to 100." default:"20"`
@@ -32,6 +33,9 @@ func (x *paymentsCmd) Run(c *console) error {
 			q.Set(name, string(v))
 		}
 	}
+	if x.Suspense {
+		q.Set("suspense", "true")
+	}
 	a, err := firstFound(api, q)
 	return say(c, x.JSON, a, err, func(p *page[payment]) {
 		w := c.out
@@ -39,6 +43,10 @@ func (x *paymentsCmd) Run(c *console) error {
 		for _, one := range p.Items {
 			t.Row(timeText(one.CreatedAt), w.Mark(one.ID), one.Kind, statusText(w, one.Status), one.Amount.String(),
 				one.Captured.String(), one.Refunded.String())
+		}
+		if t.Len() == 0 && x.Suspense {
+			fmt.Fprintln(w, "Nothing stands in suspense.")
+			return
 		}
 		if t.Len() == 0 {
 			fmt.Fprintln(w, "No payments. koban pay makes one.")

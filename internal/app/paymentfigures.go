@@ -16,6 +16,7 @@ var (
 	waitsDesc    = describe("payments_waiting_oldest_seconds", "For how long the oldest payment in the queue waits, of those that wait for the same.", "participant", "verb")
 	deferredDesc = describe("payments_deferred_total", "Times a payment went back to the queue.")
 	overdueDesc  = describe("payments_overdue", "Payments unfinished for more than three days, at the last sweep.")
+	suspenseDesc = describe("payments_in_suspense", "Payments and refunds of which something stands in suspense, because the account could not take it, at the last look.")
 	undrivenDesc = describe("payments_undriven", "Payments that are owed work which nobody does, at the last look.")
 	standsDesc   = describe("payments_undriven_oldest_seconds", "For how long nobody has touched the oldest payment that is owed work which nobody does.")
 	foundDesc    = describe("payments_undriven_total", "Payments that were owed work which nobody did, and were driven then.")
@@ -51,6 +52,7 @@ func (f figures) payments(out chan<- prometheus.Metric, total, now func(*prometh
 	}
 	total(deferredDesc, p.Deferred)
 	now(overdueDesc, p.Overdue)
+	now(suspenseDesc, p.Suspense)
 	now(undrivenDesc, int64(p.Standing.Payments))
 	age(standsDesc, p.Standing.Oldest)
 	total(foundDesc, p.Standing.Found)

@@ -20,6 +20,7 @@ CREATE TABLE payments (
 	bill_number BIGINT NOT NULL,
 	reference_label BIGINT NOT NULL,
 	terminal_label BIGINT NOT NULL,
+	suspense BIGINT NOT NULL, -- how many of its adds stand in suspense: cases for a person
 	state BYTEA NOT NULL,
 	due BIGINT NOT NULL,
 	PRIMARY KEY (tenant, volume, id)
@@ -30,6 +31,7 @@ CREATE INDEX payments_by_parent ON payments (tenant, parent, id) WHERE kind = 2;
 CREATE INDEX payments_by_reference ON payments (tenant, reference, id) WHERE reference <> 0;
 CREATE INDEX payments_by_bill_number ON payments (tenant, bill_number, id) WHERE bill_number <> 0;
 CREATE INDEX payments_by_reference_label ON payments (tenant, reference_label, id) WHERE reference_label <> 0;
+CREATE INDEX payments_in_suspense ON payments (tenant, id) WHERE suspense > 0;
 CREATE INDEX payments_due ON payments (volume, due) WHERE due > 0;
 CREATE INDEX payments_open ON payments (volume, tenant, id) WHERE resource = 1;
 

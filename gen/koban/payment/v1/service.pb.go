@@ -265,8 +265,10 @@ type ListPaymentsRequest struct {
 	BillNumber     *string `protobuf:"bytes,11,opt,name=bill_number,json=billNumber,proto3,oneof" json:"bill_number,omitempty"`
 	ReferenceLabel *string `protobuf:"bytes,12,opt,name=reference_label,json=referenceLabel,proto3,oneof" json:"reference_label,omitempty"`
 	TerminalLabel  *string `protobuf:"bytes,13,opt,name=terminal_label,json=terminalLabel,proto3,oneof" json:"terminal_label,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// true: only those of which something stands in suspense, because the account could not take it: cases for a person.
+	Suspense      bool `protobuf:"varint,14,opt,name=suspense,proto3" json:"suspense,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListPaymentsRequest) Reset() {
@@ -388,6 +390,13 @@ func (x *ListPaymentsRequest) GetTerminalLabel() string {
 		return *x.TerminalLabel
 	}
 	return ""
+}
+
+func (x *ListPaymentsRequest) GetSuspense() bool {
+	if x != nil {
+		return x.Suspense
+	}
+	return false
 }
 
 type ListRefundsRequest struct {
@@ -775,7 +784,7 @@ const file_koban_payment_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"_reference\"+\n" +
 	"\x11GetPaymentRequest\x12\x16\n" +
-	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\"\xe1\x05\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\"\xfd\x05\n" +
 	"\x13ListPaymentsRequest\x12'\n" +
 	"\bcustomer\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@H\x00R\bcustomer\x88\x01\x01\x12'\n" +
 	"\bmerchant\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02(@H\x01R\bmerchant\x88\x01\x01\x127\n" +
@@ -792,7 +801,8 @@ const file_koban_payment_v1_service_proto_rawDesc = "" +
 	"billNumber\x88\x01\x01\x12,\n" +
 	"\x0freference_label\x18\f \x01(\tH\tR\x0ereferenceLabel\x88\x01\x01\x12*\n" +
 	"\x0eterminal_label\x18\r \x01(\tH\n" +
-	"R\rterminalLabel\x88\x01\x01B\v\n" +
+	"R\rterminalLabel\x88\x01\x01\x12\x1a\n" +
+	"\bsuspense\x18\x0e \x01(\bR\bsuspenseB\v\n" +
 	"\t_customerB\v\n" +
 	"\t_merchantB\b\n" +
 	"\x06_limitB\t\n" +
