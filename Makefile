@@ -62,15 +62,17 @@ run: build
 build:
 	@$(call compile,-ldflags "-X github.com/koban-pay/koban/internal/version.set=$(VERSION)" -o bin/koban ./cmd/koban)
 
-## test: run every test, on SQLite and on PostgreSQL (PKG=./ledger/... RUN=TestName for a part)
+## test: run every test, on SQLite and on PostgreSQL, and the linters (PKG=./ledger/... RUN=TestName for a part, without linters)
 test: postgres pooler page-tools disk-tools
 	@$(call compile,./...)
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && code=0; \
 	KOBAN_SCORE=$$dir/score $(WITH_POSTGRES) $(GO) test -timeout 30m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG) 2>&1 | tee "$$dir/out" || code=$$?; \
 	$(GO) run ./e2e/scoreboard --from "$$dir/score" || code=$$?; \
+	if [ "$(PKG)$(RUN)" = ./... ]; then $(MAKE) --no-print-directory lint 2>&1 | tee "$$dir/lint" || code=$$?; fi; \
 	if [ $$code != 0 ]; then \
 		echo; echo "FAILED (what each has to say stands above):"; \
 		grep -E '^ *--- FAIL|^FAIL[[:space:]]|^panic: |^# |DATA RACE' "$$dir/out" | sort -u; \
+		grep -sE '^[^ ]+:[0-9]+:[0-9]+: |^\* |^lint: ' "$$dir/lint"; \
 	fi; \
 	exit $$code
 
@@ -80,12 +82,14 @@ test-race: postgres pooler page-tools disk-tools
 
 ## lint: run go vet and the linters of .golangci.yaml (builds them the first time)
 lint:
-	$(GO) vet ./...
-	$(GOLANGCI) run
+	@echo "linting; the first time the linters are built, which takes minutes"
+	@$(GO) vet ./... && $(GO) vet -tags planted ./internal/...
+	@$(GOLANGCI) run && echo "lint: nothing found" || { \
+		echo "lint: see above. make fmt mends what is only form; if the linters cannot be built, go needs its module proxy."; exit 1; }
 
 ## fmt: format what is written by hand
 fmt:
-	gofmt -w $$(git ls-files '*.go' | grep -v '^gen/')
+	$(GOLANGCI) fmt
 
 ## fuzz: run every fuzz target for FUZZTIME (15s) each
 fuzz:

@@ -26,8 +26,10 @@ const (
 	Fees            Kind = 19 // what the platform earns
 )
 
-var kindWords = [...]string{Balance: "balance", Payable: "payable", PaymentClearing: "payment_clearing",
-	PointsFunding: "points_funding", Suspense: "suspense", Fees: "fees"}
+var kindWords = [...]string{
+	Balance: "balance", Payable: "payable", PaymentClearing: "payment_clearing",
+	PointsFunding: "points_funding", Suspense: "suspense", Fees: "fees",
+}
 
 // String returns the kind's word, such as "payable", and "" for what is no kind.
 func (k Kind) String() string {
@@ -115,8 +117,10 @@ func (a *Account) Terms() Terms { return Terms{a.Currency, a.Cap, a.Limits} }
 // newAccount returns the row of a new account, of an owner or of a volume.
 func newAccount(x id.ID, t Terms, at clock.Micros) Account {
 	k := KindOf(x)
-	return Account{Kind: k, OpenedAt: at, Account: ledger.Account{Currency: t.Currency, Normal: ledger.Credit,
-		Status: ledger.Open, MayGoNegative: k.own(), Cap: t.Cap, Limits: t.Limits}}
+	return Account{Kind: k, OpenedAt: at, Account: ledger.Account{
+		Currency: t.Currency, Normal: ledger.Credit,
+		Status: ledger.Open, MayGoNegative: k.own(), Cap: t.Cap, Limits: t.Limits,
+	}}
 }
 
 func (m *Machine) account(t id.Tenant, x id.ID) *Account {
@@ -171,8 +175,10 @@ func (m *Machine) openOwner(c *OpenOwner, out *book.Decision) *fault.Error {
 	if err := c.Terms.check(); err != nil {
 		return err
 	}
-	ev := &accountOpened{Tenant: c.Key.Tenant, Account: account, Terms: c.Terms, Opening: c.Opening, EffectiveAt: c.EffectiveAt,
-		Key: c.Key.ID, Print: c.Print}
+	ev := &accountOpened{
+		Tenant: c.Key.Tenant, Account: account, Terms: c.Terms, Opening: c.Opening, EffectiveAt: c.EffectiveAt,
+		Key: c.Key.ID, Print: c.Print,
+	}
 	if c.Opening != 0 {
 		row := newAccount(account, c.Terms, 0)
 		s, amount := m.of(c.Key.Tenant), money.Of(c.Opening, c.Terms.Currency)
@@ -223,8 +229,10 @@ func (m *Machine) setStatus(c *SetStatus, out *book.Decision) *fault.Error {
 		if err := a.CanBecome(c.Status); err != nil {
 			return err
 		}
-		out.Emit(&statusChanged{Tenant: c.Tenant, Account: c.Account, Currency: a.Currency, Status: c.Status,
-			Posted: a.Posted(), Available: a.Available()})
+		out.Emit(&statusChanged{
+			Tenant: c.Tenant, Account: c.Account, Currency: a.Currency, Status: c.Status,
+			Posted: a.Posted(), Available: a.Available(),
+		})
 	}
 	m.replyAccount(c.Tenant, c.Account, out)
 	return nil

@@ -34,8 +34,13 @@ func TestOpenIsIdempotent(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, bad := range []Terms{{}, {Currency: money.PT}, {Currency: money.JPY, Cap: -1}, {Currency: money.JPY, Cap: money.MaxStored + 1},
-		{Currency: money.JPY, Limits: ledger.Limits{MonthIn: -1}}} {
+	for _, bad := range []Terms{
+		{},
+		{Currency: money.PT},
+		{Currency: money.JPY, Cap: -1},
+		{Currency: money.JPY, Cap: money.MaxStored + 1},
+		{Currency: money.JPY, Limits: ledger.Limits{MonthIn: -1}},
+	} {
 		if _, err := s.Open(t.Context(), tenant, s.new().Facet(tcc.BalanceAccount), bad); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("%+v: %v", bad, err)
 		}
@@ -52,8 +57,10 @@ func (s *onThread) key() book.Key {
 
 func TestOneKeyNamesOneOwner(t *testing.T) {
 	s := newOnThread(t)
-	c := OpenOwner{Key: s.key(), Print: Print{1}, Owner: s.ids.New(s.Clock.Now(), 0), Kind: Balance,
-		Terms: Terms{Currency: money.JPY}, Opening: 100, EffectiveAt: s.Clock.Now()}
+	c := OpenOwner{
+		Key: s.key(), Print: Print{1}, Owner: s.ids.New(s.Clock.Now(), 0), Kind: Balance,
+		Terms: Terms{Currency: money.JPY}, Opening: 100, EffectiveAt: s.Clock.Now(),
+	}
 	first, err := s.OpenOwner(t.Context(), c)
 	if err != nil || first != c.Owner {
 		t.Fatal(first, err)
@@ -247,8 +254,10 @@ func TestEntriesExplainAPayment(t *testing.T) {
 	confirm := confirmOf(try, 1, 900, true)
 	add := s.addRequest(shop, 900)
 	add.Branch = s.branch(payment, 2)
-	receipts := []tcc.Receipt{done(t)(s.Try(t.Context(), try)), done(t)(s.Try(t.Context(), stranger)),
-		done(t)(s.Confirm(t.Context(), confirm)), done(t)(s.Add(t.Context(), add))}
+	receipts := []tcc.Receipt{
+		done(t)(s.Try(t.Context(), try)), done(t)(s.Try(t.Context(), stranger)),
+		done(t)(s.Confirm(t.Context(), confirm)), done(t)(s.Add(t.Context(), add)),
+	}
 	receipts = append(receipts, receipts[0], tcc.Receipt{Book: "balance/00"}) // a duplicate, and one without a block
 	got, err := s.Entries(t.Context(), tenant, payment, receipts)
 	if err != nil || len(got) != 3 {
@@ -257,8 +266,11 @@ func TestEntriesExplainAPayment(t *testing.T) {
 	clearing := s.machine().Own(PaymentClearing, money.JPY)
 	want := [][]tcc.Leg{
 		{{Account: cash, Kind: "balance", Debit: true, Pending: true, Amount: money.Yen(1000)}},
-		{{Account: cash, Kind: "balance", Debit: true, Amount: money.Yen(900)}, {Account: clearing, Kind: "payment_clearing", Amount: money.Yen(900)},
-			{Account: cash, Kind: "balance", Pending: true, Amount: money.Yen(100)}},
+		{
+			{Account: cash, Kind: "balance", Debit: true, Amount: money.Yen(900)},
+			{Account: clearing, Kind: "payment_clearing", Amount: money.Yen(900)},
+			{Account: cash, Kind: "balance", Pending: true, Amount: money.Yen(100)},
+		},
 		{{Account: clearing, Kind: "payment_clearing", Debit: true, Amount: money.Yen(900)}, {Account: shop, Kind: "payable", Amount: money.Yen(900)}},
 	}
 	for i, what := range []string{"hold", "post", "add"} {

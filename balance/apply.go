@@ -86,8 +86,10 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 		*m.credits.Edit(book.Key{Tenant: e.Tenant, ID: e.ID}) = e.row(at, seq)
 	case *creditRefused:
 		m.putKey(e.Tenant, e.Key, book.KeyEntry{Target: e.ID, Fingerprint: e.Print, At: at})
-		*m.credits.Edit(book.Key{Tenant: e.Tenant, ID: e.ID}) = Credit{Account: e.Account, Amount: e.Amount,
-			EffectiveAt: e.EffectiveAt, Seq: seq, At: at, Code: e.Code, Message: e.Message}
+		*m.credits.Edit(book.Key{Tenant: e.Tenant, ID: e.ID}) = Credit{
+			Account: e.Account, Amount: e.Amount,
+			EffectiveAt: e.EffectiveAt, Seq: seq, At: at, Code: e.Code, Message: e.Message,
+		}
 	case *tryHeld:
 		m.post(e.Tenant, at, &e.Entry)
 		b := m.edit(&e.part, e.Amount.Currency)

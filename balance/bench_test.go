@@ -70,8 +70,10 @@ func (x *bench) land() {
 }
 
 func (x *bench) try(i uint64) tcc.TryRequest {
-	return tcc.TryRequest{Branch: tcc.Branch{Tenant: tenant, ID: x.id(1<<40+i, 1)}, Account: x.id(i%benchAccounts, tcc.BalanceAccount),
-		Amount: money.Yen(1), Purpose: tcc.Charge, NotAfter: booktest.Start + clock.Minute, EffectiveAt: booktest.Start}
+	return tcc.TryRequest{
+		Branch: tcc.Branch{Tenant: tenant, ID: x.id(1<<40+i, 1)}, Account: x.id(i%benchAccounts, tcc.BalanceAccount),
+		Amount: money.Yen(1), Purpose: tcc.Charge, NotAfter: booktest.Start + clock.Minute, EffectiveAt: booktest.Start,
+	}
 }
 
 // BenchmarkTry decides, applies and encodes.
@@ -90,8 +92,10 @@ func BenchmarkCharge(b *testing.B) {
 		r := x.try(i)
 		x.do(&Try{r, 20_000})
 		x.do(&Confirm{confirmOf(r, 1, 1, true), 20_000})
-		x.do(&Add{tcc.AddRequest{Branch: tcc.Branch{Tenant: tenant, ID: r.Branch.ID.Facet(9)}, Account: x.id((i+1)%benchAccounts, tcc.BalanceAccount),
-			Amount: money.Yen(1), Purpose: tcc.Charge, EffectiveAt: booktest.Start, Funding: funding}, 20_000})
+		x.do(&Add{tcc.AddRequest{
+			Branch: tcc.Branch{Tenant: tenant, ID: r.Branch.ID.Facet(9)}, Account: x.id((i+1)%benchAccounts, tcc.BalanceAccount),
+			Amount: money.Yen(1), Purpose: tcc.Charge, EffectiveAt: booktest.Start, Funding: funding,
+		}, 20_000})
 	}
 }
 

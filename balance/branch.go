@@ -46,8 +46,13 @@ func ParseBranchStatus(word string) (BranchStatus, bool) {
 
 // edges is the transition table of a branch. What it does not list cannot happen; 0 is a branch that does not exist.
 var edges = [...][2]BranchStatus{
-	{0, Held}, {0, Refused}, {0, Cancelled}, {0, Added},
-	{Held, Held}, {Held, Confirmed}, {Held, Cancelled},
+	{0, Held},
+	{0, Refused},
+	{0, Cancelled},
+	{0, Added},
+	{Held, Held},
+	{Held, Confirmed},
+	{Held, Cancelled},
 }
 
 // Answer is how a verb was answered first.

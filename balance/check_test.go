@@ -70,8 +70,10 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		"the wrong kind":      {func(w world) { w.cash.Kind = Payable }, []string{"I4"}},
 		"another currency":    {func(w world) { w.cash.Currency = money.USD }, []string{"I2", "I8"}},
 		"an account lost": {func(w world) {
-			*w.cash = Account{Kind: Balance, Account: ledger.Account{Currency: money.JPY,
-				Normal: ledger.Credit, Status: ledger.Open}}
+			*w.cash = Account{Kind: Balance, Account: ledger.Account{
+				Currency: money.JPY,
+				Normal:   ledger.Credit, Status: ledger.Open,
+			}}
 		}, []string{"I2", "I3", "I5"}},
 	} {
 		w := make()

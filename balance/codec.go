@@ -49,34 +49,46 @@ func (m *Machine) Encode(ev any) (uint32, []byte) {
 func message(ev any) (uint32, proto.Message) {
 	switch e := ev.(type) {
 	case *accountOpened:
-		w := &journalv1.AccountOpened{Tenant: uint32(e.Tenant), Account: e.Account[:], Currency: uint32(e.Terms.Currency),
+		w := &journalv1.AccountOpened{
+			Tenant: uint32(e.Tenant), Account: e.Account[:], Currency: uint32(e.Terms.Currency),
 			Amount: e.Opening, EffectiveAt: int64(e.EffectiveAt), Day: int32(e.Entry.Day), Legs: legsOut(&e.Entry), Cap: e.Terms.Cap,
 			LimitDayIn: e.Terms.Limits.DayIn, LimitDayOut: e.Terms.Limits.DayOut,
-			LimitMonthIn: e.Terms.Limits.MonthIn, LimitMonthOut: e.Terms.Limits.MonthOut}
+			LimitMonthIn: e.Terms.Limits.MonthIn, LimitMonthOut: e.Terms.Limits.MonthOut,
+		}
 		if !e.Key.IsNil() {
 			w.Key, w.Fingerprint = e.Key[:], e.Print[:]
 		}
 		return typeAccountOpened, w
 	case *statusChanged:
-		return typeStatusChanged, &journalv1.StatusChanged{Tenant: uint32(e.Tenant), Account: e.Account[:],
-			Currency: uint32(e.Currency), Status: journalv1.Status(e.Status), Posted: e.Posted, Available: e.Available}
+		return typeStatusChanged, &journalv1.StatusChanged{
+			Tenant: uint32(e.Tenant), Account: e.Account[:],
+			Currency: uint32(e.Currency), Status: journalv1.Status(e.Status), Posted: e.Posted, Available: e.Available,
+		}
 	case *credited:
-		return typeCredited, &journalv1.Credited{Tenant: uint32(e.Tenant), Credit: e.ID[:], Account: e.Account[:],
+		return typeCredited, &journalv1.Credited{
+			Tenant: uint32(e.Tenant), Credit: e.ID[:], Account: e.Account[:],
 			Currency: uint32(e.Amount.Currency), Amount: e.Amount.Minor, EffectiveAt: int64(e.EffectiveAt),
 			Status: journalv1.Status(e.Status), Day: int32(e.Entry.Day), Fingerprint: e.Print[:], Available: e.Available,
-			Legs: legsOut(&e.Entry), Key: e.Key[:], Posted: e.Posted}
+			Legs: legsOut(&e.Entry), Key: e.Key[:], Posted: e.Posted,
+		}
 	case *creditRefused:
-		return typeCreditRefused, &journalv1.CreditRefused{Tenant: uint32(e.Tenant), Credit: e.ID[:], Account: e.Account[:],
+		return typeCreditRefused, &journalv1.CreditRefused{
+			Tenant: uint32(e.Tenant), Credit: e.ID[:], Account: e.Account[:],
 			Currency: uint32(e.Amount.Currency), Amount: e.Amount.Minor, EffectiveAt: int64(e.EffectiveAt),
-			Fingerprint: e.Print[:], Code: e.Code, Message: e.Message, Key: e.Key[:]}
+			Fingerprint: e.Print[:], Code: e.Code, Message: e.Message, Key: e.Key[:],
+		}
 	case *tryRefused:
-		return typeTryRefused, &journalv1.TryRefused{Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:],
+		return typeTryRefused, &journalv1.TryRefused{
+			Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:],
 			Currency: uint32(e.Amount.Currency), Amount: e.Amount.Minor, Purpose: journalv1.Purpose(e.Purpose),
-			EffectiveAt: int64(e.EffectiveAt), Fingerprint: e.Print[:], Code: e.Code, Message: e.Message, NotAfter: int64(e.NotAfter)}
+			EffectiveAt: int64(e.EffectiveAt), Fingerprint: e.Print[:], Code: e.Code, Message: e.Message, NotAfter: int64(e.NotAfter),
+		}
 	case *cancelled:
-		w := &journalv1.Cancelled{Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:], Currency: uint32(e.Currency),
+		w := &journalv1.Cancelled{
+			Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:], Currency: uint32(e.Currency),
 			Purpose: journalv1.Purpose(e.Purpose), EffectiveAt: int64(e.EffectiveAt), Day: int32(e.Entry.Day), Available: e.Available,
-			NotAfter: int64(e.NotAfter)}
+			NotAfter: int64(e.NotAfter),
+		}
 		if len(e.Entry.Holds) > 0 {
 			w.HeldOn, w.Released = int32(e.Entry.Holds[0].HeldOn), e.Entry.Holds[0].Released
 		}
@@ -112,25 +124,33 @@ func (r *reader) event(typ uint32, body []byte) any {
 		return r.accountOpened(body)
 	case typeStatusChanged:
 		w := wire.Read(&r.Reader, body, &journalv1.StatusChanged{})
-		return &statusChanged{Tenant: id.Tenant(w.Tenant), Account: r.ID(w.Account), Currency: r.currency(w.Currency),
-			Status: r.status(w.Status), Posted: w.Posted, Available: w.Available}
+		return &statusChanged{
+			Tenant: id.Tenant(w.Tenant), Account: r.ID(w.Account), Currency: r.currency(w.Currency),
+			Status: r.status(w.Status), Posted: w.Posted, Available: w.Available,
+		}
 	case typeCredited:
 		w := wire.Read(&r.Reader, body, &journalv1.Credited{})
 		amount := r.amount(w.Amount, w.Currency)
-		return &credited{Tenant: id.Tenant(w.Tenant), ID: r.ID(w.Credit), Account: r.ID(w.Account), Amount: amount,
+		return &credited{
+			Tenant: id.Tenant(w.Tenant), ID: r.ID(w.Credit), Account: r.ID(w.Account), Amount: amount,
 			EffectiveAt: clock.Micros(w.EffectiveAt), Key: r.ID(w.Key), Print: r.ID(w.Fingerprint),
-			Entry: r.entry(w.Day, w.Legs, amount.Currency), Status: r.status(w.Status), Posted: w.Posted, Available: w.Available}
+			Entry: r.entry(w.Day, w.Legs, amount.Currency), Status: r.status(w.Status), Posted: w.Posted, Available: w.Available,
+		}
 	case typeCreditRefused:
 		w := wire.Read(&r.Reader, body, &journalv1.CreditRefused{})
-		return &creditRefused{Tenant: id.Tenant(w.Tenant), ID: r.ID(w.Credit), Account: r.ID(w.Account),
+		return &creditRefused{
+			Tenant: id.Tenant(w.Tenant), ID: r.ID(w.Credit), Account: r.ID(w.Account),
 			Amount: r.amount(w.Amount, w.Currency), EffectiveAt: clock.Micros(w.EffectiveAt), Key: r.ID(w.Key),
-			Print: r.ID(w.Fingerprint), Code: w.Code, Message: w.Message}
+			Print: r.ID(w.Fingerprint), Code: w.Code, Message: w.Message,
+		}
 	case typeTryHeld:
 		return r.tryHeld(body)
 	case typeTryRefused:
 		w := wire.Read(&r.Reader, body, &journalv1.TryRefused{})
-		return &tryRefused{part: r.part(w), Amount: r.amount(w.Amount, w.Currency), NotAfter: clock.Micros(w.NotAfter),
-			Print: r.ID(w.Fingerprint), Code: w.Code, Message: w.Message}
+		return &tryRefused{
+			part: r.part(w), Amount: r.amount(w.Amount, w.Currency), NotAfter: clock.Micros(w.NotAfter),
+			Print: r.ID(w.Fingerprint), Code: w.Code, Message: w.Message,
+		}
 	case typeConfirmed:
 		return r.confirmed(body)
 	case typeCancelled:
@@ -145,10 +165,14 @@ func (r *reader) event(typ uint32, body []byte) any {
 func (r *reader) accountOpened(body []byte) *accountOpened {
 	w := wire.Read(&r.Reader, body, &journalv1.AccountOpened{})
 	term := func(n int64) int64 { return r.Number("a cap or limit", n, 0, money.MaxStored) }
-	e := &accountOpened{Tenant: id.Tenant(w.Tenant), Account: r.ID(w.Account), EffectiveAt: clock.Micros(w.EffectiveAt),
+	e := &accountOpened{
+		Tenant: id.Tenant(w.Tenant), Account: r.ID(w.Account), EffectiveAt: clock.Micros(w.EffectiveAt),
 		Opening: r.Number("an amount", w.Amount, 0, money.MaxStored),
-		Terms: Terms{Currency: r.currency(w.Currency), Cap: term(w.Cap), Limits: ledger.Limits{DayIn: term(w.LimitDayIn),
-			DayOut: term(w.LimitDayOut), MonthIn: term(w.LimitMonthIn), MonthOut: term(w.LimitMonthOut)}}}
+		Terms: Terms{Currency: r.currency(w.Currency), Cap: term(w.Cap), Limits: ledger.Limits{
+			DayIn:  term(w.LimitDayIn),
+			DayOut: term(w.LimitDayOut), MonthIn: term(w.LimitMonthIn), MonthOut: term(w.LimitMonthOut),
+		}},
+	}
 	if len(w.Key) > 0 {
 		e.Key, e.Print = r.ID(w.Key), r.ID(w.Fingerprint)
 	}
@@ -158,8 +182,10 @@ func (r *reader) accountOpened(body []byte) *accountOpened {
 
 func (r *reader) tryHeld(body []byte) *tryHeld {
 	w := wire.Read(&r.Reader, body, &journalv1.Held{})
-	e := &tryHeld{part: r.part(w), Amount: r.amount(w.Amount, w.Currency), NotAfter: clock.Micros(w.NotAfter),
-		Print: r.ID(w.Fingerprint), Entry: r.entry(w.Day, nil, 0), Available: w.Available}
+	e := &tryHeld{
+		part: r.part(w), Amount: r.amount(w.Amount, w.Currency), NotAfter: clock.Micros(w.NotAfter),
+		Print: r.ID(w.Fingerprint), Entry: r.entry(w.Day, nil, 0), Available: w.Available,
+	}
 	e.Entry.Holds = []ledger.HoldChange[id.ID]{e.hold(w.HeldOn)}
 	e.Entry.Holds[0].Opened = w.Amount
 	return e
@@ -168,8 +194,10 @@ func (r *reader) tryHeld(body []byte) *tryHeld {
 func (r *reader) confirmed(body []byte) *confirmed {
 	w := wire.Read(&r.Reader, body, &journalv1.Confirmed{})
 	amount := r.amount(w.Amount, w.Currency)
-	e := &confirmed{part: r.part(w), Capture: w.Capture, Amount: amount, Print: r.ID(w.Fingerprint),
-		Entry: r.entry(w.Day, w.Legs, amount.Currency), Available: w.Available}
+	e := &confirmed{
+		part: r.part(w), Capture: w.Capture, Amount: amount, Print: r.ID(w.Fingerprint),
+		Entry: r.entry(w.Day, w.Legs, amount.Currency), Available: w.Available,
+	}
 	h := e.hold(w.HeldOn)
 	h.Posted, h.Released = w.Amount, r.Number("an amount", w.Released, 0, money.MaxStored)
 	e.Entry.Holds = []ledger.HoldChange[id.ID]{h}
@@ -190,8 +218,10 @@ func (r *reader) cancelled(body []byte) *cancelled {
 func (r *reader) added(body []byte) *added {
 	w := wire.Read(&r.Reader, body, &journalv1.Added{})
 	amount := r.amount(w.Amount, w.Currency)
-	e := &added{part: r.part(w), Amount: amount, Print: r.ID(w.Fingerprint), Entry: r.entry(w.Day, w.Legs, amount.Currency),
-		Available: w.Available, Code: w.Code, Message: w.Message}
+	e := &added{
+		part: r.part(w), Amount: amount, Print: r.ID(w.Fingerprint), Entry: r.entry(w.Day, w.Legs, amount.Currency),
+		Available: w.Available, Code: w.Code, Message: w.Message,
+	}
 	if len(w.Origin) > 0 {
 		e.Origin = r.ID(w.Origin)
 	}
@@ -245,6 +275,8 @@ type branchMessage interface {
 
 func (r *reader) part(w branchMessage) part {
 	purpose := wire.Word(&r.Reader, "purpose", w.GetPurpose(), 0, tcc.Credit) // none in a tombstone
-	return part{id.Tenant(w.GetTenant()), r.ID(w.GetBranch()), r.ID(w.GetAccount()), purpose,
-		clock.Micros(w.GetEffectiveAt())}
+	return part{
+		id.Tenant(w.GetTenant()), r.ID(w.GetBranch()), r.ID(w.GetAccount()), purpose,
+		clock.Micros(w.GetEffectiveAt()),
+	}
 }

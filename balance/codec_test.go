@@ -22,15 +22,19 @@ var (
 	branchID   = id.ID{1, 2, 3, 15: 1}
 	accountID  = id.ID{4, 5, 6, 15: tcc.BalanceAccount}
 	samplePart = part{7, branchID, accountID, tcc.Refund, 1_790_000_000_000_000}
-	sampleLegs = []ledger.Leg[id.ID]{{Account: accountID, Side: ledger.Debit, Amount: money.Yen(12)},
-		{Account: OwnAccount(PaymentClearing, money.JPY, 0, 1), Side: ledger.Credit, Amount: money.Yen(12)}}
+	sampleLegs = []ledger.Leg[id.ID]{
+		{Account: accountID, Side: ledger.Debit, Amount: money.Yen(12)},
+		{Account: OwnAccount(PaymentClearing, money.JPY, 0, 1), Side: ledger.Credit, Amount: money.Yen(12)},
+	}
 )
 
 // samples are one event of each type and shape, with every field set.
 func samples() []any {
 	hold := func(opened, posted, released int64) []ledger.HoldChange[id.ID] {
-		return []ledger.HoldChange[id.ID]{{Hold: branchID, Account: accountID, Side: ledger.Debit, HeldOn: 20_001, Opened: opened,
-			Posted: posted, Released: released}}
+		return []ledger.HoldChange[id.ID]{{
+			Hold: branchID, Account: accountID, Side: ledger.Debit, HeldOn: 20_001, Opened: opened,
+			Posted: posted, Released: released,
+		}}
 	}
 	terms := Terms{money.JPY, 1, ledger.Limits{DayIn: 2, DayOut: 3, MonthIn: 4, MonthOut: 5}}
 	return []any{
@@ -138,8 +142,10 @@ func TestDecodeRefusesWhatItDoesNotKnow(t *testing.T) {
 			t.Errorf("type %d: decoded", typ)
 		}
 	}
-	leg, err := proto.Marshal(&journalv1.Added{Tenant: 7, Branch: branchID[:], Account: accountID[:], Currency: 392, Amount: 1,
-		Fingerprint: make([]byte, 16), Legs: []*journalv1.Leg{{Account: []byte("short"), Amount: 1}}})
+	leg, err := proto.Marshal(&journalv1.Added{
+		Tenant: 7, Branch: branchID[:], Account: accountID[:], Currency: 392, Amount: 1,
+		Fingerprint: make([]byte, 16), Legs: []*journalv1.Leg{{Account: []byte("short"), Amount: 1}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

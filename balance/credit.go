@@ -50,14 +50,18 @@ func (m *Machine) addCredit(now clock.Micros, c *AddCredit, out *book.Decision) 
 	}
 	e, err := m.planCredit(c)
 	if err != nil {
-		out.Emit(&creditRefused{Tenant: c.Key.Tenant, ID: c.ID, Account: c.Account, Amount: c.Amount, EffectiveAt: c.EffectiveAt,
-			Key: c.Key.ID, Print: c.Print, Code: string(err.Code), Message: err.Message})
+		out.Emit(&creditRefused{
+			Tenant: c.Key.Tenant, ID: c.ID, Account: c.Account, Amount: c.Amount, EffectiveAt: c.EffectiveAt,
+			Key: c.Key.ID, Print: c.Print, Code: string(err.Code), Message: err.Message,
+		})
 		return err
 	}
 	a := m.account(c.Key.Tenant, c.Account)
-	ev := &credited{Tenant: c.Key.Tenant, ID: c.ID, Account: c.Account, Amount: c.Amount, EffectiveAt: c.EffectiveAt,
+	ev := &credited{
+		Tenant: c.Key.Tenant, ID: c.ID, Account: c.Account, Amount: c.Amount, EffectiveAt: c.EffectiveAt,
 		Key: c.Key.ID, Print: c.Print, Entry: e, Status: a.Status, Posted: a.Posted() + c.Amount.Minor,
-		Available: a.Available() + c.Amount.Minor}
+		Available: a.Available() + c.Amount.Minor,
+	}
 	out.Emit(ev)
 	out.Reply(ev.row(now, out.Seq))
 	return nil
@@ -76,8 +80,10 @@ func (m *Machine) planCredit(c *AddCredit) (entry, *fault.Error) {
 }
 
 func (e *credited) row(at clock.Micros, seq uint64) Credit {
-	return Credit{Account: e.Account, Amount: e.Amount, EffectiveAt: e.EffectiveAt, Seq: seq, At: at, Status: e.Status,
-		Posted: e.Posted, Available: e.Available}
+	return Credit{
+		Account: e.Account, Amount: e.Amount, EffectiveAt: e.EffectiveAt, Seq: seq, At: at, Status: e.Status,
+		Posted: e.Posted, Available: e.Available,
+	}
 }
 
 func (m *Machine) getCredit(c *GetCredit, out *book.Decision) *fault.Error {

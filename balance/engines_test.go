@@ -54,13 +54,17 @@ func startAt(t testing.TB, open func(string) *store.DB, clk clock.Clock) *platfo
 	check(t, db.Migrate(ctx, files))
 	state, err := book.NewSQLState(ctx, db)
 	check(t, err)
-	p := &platform{t: t, ids: id.NewSource(nil), clk: clk, log: log, state: state, saver: book.NewSaver(state),
-		writer: book.NewWriter(log, clk, false, nil, book.Hooks{Fatal: func(err error) { panic(err) }})}
+	p := &platform{
+		t: t, ids: id.NewSource(nil), clk: clk, log: log, state: state, saver: book.NewSaver(state),
+		writer: book.NewWriter(log, clk, false, nil, book.Hooks{Fatal: func(err error) { panic(err) }}),
+	}
 	t.Cleanup(p.stop)
 	var books []*book.Book
 	for v := range volumes {
-		b, err := book.Open(ctx, book.Config{Service: "balance", Volume: v, Machine: NewMachine(v, volumes), Log: log, State: state,
-			Clock: clk, Writer: p.writer, Saver: p.saver, Limits: book.Limits{Rows: 50, Keep: clock.Second}})
+		b, err := book.Open(ctx, book.Config{
+			Service: "balance", Volume: v, Machine: NewMachine(v, volumes), Log: log, State: state,
+			Clock: clk, Writer: p.writer, Saver: p.saver, Limits: book.Limits{Rows: 50, Keep: clock.Second},
+		})
 		check(t, err)
 		books = append(books, b)
 	}
@@ -96,15 +100,19 @@ func (p *platform) open(volume int, k Kind, amount int64) (id.ID, error) {
 	slot := id.FirstSlot(volume, volumes)
 	key := p.ids.New(p.clk.Now(), slot)
 	binary.BigEndian.PutUint16(key[:], slot) // what id.SlotOf reads
-	owner, err := p.OpenOwner(context.Background(), OpenOwner{Key: book.Key{Tenant: tenant, ID: key}, Owner: p.ids.New(p.clk.Now(), slot),
-		Kind: k, Terms: Terms{Currency: money.JPY}, Opening: amount})
+	owner, err := p.OpenOwner(context.Background(), OpenOwner{
+		Key: book.Key{Tenant: tenant, ID: key}, Owner: p.ids.New(p.clk.Now(), slot),
+		Kind: k, Terms: Terms{Currency: money.JPY}, Opening: amount,
+	})
 	return owner.Facet(uint8(k)), err
 }
 
 func (p *platform) try(account id.ID, yen int64) tcc.TryRequest {
 	now := p.clk.Now()
-	return tcc.TryRequest{Branch: tcc.Branch{Tenant: tenant, ID: p.ids.New(now, p.ids.Slot()).Facet(1)}, Account: account,
-		Amount: money.Yen(yen), Purpose: tcc.Charge, NotAfter: now + clock.Hour, EffectiveAt: now}
+	return tcc.TryRequest{
+		Branch: tcc.Branch{Tenant: tenant, ID: p.ids.New(now, p.ids.Slot()).Facet(1)}, Account: account,
+		Amount: money.Yen(yen), Purpose: tcc.Charge, NotAfter: now + clock.Hour, EffectiveAt: now,
+	}
 }
 
 // at calls f n times at once, and waits for all.
@@ -125,8 +133,10 @@ func (p *platform) pay(ctx context.Context, r tcc.TryRequest, to id.ID) error {
 		return fmt.Errorf("confirm: %w", err)
 	}
 	b := tcc.Branch{Tenant: tenant, ID: r.Branch.ID.Facet(9)}
-	receipt, err := p.Add(ctx, tcc.AddRequest{Branch: b, Account: to, Amount: r.Amount, Purpose: tcc.Charge, EffectiveAt: r.EffectiveAt,
-		Funding: []tcc.Funding{{From: "payment_clearing", Amount: r.Amount}}})
+	receipt, err := p.Add(ctx, tcc.AddRequest{
+		Branch: b, Account: to, Amount: r.Amount, Purpose: tcc.Charge, EffectiveAt: r.EffectiveAt,
+		Funding: []tcc.Funding{{From: "payment_clearing", Amount: r.Amount}},
+	})
 	if err != nil || receipt.Suspense {
 		return fmt.Errorf("add: %+v %w", receipt, err)
 	}

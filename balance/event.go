@@ -64,7 +64,7 @@ type (
 		Tenant id.Tenant
 		ID     id.ID
 	}
-	// Try, Confirm, Cancel and Add are the verbs of package tcc. The reply is a tcc.Receipt.
+	// Try is, as Confirm, Cancel and Add are, a verb of package tcc. The reply is a tcc.Receipt.
 	Try struct {
 		tcc.TryRequest
 		Day ledger.Day

@@ -51,8 +51,10 @@ func legsOf(e *entry, c money.Currency) (legs []tcc.Leg) {
 	}
 	pending := func(h *ledger.HoldChange[id.ID], side ledger.Side, minor int64) {
 		if minor > 0 {
-			legs = append(legs, tcc.Leg{Account: h.Account, Kind: KindOf(h.Account).String(), Debit: side == ledger.Debit,
-				Pending: true, Amount: money.Of(minor, c)})
+			legs = append(legs, tcc.Leg{
+				Account: h.Account, Kind: KindOf(h.Account).String(), Debit: side == ledger.Debit,
+				Pending: true, Amount: money.Of(minor, c),
+			})
 		}
 	}
 	for i := range e.Holds {

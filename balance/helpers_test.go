@@ -46,8 +46,10 @@ func (s *onThread) open(k Kind, terms Terms, amount int64) id.ID {
 	s.t.Helper()
 	key := s.new()
 	key[0], key[1] = 0, 0 // of slot 0
-	owner, err := s.OpenOwner(s.t.Context(), OpenOwner{Key: book.Key{Tenant: tenant, ID: key}, Owner: s.ids.New(s.Clock.Now(), 0),
-		Kind: k, Terms: terms, Opening: amount, EffectiveAt: s.Clock.Now()})
+	owner, err := s.OpenOwner(s.t.Context(), OpenOwner{
+		Key: book.Key{Tenant: tenant, ID: key}, Owner: s.ids.New(s.Clock.Now(), 0),
+		Kind: k, Terms: terms, Opening: amount, EffectiveAt: s.Clock.Now(),
+	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -80,13 +82,17 @@ func (s *onThread) branch(payment id.ID, n uint8) tcc.Branch {
 }
 
 func (s *onThread) tryRequest(account id.ID, yen int64) tcc.TryRequest {
-	return tcc.TryRequest{Branch: s.branch(s.new(), 1), Account: account, Amount: money.Yen(yen), Purpose: tcc.Charge,
-		NotAfter: s.Clock.Now() + clock.Minute, EffectiveAt: s.Clock.Now()}
+	return tcc.TryRequest{
+		Branch: s.branch(s.new(), 1), Account: account, Amount: money.Yen(yen), Purpose: tcc.Charge,
+		NotAfter: s.Clock.Now() + clock.Minute, EffectiveAt: s.Clock.Now(),
+	}
 }
 
 func confirmOf(r tcc.TryRequest, capture uint32, yen int64, final bool) tcc.ConfirmRequest {
-	return tcc.ConfirmRequest{Branch: r.Branch, Account: r.Account, Capture: capture, Amount: money.Yen(yen), Final: final,
-		EffectiveAt: r.EffectiveAt}
+	return tcc.ConfirmRequest{
+		Branch: r.Branch, Account: r.Account, Capture: capture, Amount: money.Yen(yen), Final: final,
+		EffectiveAt: r.EffectiveAt,
+	}
 }
 
 func cancelOf(r tcc.TryRequest) tcc.CancelRequest {
@@ -97,8 +103,10 @@ func (s *onThread) addRequest(account id.ID, yen int64, from ...tcc.Funding) tcc
 	if from == nil {
 		from = []tcc.Funding{{From: "payment_clearing", Amount: money.Yen(yen)}}
 	}
-	return tcc.AddRequest{Branch: s.branch(s.new(), 9), Account: account, Amount: money.Yen(yen), Purpose: tcc.Charge, Funding: from,
-		EffectiveAt: s.Clock.Now()}
+	return tcc.AddRequest{
+		Branch: s.branch(s.new(), 9), Account: account, Amount: money.Yen(yen), Purpose: tcc.Charge, Funding: from,
+		EffectiveAt: s.Clock.Now(),
+	}
 }
 
 // done returns the receipt of a verb that must succeed.

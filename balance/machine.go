@@ -40,9 +40,11 @@ var _ book.Machine = (*Machine)(nil)
 // NewMachine returns the machine of one of the service's volumes, without rows.
 func NewMachine(volume, volumes int) *Machine {
 	pack := new(book.Pack)
-	m := &Machine{volume: volume, volumes: volumes, first: id.Compose(0, id.FirstSlot(volume, volumes), [9]byte{}),
+	m := &Machine{
+		volume: volume, volumes: volumes, first: id.Compose(0, id.FirstSlot(volume, volumes), [9]byte{}),
 		accounts: book.NewRows(accountSchema(pack)), branches: book.NewRows(branchSchema(pack)),
-		credits: book.NewRows(creditSchema), keys: book.NewKeys(keyTable)}
+		credits: book.NewRows(creditSchema), keys: book.NewKeys(keyTable),
+	}
 	m.rows.m = m
 	return m
 }

@@ -198,8 +198,10 @@ func TestModel(t *testing.T) {
 					i = old.account
 				}
 				capture, final := uint32(1+pick(3, "capture")), rapid.Bool().Draw(r, "final")
-				_, err := s.Confirm(t.Context(), tcc.ConfirmRequest{Branch: branch, Account: accounts[i], Capture: capture,
-					Amount: money.Yen(amount), Final: final, EffectiveAt: start})
+				_, err := s.Confirm(t.Context(), tcc.ConfirmRequest{
+					Branch: branch, Account: accounts[i], Capture: capture,
+					Amount: money.Yen(amount), Final: final, EffectiveAt: start,
+				})
 				got, want = code(err), m.confirm(b, i, capture, amount, final)
 			case "cancel":
 				if old := m.branches[b]; old != nil && rapid.IntRange(0, 4).Draw(r, "other") > 0 {

@@ -67,8 +67,10 @@ func (h *Handler) CreditAccount(ctx context.Context, q *balancev1.CreditAccountR
 		return nil, fault.InvalidAmount.New("").WithParam("amount.value")
 	}
 	call, now := rpc.From(ctx), h.Clock.Now()
-	c, err := h.Service.Credit(ctx, AddCredit{Key: book.Key{Tenant: call.Principal.Tenant, ID: id.ID(call.Key)}, Print: Print(call.Fingerprint),
-		ID: h.New.New(now, x.Slot()), Account: x, Amount: money.Of(q.Amount.Value, currency), EffectiveAt: now})
+	c, err := h.Service.Credit(ctx, AddCredit{
+		Key: book.Key{Tenant: call.Principal.Tenant, ID: id.ID(call.Key)}, Print: Print(call.Fingerprint),
+		ID: h.New.New(now, x.Slot()), Account: x, Amount: money.Of(q.Amount.Value, currency), EffectiveAt: now,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +99,10 @@ func (h *Handler) account(ctx context.Context, text string) (id.ID, error) {
 }
 
 func (h *Handler) message(x id.ID, c money.Currency, posted, available int64, s ledger.Status) *balancev1.Account {
-	return &balancev1.Account{Id: h.IDs.Encode(id.Account, x), Owner: h.owner(x), Kind: KindOf(x).String(), Currency: c.Code(),
-		Posted: posted, Held: posted - available, Available: available, Status: publicStatus(s)}
+	return &balancev1.Account{
+		Id: h.IDs.Encode(id.Account, x), Owner: h.owner(x), Kind: KindOf(x).String(), Currency: c.Code(),
+		Posted: posted, Held: posted - available, Available: available, Status: publicStatus(s),
+	}
 }
 
 func (h *Handler) owner(x id.ID) string {
@@ -154,6 +158,8 @@ func (m *Machine) Announce(typ uint32, body []byte, ids *id.Codec) (string, *bal
 }
 
 func announced(ids *id.Codec, x id.ID, c money.Currency, amount, posted, available int64, s ledger.Status) *balancev1.AccountEvent {
-	return &balancev1.AccountEvent{Account: ids.Encode(id.Account, x), Owner: ownerText(ids, x), Kind: KindOf(x).String(), Currency: c.Code(),
-		Amount: amount, Posted: posted, Held: posted - available, Available: available, Status: publicStatus(s)}
+	return &balancev1.AccountEvent{
+		Account: ids.Encode(id.Account, x), Owner: ownerText(ids, x), Kind: KindOf(x).String(), Currency: c.Code(),
+		Amount: amount, Posted: posted, Held: posted - available, Available: available, Status: publicStatus(s),
+	}
 }

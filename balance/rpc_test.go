@@ -43,9 +43,17 @@ func TestWhoSeesWhichAccount(t *testing.T) {
 		x    id.ID
 		sees bool
 	}{
-		{operator, cash, true}, {operator, shop, true}, {operator, own, true}, {operator, cash.Facet(tcc.PointsAccount), false},
-		{app, cash, true}, {app, shop, false}, {app, own, false},
-		{merchant, shop, true}, {merchant, other, false}, {merchant, cash, false}, {merchant, own, false},
+		{operator, cash, true},
+		{operator, shop, true},
+		{operator, own, true},
+		{operator, cash.Facet(tcc.PointsAccount), false},
+		{app, cash, true},
+		{app, shop, false},
+		{app, own, false},
+		{merchant, shop, true},
+		{merchant, other, false},
+		{merchant, cash, false},
+		{merchant, own, false},
 		{rpc.Principal{}, cash, false},
 	} {
 		got, err := h.GetAccount(as(t, c.who, 0), &balancev1.GetAccountRequest{Id: h.IDs.Encode(id.Account, c.x)})
@@ -65,10 +73,14 @@ func TestAccountMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for x, want := range map[id.ID]*balancev1.Account{
-		cash: {Owner: h.IDs.Encode(id.Customer, cash.Root()), Kind: "balance", Currency: "JPY", Posted: 900, Held: 300, Available: 600,
-			Status: balancev1.AccountStatus_ACCOUNT_STATUS_SUSPENDED},
-		s.machine().Own(Suspense, money.JPY): {Owner: "balance/00", Kind: "suspense", Currency: "JPY", Posted: -900, Available: -900,
-			Status: balancev1.AccountStatus_ACCOUNT_STATUS_ACTIVE},
+		cash: {
+			Owner: h.IDs.Encode(id.Customer, cash.Root()), Kind: "balance", Currency: "JPY", Posted: 900, Held: 300, Available: 600,
+			Status: balancev1.AccountStatus_ACCOUNT_STATUS_SUSPENDED,
+		},
+		s.machine().Own(Suspense, money.JPY): {
+			Owner: "balance/00", Kind: "suspense", Currency: "JPY", Posted: -900, Available: -900,
+			Status: balancev1.AccountStatus_ACCOUNT_STATUS_ACTIVE,
+		},
 	} {
 		want.Id = h.IDs.Encode(id.Account, x)
 		if got, err := h.Account(t.Context(), tenant, x); err != nil || !proto.Equal(got, want) {
@@ -110,7 +122,8 @@ func TestFeed(t *testing.T) {
 	try := s.tryRequest(cash, 300)
 	done(t)(s.Try(t.Context(), try))
 	if _, err := h.CreditAccount(as(t, rpc.Principal{Role: rpc.Operator}, 1), &balancev1.CreditAccountRequest{
-		Id: h.IDs.Encode(id.Account, cash), Amount: &typev1.Money{Currency: "JPY", Value: 50}}); err != nil {
+		Id: h.IDs.Encode(id.Account, cash), Amount: &typev1.Money{Currency: "JPY", Value: 50},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	done(t)(s.Confirm(t.Context(), confirmOf(try, 1, 300, true)))
@@ -125,8 +138,10 @@ func TestFeed(t *testing.T) {
 	if _, err := s.Close(t.Context(), tenant, cash); err != nil {
 		t.Fatal(err)
 	}
-	base := balancev1.AccountEvent{Account: h.IDs.Encode(id.Account, cash), Owner: h.IDs.Encode(id.Customer, cash.Root()), Kind: "balance",
-		Currency: "JPY", Status: balancev1.AccountStatus_ACCOUNT_STATUS_ACTIVE}
+	base := balancev1.AccountEvent{
+		Account: h.IDs.Encode(id.Account, cash), Owner: h.IDs.Encode(id.Customer, cash.Root()), Kind: "balance",
+		Currency: "JPY", Status: balancev1.AccountStatus_ACCOUNT_STATUS_ACTIVE,
+	}
 	want := []struct {
 		typ                             string
 		amount, posted, held, available int64

@@ -145,8 +145,10 @@ func (s *script) state(w []string) {
 		s.fail("%v", err)
 	}
 	for i := 1; i+1 < len(w); i += 2 {
-		got := map[string]string{"posted": strconv.FormatInt(a.Posted(), 10), "held": strconv.FormatInt(a.Held(), 10),
-			"available": strconv.FormatInt(a.Available(), 10), "status": a.Status.String(), "entries": strconv.FormatUint(a.Version, 10)}[w[i]]
+		got := map[string]string{
+			"posted": strconv.FormatInt(a.Posted(), 10), "held": strconv.FormatInt(a.Held(), 10),
+			"available": strconv.FormatInt(a.Available(), 10), "status": a.Status.String(), "entries": strconv.FormatUint(a.Version, 10),
+		}[w[i]]
 		if want := strings.ReplaceAll(w[i+1], ",", ""); got != want {
 			s.fail("%s: %s is %s, not %s", w[0], w[i], got, want)
 		}
@@ -244,8 +246,10 @@ func (s *script) verb(verb string, w []string) func() (tcc.Receipt, error) {
 	b := s.branchNamed(w[0])
 	switch verb {
 	case "try":
-		r := tcc.TryRequest{Branch: b, Account: s.named(w[1]), Amount: s.amount(w[2]), Purpose: tcc.Charge,
-			NotAfter: s.Clock.Now().Add(time.Minute), EffectiveAt: s.Clock.Now()}
+		r := tcc.TryRequest{
+			Branch: b, Account: s.named(w[1]), Amount: s.amount(w[2]), Purpose: tcc.Charge,
+			NotAfter: s.Clock.Now().Add(time.Minute), EffectiveAt: s.Clock.Now(),
+		}
 		if known, ok := s.tries[w[0]]; ok && (len(w) > 3 || known.Amount == r.Amount && known.Account == r.Account) {
 			r = known // a duplicate says what the first said
 		}
@@ -272,7 +276,9 @@ func (s *script) verb(verb string, w []string) func() (tcc.Receipt, error) {
 		}
 		return func() (tcc.Receipt, error) { return s.Cancel(s.Context(), cancelOf(try)) }
 	}
-	r := tcc.AddRequest{Branch: b, Account: s.named(w[1]), Amount: s.amount(w[2]), Purpose: tcc.Charge, Funding: s.fundings(w[4:]),
-		EffectiveAt: s.Clock.Now()}
+	r := tcc.AddRequest{
+		Branch: b, Account: s.named(w[1]), Amount: s.amount(w[2]), Purpose: tcc.Charge, Funding: s.fundings(w[4:]),
+		EffectiveAt: s.Clock.Now(),
+	}
 	return func() (tcc.Receipt, error) { return s.Add(s.Context(), r) }
 }

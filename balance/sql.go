@@ -31,8 +31,10 @@ var (
 func accountSchema(pack *book.Pack) book.Schema[Account] {
 	return book.Schema[Account]{
 		Table: "balance_accounts",
-		Columns: []string{"kind", "currency", "status", "debits_posted", "credits_posted", "debits_pending", "credits_pending", "cap",
-			"limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out", "version", "rest"},
+		Columns: []string{
+			"kind", "currency", "status", "debits_posted", "credits_posted", "debits_pending", "credits_pending", "cap",
+			"limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out", "version", "rest",
+		},
 		Fixed: []string{"kind", "currency", "cap", "limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out"},
 		Args: func(a *Account, args []any) []any {
 			u := &a.Used
@@ -148,8 +150,10 @@ func unpackBranch(rest []byte, b *Branch) error {
 var creditSchema = book.Schema[Credit]{
 	Table:   "balance_credits",
 	Passing: true,
-	Columns: []string{"account", "currency", "amount", "effective_at", "seq", "at", "account_status", "posted", "available",
-		"code", "message"},
+	Columns: []string{
+		"account", "currency", "amount", "effective_at", "seq", "at", "account_status", "posted", "available",
+		"code", "message",
+	},
 	Args: func(c *Credit, args []any) []any {
 		return append(args, c.Account[:], int64(c.Amount.Currency), c.Amount.Minor, int64(c.EffectiveAt), int64(c.Seq), int64(c.At),
 			statusText(c.Status), c.Posted, c.Available, c.Code, c.Message)

@@ -33,8 +33,10 @@ func TestCreditsEndWhereTheyCannotBeCountedExactly(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, credit(a, 1), fault.SupplyExhausted)
-	_, err := s.OpenOwner(t.Context(), OpenOwner{Key: s.key(), Owner: s.ids.New(s.Clock.Now(), 0), Kind: Balance,
-		Terms: Terms{Currency: money.JPY}, Opening: 1, EffectiveAt: s.Clock.Now()})
+	_, err := s.OpenOwner(t.Context(), OpenOwner{
+		Key: s.key(), Owner: s.ids.New(s.Clock.Now(), 0), Kind: Balance,
+		Terms: Terms{Currency: money.JPY}, Opening: 1, EffectiveAt: s.Clock.Now(),
+	})
 	refused(t, err, fault.SupplyExhausted)
 	s.expect(a, most-1, 0)
 	s.expect(b, 1, 0)
@@ -86,8 +88,10 @@ type trade struct {
 
 func (w *trade) credit() {
 	x := w.payers[w.luck.IntN(len(w.payers))]
-	_, err := w.Credit(w.t.Context(), AddCredit{Key: w.key(), ID: w.new(), Account: x, Amount: money.Yen(1 + w.luck.Int64N(money.MaxWire)),
-		EffectiveAt: w.Clock.Now()})
+	_, err := w.Credit(w.t.Context(), AddCredit{
+		Key: w.key(), ID: w.new(), Account: x, Amount: money.Yen(1 + w.luck.Int64N(money.MaxWire)),
+		EffectiveAt: w.Clock.Now(),
+	})
 	if err != nil && !fault.HasCode(err, fault.SupplyExhausted) && !fault.HasCode(err, fault.LimitExceeded) {
 		w.t.Fatal(err)
 	}

@@ -116,8 +116,10 @@ func (m *Machine) confirm(now clock.Micros, r *Confirm, out *book.Decision) *fau
 		return err
 	}
 	available := m.account(r.Branch.Tenant, r.Account).Available() + e.Holds[0].Released
-	m.events.confirmed = confirmed{part: part{r.Branch.Tenant, r.Branch.ID, r.Account, b.Purpose, r.EffectiveAt}, Capture: r.Capture,
-		Amount: r.Amount, Print: mark, Entry: e, Available: available}
+	m.events.confirmed = confirmed{
+		part: part{r.Branch.Tenant, r.Branch.ID, r.Account, b.Purpose, r.EffectiveAt}, Capture: r.Capture,
+		Amount: r.Amount, Print: mark, Entry: e, Available: available,
+	}
 	out.Emit(&m.events.confirmed)
 	out.Reply(Answer{out.Seq, now, available}.receipt(out.Book))
 	return nil

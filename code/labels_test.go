@@ -70,8 +70,10 @@ func TestASessionTellsWhatItsCodeSays(t *testing.T) {
 			objects []emv.Object
 			want    Labels
 		}{
-			{[]emv.Object{emv.Text("01", "INV-1"), emv.Text("03", "Ginza"), emv.Text("05", "order 7"), emv.Text("07", "till 3")},
-				Labels{"INV-1", "Ginza", "order 7", "till 3"}},
+			{
+				[]emv.Object{emv.Text("01", "INV-1"), emv.Text("03", "Ginza"), emv.Text("05", "order 7"), emv.Text("07", "till 3")},
+				Labels{"INV-1", "Ginza", "order 7", "till 3"},
+			},
 			{[]emv.Object{emv.Text("01", "***"), emv.Text("07", "till 3")}, Labels{TerminalLabel: "till 3"}},
 			{[]emv.Object{emv.Text("02", "09012345678"), emv.Text("04", "member 9"), emv.Text("06", "Sato"), emv.Text("09", "M")}, Labels{}},
 			{[]emv.Object{emv.Text("07", "***")}, Labels{}},

@@ -90,8 +90,10 @@ func (l Labels) message() *typev1.Labels {
 		}
 		return &s
 	}
-	return &typev1.Labels{BillNumber: said(l.BillNumber), StoreLabel: said(l.StoreLabel), ReferenceLabel: said(l.ReferenceLabel),
-		TerminalLabel: said(l.TerminalLabel)}
+	return &typev1.Labels{
+		BillNumber: said(l.BillNumber), StoreLabel: said(l.StoreLabel), ReferenceLabel: said(l.ReferenceLabel),
+		TerminalLabel: said(l.TerminalLabel),
+	}
 }
 
 func moneyOut(a *money.Amount) *typev1.Money {

@@ -94,8 +94,10 @@ type Session struct {
 }
 
 func (s *SessionRow) view(x id.ID, now clock.Micros) Session {
-	v := Session{ID: x, Customer: s.Customer, Merchant: s.Merchant, Amount: s.amount(), ExpiresAt: s.ExpiresAt, Status: s.Status,
-		Noted: s.Noted}
+	v := Session{
+		ID: x, Customer: s.Customer, Merchant: s.Merchant, Amount: s.amount(), ExpiresAt: s.ExpiresAt, Status: s.Status,
+		Noted: s.Noted,
+	}
 	if s.lapsed(now) {
 		v.Status = Expired
 	}
@@ -104,8 +106,10 @@ func (s *SessionRow) view(x id.ID, now clock.Micros) Session {
 
 // first returns the session as the reply that opened it said.
 func (s *SessionRow) first(x id.ID) Session {
-	return Session{ID: x, Customer: s.Customer, Merchant: s.Merchant, Amount: s.amount(), ExpiresAt: s.OpenUntil, Status: Open,
-		Noted: s.Noted}
+	return Session{
+		ID: x, Customer: s.Customer, Merchant: s.Merchant, Amount: s.amount(), ExpiresAt: s.OpenUntil, Status: Open,
+		Noted: s.Noted,
+	}
 }
 
 func (s *SessionRow) amount() *money.Amount {

@@ -50,8 +50,10 @@ var countSchema = book.Schema[countRow]{
 var sessionSchema = book.Schema[SessionRow]{
 	Table:   "code_sessions",
 	Passing: true,
-	Columns: []string{"customer", "merchant", "currency", "amount", "status", "opened_at", "open_until", "expires_at", "branch",
-		"noted"},
+	Columns: []string{
+		"customer", "merchant", "currency", "amount", "status", "opened_at", "open_until", "expires_at", "branch",
+		"noted",
+	},
 	Args: func(s *SessionRow, args []any) []any {
 		return append(args, raw(s.Customer), raw(s.Merchant), int64(s.Currency), s.Minor, s.Status.String(), int64(s.OpenedAt),
 			int64(s.OpenUntil), int64(s.ExpiresAt), raw(s.By), flag(s.Noted))

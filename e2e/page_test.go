@@ -107,8 +107,10 @@ func TestTheAPIInTenMinutes(t *testing.T) {
 
 // What a page says is compared with what is printed: a control.
 func TestPagesThatLieAreFound(t *testing.T) {
-	for said, ok := range map[string]bool{"{\"id\":\"pay_1\",\"a\":2}\nHTTP 201": true, "{\"id\":\"pay_1\"}\nHTTP 202": false, "HTTP 201": false,
-		"{\"id\":\"pay_1\"}\nHTTP 201\nmore": false} {
+	for said, ok := range map[string]bool{
+		"{\"id\":\"pay_1\",\"a\":2}\nHTTP 201": true, "{\"id\":\"pay_1\"}\nHTTP 202": false, "HTTP 201": false,
+		"{\"id\":\"pay_1\"}\nHTTP 201\nmore": false,
+	} {
 		if problem := compareOutput([]string{`{"id":"pay_…`, "HTTP 201"}, said); (problem == "") != ok {
 			t.Errorf("%q: %q", said, problem)
 		}

@@ -238,7 +238,8 @@ func (p *platform) call(method, path, key string, body any) answer {
 func (p *platform) scan(step int) string {
 	p.t.Helper()
 	return p.call("POST", "/v1/code-sessions", fmt.Sprint("scan-", step), map[string]any{
-		"payload": p.card.Merchants[0].Payload, "customer": p.card.Customers[step%20].ID}).text("id")
+		"payload": p.card.Merchants[0].Payload, "customer": p.card.Customers[step%20].ID,
+	}).text("id")
 }
 
 func (p *platform) pay(step int, session string) (answer, error) {

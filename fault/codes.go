@@ -163,8 +163,10 @@ var table = index([]Info{
 	{ShuttingDown, Busy, 503, "The platform is shutting down.", "Send the same request again after Retry-After seconds."},
 	{CircuitOpen, Busy, 503, "A participant has been failing and is given time to recover; nothing was begun.", "Send the same request again after Retry-After seconds."},
 	{NotReady, Busy, 503, "The platform is not ready yet.", "Send the same request again after Retry-After seconds."},
-	{PaymentBusy, Busy, 409, "Something is still being done with the payment, after which this may be possible.",
-		"Send the same request again after Retry-After seconds."},
+	{
+		PaymentBusy, Busy, 409, "Something is still being done with the payment, after which this may be possible.",
+		"Send the same request again after Retry-After seconds.",
+	},
 
 	{Unavailable, Unknown, 503, "The outcome is not known yet.", "Send the same request again with the same key."},
 	{Timeout, Unknown, 503, "No answer came in time; the outcome is not known yet.", "Send the same request again with the same key."},

@@ -147,6 +147,7 @@ func Decode(code, kind, message, param string) *Error {
 	switch k := Kind(kind); k {
 	case Invalid, Unauthenticated, Denied, NotFound, Refused, Conflict, Busy, Internal:
 		return &Error{Code: Code(code), Kind: k, Message: message, Param: param}
+	case Unknown:
 	}
 	return &Error{Code: Code(code), Kind: Unknown, Message: message, Param: param}
 }

@@ -43,10 +43,14 @@ func TestAnswersHaveTheContractsShape(t *testing.T) {
 			`"created_at":"2026-09-21T14:13:20.000000Z","updated_at":"2026-09-21T14:13:20.001500Z","expires_at":"1970-01-01T00:00:00.000000Z","metadata":{"a":"1","b":"2"}}`},
 		{&paymentv1.ListPaymentsResponse{}, `{"items":[],"next_cursor":null}`},
 		{&paymentv1.ListPaymentsResponse{NextCursor: proto.String("c")}, `{"items":[],"next_cursor":"c"}`},
-		{&balancev1.Account{Id: "acc_1", Owner: "cus_1", Kind: "cash", Currency: "JPY", Posted: -5, Held: 1, Available: -6, Status: balancev1.AccountStatus_ACCOUNT_STATUS_ACTIVE},
-			`{"id":"acc_1","owner":"cus_1","kind":"cash","currency":"JPY","posted":-5,"held":1,"available":-6,"status":"ACTIVE"}`},
-		{&codev1.Session{Id: "ses_1", Customer: "cus_1", Merchant: &codev1.Shop{Id: "mer_1", Name: "茶屋"}, ExpiresAt: 1, Status: codev1.SessionStatus_SESSION_STATUS_OPEN},
-			`{"id":"ses_1","customer":"cus_1","merchant":{"id":"mer_1","name":"茶屋"},"expires_at":"1970-01-01T00:00:00.000001Z","status":"OPEN"}`},
+		{
+			&balancev1.Account{Id: "acc_1", Owner: "cus_1", Kind: "cash", Currency: "JPY", Posted: -5, Held: 1, Available: -6, Status: balancev1.AccountStatus_ACCOUNT_STATUS_ACTIVE},
+			`{"id":"acc_1","owner":"cus_1","kind":"cash","currency":"JPY","posted":-5,"held":1,"available":-6,"status":"ACTIVE"}`,
+		},
+		{
+			&codev1.Session{Id: "ses_1", Customer: "cus_1", Merchant: &codev1.Shop{Id: "mer_1", Name: "茶屋"}, ExpiresAt: 1, Status: codev1.SessionStatus_SESSION_STATUS_OPEN},
+			`{"id":"ses_1","customer":"cus_1","merchant":{"id":"mer_1","name":"茶屋"},"expires_at":"1970-01-01T00:00:00.000001Z","status":"OPEN"}`,
+		},
 		{&feedv1.ReadFeedResponse{Next: 2, Events: []*feedv1.Event{
 			{N: 1, Type: "payment.captured", At: int64(start), Payment: proto.String("pay_1"), Data: &feedv1.Event_PaymentEvent{PaymentEvent: &paymentv1.PaymentEvent{Id: "pay_1"}}},
 			{N: 2, Type: "account.opened", At: int64(start)},

@@ -246,7 +246,7 @@ func (g *Gateway) run(x *exchange, call rpc.Call, req proto.Message, buf *[]byte
 	x.retryAfter = reply.RetryAfter
 	if err != nil {
 		var known *fault.Error
-		if !errors.As(err, &known) && context.Cause(ctx) == errTimeout {
+		if !errors.As(err, &known) && errors.Is(context.Cause(ctx), errTimeout) {
 			return 0, fault.Timeout.New("").Because(err)
 		}
 		return 0, err

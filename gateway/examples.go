@@ -13,33 +13,41 @@ var about = map[string]told{
 	"koban.payment.v1.PaymentService.CreatePayment": {
 		example: `{"kind":"charge","session":"ses_1jmdf1ymeav37kr1m9x047my022ebrbp","amount":{"currency":"JPY","value":1200},` +
 			`"sources":[{"type":"points","amount":{"currency":"JPY","value":200}},{"type":"balance"}],"reference":"order 17"}`,
-		codes: []fault.Code{fault.InvalidAmount, fault.SourcesMismatch, fault.CurrencyMismatch, fault.SessionNotFound,
+		codes: []fault.Code{
+			fault.InvalidAmount, fault.SourcesMismatch, fault.CurrencyMismatch, fault.SessionNotFound,
 			fault.MerchantNotFound, fault.CustomerNotFound, fault.InsufficientFunds, fault.SessionExpired, fault.SessionUsed,
 			fault.SessionForeign, fault.SessionMismatch, fault.AccountSuspended, fault.AccountClosed, fault.LimitExceeded,
-			fault.GaveUp, fault.CircuitOpen},
+			fault.GaveUp, fault.CircuitOpen,
+		},
 	},
 	"koban.payment.v1.PaymentService.GetPayment":   {codes: []fault.Code{fault.PaymentNotFound}},
 	"koban.payment.v1.PaymentService.ListPayments": {codes: []fault.Code{fault.InvalidCursor}},
 	"koban.payment.v1.PaymentService.CapturePayment": {
 		example: `{"amount":{"currency":"JPY","value":1200},"final":true}`,
-		codes: []fault.Code{fault.PaymentNotFound, fault.CurrencyMismatch, fault.NotCapturable, fault.CaptureMismatch,
-			fault.PaymentBusy},
+		codes: []fault.Code{
+			fault.PaymentNotFound, fault.CurrencyMismatch, fault.NotCapturable, fault.CaptureMismatch,
+			fault.PaymentBusy,
+		},
 	},
 	"koban.payment.v1.PaymentService.VoidPayment": {
 		example: `{}`, codes: []fault.Code{fault.PaymentNotFound, fault.NotVoidable, fault.PaymentBusy},
 	},
 	"koban.payment.v1.PaymentService.CreateRefund": {
 		example: `{"amount":{"currency":"JPY","value":600}}`,
-		codes: []fault.Code{fault.PaymentNotFound, fault.InvalidAmount, fault.CurrencyMismatch, fault.NotRefundable,
-			fault.AlreadyRefunded, fault.ExceedsCaptured, fault.MerchantFundsShort, fault.PaymentBusy, fault.CircuitOpen},
+		codes: []fault.Code{
+			fault.PaymentNotFound, fault.InvalidAmount, fault.CurrencyMismatch, fault.NotRefundable,
+			fault.AlreadyRefunded, fault.ExceedsCaptured, fault.MerchantFundsShort, fault.PaymentBusy, fault.CircuitOpen,
+		},
 	},
 	"koban.payment.v1.PaymentService.ExplainPayment":       {codes: []fault.Code{fault.PaymentNotFound}},
 	"koban.balance.v1.AccountService.GetAccount":           {codes: []fault.Code{fault.AccountNotFound}},
 	"koban.balance.v1.AccountService.ListCustomerAccounts": {codes: []fault.Code{fault.CustomerNotFound}},
 	"koban.balance.v1.AccountService.CreditAccount": {
 		example: `{"amount":{"currency":"JPY","value":5000}}`,
-		codes: []fault.Code{fault.AccountNotFound, fault.InvalidAmount, fault.CurrencyMismatch, fault.LimitExceeded,
-			fault.SupplyExhausted, fault.AccountSuspended, fault.AccountClosed},
+		codes: []fault.Code{
+			fault.AccountNotFound, fault.InvalidAmount, fault.CurrencyMismatch, fault.LimitExceeded,
+			fault.SupplyExhausted, fault.AccountSuspended, fault.AccountClosed,
+		},
 	},
 	"koban.platform.v1.PlatformService.CreateCustomer": {
 		example: `{"balance":{"currency":"JPY","value":10000},"points":{"currency":"PT","value":500}}`,

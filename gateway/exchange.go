@@ -117,7 +117,7 @@ func (x *exchange) unread() {
 // finish turns a panic into an answer, counts and logs. The log holds no key, no body, no query and no header.
 func (g *Gateway) finish(x *exchange) {
 	if p := recover(); p != nil {
-		if p == http.ErrAbortHandler {
+		if p == http.ErrAbortHandler { //nolint:errorlint // a panic carries the very value (net/http)
 			panic(p)
 		}
 		g.cfg.Log.Error("panic", slog.String("request_id", x.id), slog.String("route", x.label), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))

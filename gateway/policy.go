@@ -60,7 +60,9 @@ var (
 		"koban.rehearsal.v1.RehearsalService.GetClock":     {Roles: operator},
 		"koban.rehearsal.v1.RehearsalService.AdvanceClock": {Roles: operator},
 
-		"koban.feed.v1.FeedService.ReadFeed": {Roles: operatorMerchant, Object: OwnMerchant, Timeout: feedWait + 10*time.Second,
-			Waits: true},
+		"koban.feed.v1.FeedService.ReadFeed": {
+			Roles: operatorMerchant, Object: OwnMerchant, Timeout: feedWait + 10*time.Second,
+			Waits: true,
+		},
 	}
 )

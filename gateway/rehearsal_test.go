@@ -11,8 +11,11 @@ import (
 )
 
 var rehearsed = []struct{ verb, path, body string }{
-	{"GET", "/v1/faults", ""}, {"POST", "/v1/faults", `{"do":"dead"}`}, {"POST", "/v1/faults/clear", "{}"},
-	{"GET", "/v1/clock", ""}, {"POST", "/v1/clock/advance", `{"by_ms":1}`},
+	{"GET", "/v1/faults", ""},
+	{"POST", "/v1/faults", `{"do":"dead"}`},
+	{"POST", "/v1/faults/clear", "{}"},
+	{"GET", "/v1/clock", ""},
+	{"POST", "/v1/clock/advance", `{"by_ms":1}`},
 }
 
 // In production nothing can be broken: the addresses are not there, for nobody, and nothing speaks of them.

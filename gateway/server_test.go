@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -26,7 +27,7 @@ func (d *door) listen(edit func(*http.Server)) string {
 	go func() { served <- s.Serve(d.Listener(l)) }()
 	d.t.Cleanup(func() {
 		_ = s.Close()
-		if err := <-served; err != http.ErrServerClosed {
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			d.t.Error(err)
 		}
 	})

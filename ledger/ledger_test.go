@@ -41,7 +41,10 @@ var impossible = []struct {
 	{"with negative legs", entry{Legs: []leg{{1, debit, money.Yen(-1)}, {2, credit, money.Yen(-1)}}}},
 	{"with a leg too large", entry{Legs: []leg{{1, debit, money.Yen(most + 1)}, {2, credit, money.Yen(most + 1)}}}},
 	{"whose sum wraps around", entry{Legs: []leg{
-		{1, debit, money.Yen(most)}, {2, debit, money.Yen(most)}, {3, debit, money.Yen(most)}, {4, debit, money.Yen(4)},
+		{1, debit, money.Yen(most)},
+		{2, debit, money.Yen(most)},
+		{3, debit, money.Yen(most)},
+		{4, debit, money.Yen(4)},
 		{5, credit, money.Yen(1)},
 	}}},
 	{"on no side", entry{Legs: []leg{{1, 0, money.Yen(1)}, {2, credit, money.Yen(1)}}}},
@@ -188,8 +191,14 @@ func TestEmptyIsNil(t *testing.T) {
 
 func TestHoldCheck(t *testing.T) {
 	for _, h := range []ledger.Hold[int]{
-		{}, {Side: debit}, {Amount: 1}, {Side: 3, Amount: 1}, {Side: debit, Amount: -1}, {Side: debit, Amount: 1, Posted: -1},
-		{Side: debit, Amount: 1, Released: -1}, {Side: debit, Amount: 3, Posted: 2, Released: 2},
+		{},
+		{Side: debit},
+		{Amount: 1},
+		{Side: 3, Amount: 1},
+		{Side: debit, Amount: -1},
+		{Side: debit, Amount: 1, Posted: -1},
+		{Side: debit, Amount: 1, Released: -1},
+		{Side: debit, Amount: 3, Posted: 2, Released: 2},
 	} {
 		if !fault.HasCode(h.Check(), fault.DataDamaged) {
 			t.Errorf("%+v passes", h)

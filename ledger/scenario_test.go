@@ -165,7 +165,7 @@ func (s *script) open(words []string) {
 
 // compare reads "cash posted 5 held 5 …", or "h open 5 posted 5 …" of a hold.
 func (s *script) compare(words []string) {
-	facts := map[string]string{}
+	var facts map[string]string
 	if h := s.holds[words[0]]; h != nil {
 		facts = map[string]string{"open": num(h.Open()), "posted": num(h.Posted), "released": num(h.Released)}
 	} else {

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"github.com/koban-pay/koban/fault"
-
 	"github.com/koban-pay/koban/internal/planted"
 )
 

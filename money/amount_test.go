@@ -6,8 +6,9 @@ import (
 	"math/big"
 	"testing"
 
-	"github.com/koban-pay/koban/money"
 	"pgregory.net/rapid"
+
+	"github.com/koban-pay/koban/money"
 )
 
 // anyInt draws from all of int64, with its edges drawn often.

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/koban-pay/koban/money"
 	"pgregory.net/rapid"
+
+	"github.com/koban-pay/koban/money"
 )
 
 func TestText(t *testing.T) {

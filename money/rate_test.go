@@ -6,8 +6,9 @@ import (
 	"math/big"
 	"testing"
 
-	"github.com/koban-pay/koban/money"
 	"pgregory.net/rapid"
+
+	"github.com/koban-pay/koban/money"
 )
 
 var roundings = []money.Rounding{money.Down, money.Up, money.HalfUp, money.HalfEven, money.Floor, money.Ceiling}

@@ -7,8 +7,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/koban-pay/koban/money"
 	"pgregory.net/rapid"
+
+	"github.com/koban-pay/koban/money"
 )
 
 func TestSplit(t *testing.T) {

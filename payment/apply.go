@@ -119,8 +119,10 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 		}
 		m.stand(p, e.Standing, at, seq)
 	case Declined:
-		*m.operations.Edit(book.Key{Tenant: e.Tenant, ID: e.Operation}) = Operation{Cause: e.Cause, Payment: e.Payment, Code: e.Code, DoneAt: at,
-			Status: e.Status}
+		*m.operations.Edit(book.Key{Tenant: e.Tenant, ID: e.Operation}) = Operation{
+			Cause: e.Cause, Payment: e.Payment, Code: e.Code, DoneAt: at,
+			Status: e.Status,
+		}
 		m.bind(e.Caller, e.Operation, at)
 	default:
 		panic(fmt.Sprintf("payment: unknown event %T", ev))

@@ -35,8 +35,10 @@ func TestCaptureVoidAndExpiryRace(t *testing.T) {
 				r.manual.Set(v.ExpiresAt - 1)
 			}
 			ops := []OperationRequest{
-				{Caller: r.caller(), Tenant: 1, Payment: v.ID, Cause: ByCapture}, {Caller: r.caller(), Tenant: 1, Payment: v.ID, Cause: ByVoid},
-				{Caller: r.caller(), Tenant: 1, Payment: v.ID, Cause: ByVoid}, {Caller: r.caller(), Tenant: 1, Payment: v.ID, Cause: ByCapture},
+				{Caller: r.caller(), Tenant: 1, Payment: v.ID, Cause: ByCapture},
+				{Caller: r.caller(), Tenant: 1, Payment: v.ID, Cause: ByVoid},
+				{Caller: r.caller(), Tenant: 1, Payment: v.ID, Cause: ByVoid},
+				{Caller: r.caller(), Tenant: 1, Payment: v.ID, Cause: ByCapture},
 			}
 			codes := make([]fault.Code, len(ops))
 			var done sync.WaitGroup

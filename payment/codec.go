@@ -45,16 +45,22 @@ func (r reader) event(typ uint32, body []byte) any {
 		return r.started(wire.Read(r.Reader, body, &journalv1.Started{}))
 	case typeAdvanced:
 		e := wire.Read(r.Reader, body, &journalv1.Advanced{})
-		return Advanced{Tenant: id.Tenant(e.Tenant), ID: r.ID(e.Id), Parent: r.MaybeID(e.Parent), Operation: r.MaybeID(e.Operation),
-			Answers: r.answers(e.Answers), Standing: r.standing(e.Standing)}
+		return Advanced{
+			Tenant: id.Tenant(e.Tenant), ID: r.ID(e.Id), Parent: r.MaybeID(e.Parent), Operation: r.MaybeID(e.Operation),
+			Answers: r.answers(e.Answers), Standing: r.standing(e.Standing),
+		}
 	case typeDeferred:
 		e := wire.Read(r.Reader, body, &journalv1.Deferred{})
-		return Deferred{Tenant: id.Tenant(e.Tenant), ID: r.ID(e.Id), Due: clock.Micros(e.Due), Attempts: e.Attempts,
-			Code: fault.Code(e.Code)}
+		return Deferred{
+			Tenant: id.Tenant(e.Tenant), ID: r.ID(e.Id), Due: clock.Micros(e.Due), Attempts: e.Attempts,
+			Code: fault.Code(e.Code),
+		}
 	case typeDecided:
 		e := wire.Read(r.Reader, body, &journalv1.Decided{})
-		d := Decided{Tenant: id.Tenant(e.Tenant), ID: r.ID(e.Id), Parent: r.MaybeID(e.Parent), Operation: r.MaybeID(e.Operation),
-			Cause: wire.Word(r.Reader, "cause", e.Cause, ByCapture, ByExpiry), Standing: r.standing(e.Standing)}
+		d := Decided{
+			Tenant: id.Tenant(e.Tenant), ID: r.ID(e.Id), Parent: r.MaybeID(e.Parent), Operation: r.MaybeID(e.Operation),
+			Cause: wire.Word(r.Reader, "cause", e.Cause, ByCapture, ByExpiry), Standing: r.standing(e.Standing),
+		}
 		d.Caller.Key.Tenant = d.Tenant
 		if !d.Operation.IsNil() || len(e.Key)+len(e.Fingerprint) > 0 {
 			d.Caller = r.caller(e.Tenant, e.Key, e.Fingerprint)
@@ -63,10 +69,12 @@ func (r reader) event(typ uint32, body []byte) any {
 		return d
 	case typeDeclined:
 		e := wire.Read(r.Reader, body, &journalv1.Declined{})
-		return Declined{Tenant: id.Tenant(e.Tenant), Payment: r.ID(e.Id), Operation: r.ID(e.Operation),
+		return Declined{
+			Tenant: id.Tenant(e.Tenant), Payment: r.ID(e.Id), Operation: r.ID(e.Operation),
 			Cause:  wire.Word(r.Reader, "cause", e.Cause, ByCapture, ByRefund),
 			Caller: r.caller(e.Tenant, e.Key, e.Fingerprint), Code: fault.Code(e.Code),
-			Status: wire.Word(r.Reader, "status", e.Status, 0, Succeeded)}
+			Status: wire.Word(r.Reader, "status", e.Status, 0, Succeeded),
+		}
 	}
 	r.Fail("this version does not know the type")
 	return nil
@@ -82,13 +90,16 @@ func (r reader) started(e *journalv1.Started) Started {
 		Kind: wire.Word(r.Reader, "kind", e.Kind, Charge, Refund), Capture: r.capture(e.Capture), Amount: r.amount(e.Amount, e.Currency),
 		Customer: r.MaybeID(e.Customer), Merchant: r.MaybeID(e.Merchant), Session: r.MaybeID(e.Session), Parent: r.MaybeID(e.Parent),
 		Sources: r.sources(e.Sources), Parts: r.parts(e.Parts), EffectiveAt: clock.Micros(e.EffectiveAt),
-		GiveUpAt: clock.Micros(e.GiveUpAt), ExpiresAt: clock.Micros(e.ExpiresAt), Noted: e.Noted, Marks: r.marks(e.Marks)}}
+		GiveUpAt: clock.Micros(e.GiveUpAt), ExpiresAt: clock.Micros(e.ExpiresAt), Noted: e.Noted, Marks: r.marks(e.Marks),
+	}}
 }
 
 // marks reads what an order is called, as far as it has names.
 func (reader) marks(m *journalv1.Marks) Marks {
-	return Marks{Reference: m.GetReference(), BillNumber: m.GetBillNumber(), ReferenceLabel: m.GetReferenceLabel(),
-		TerminalLabel: m.GetTerminalLabel()}
+	return Marks{
+		Reference: m.GetReference(), BillNumber: m.GetBillNumber(), ReferenceLabel: m.GetReferenceLabel(),
+		TerminalLabel: m.GetTerminalLabel(),
+	}
 }
 
 func (r reader) capture(n uint32) Capture {
@@ -106,21 +117,25 @@ func (r reader) amount(minor int64, currency uint32) money.Amount {
 
 func (r reader) standing(s *journalv1.Standing) Standing {
 	s = wire.Sub(r.Reader, "standing", s)
-	return Standing{Status: wire.Word(r.Reader, "status", s.Status, Accepted, Succeeded),
+	return Standing{
+		Status:   wire.Word(r.Reader, "status", s.Status, Accepted, Succeeded),
 		Resource: wire.Word(r.Reader, "resource status", s.Resource, WorkInProgress, ResourceFailed),
 		Phase:    wire.Word(r.Reader, "phase", s.Phase, Init, Notified),
 		Rollback: wire.Word(r.Reader, "rollback phase", s.Rollback, NoRollback, RollbackCompleted),
 		Decision: wire.Word(r.Reader, "decision", s.Decision, Undecided, Cancel),
 		Aim:      wire.Word(r.Reader, "aim", s.Aim, 0, Succeeded), Failure: fault.Code(s.Failure),
-		Refuser: uint8(r.Number("the part that refused", int64(s.Refuser), 0, math.MaxUint8))}
+		Refuser: uint8(r.Number("the part that refused", int64(s.Refuser), 0, math.MaxUint8)),
+	}
 }
 
 func (r reader) sources(list []*journalv1.Source) []Source {
 	sum := func(n int64) int64 { return r.Number("an amount", n, 0, money.MaxStored) }
 	out := make([]Source, len(list))
 	for i, s := range list {
-		out[i] = Source{Type: wire.Word(r.Reader, "type of source", s.Type, FromBalance, FromPoints), Account: r.ID(s.Account),
-			Amount: sum(s.Amount), Captured: sum(s.Captured), Refunded: sum(s.Refunded), Refunding: sum(s.Refunding)}
+		out[i] = Source{
+			Type: wire.Word(r.Reader, "type of source", s.Type, FromBalance, FromPoints), Account: r.ID(s.Account),
+			Amount: sum(s.Amount), Captured: sum(s.Captured), Refunded: sum(s.Refunded), Refunding: sum(s.Refunding),
+		}
 	}
 	return out
 }
@@ -128,11 +143,13 @@ func (r reader) sources(list []*journalv1.Source) []Source {
 func (r reader) parts(list []*journalv1.Part) []Part {
 	out := make([]Part, len(list))
 	for i, p := range list {
-		x := Part{Number: uint8(r.Number("a part's number", int64(p.Number), int64(i+1), int64(min(i+1, 255)))),
+		x := Part{
+			Number:      uint8(r.Number("a part's number", int64(p.Number), int64(i+1), int64(min(i+1, 255)))),
 			Participant: wire.Word(r.Reader, "participant", p.Participant, Balance, Code),
 			Role:        wire.Word(r.Reader, "role", p.Role, Hold, Add), Account: r.ID(p.Account), Amount: r.amount(p.Amount, p.Currency),
 			Origin: r.MaybeID(p.Origin), Source: uint8(r.Number("a part's source", int64(p.Source), 0, 255)),
-			State: wire.Word(r.Reader, "state of a part", p.State, Idle, Added), Code: fault.Code(p.Code), Answers: r.answers(p.Answers)}
+			State: wire.Word(r.Reader, "state of a part", p.State, Idle, Added), Code: fault.Code(p.Code), Answers: r.answers(p.Answers),
+		}
 		for _, f := range p.Funding {
 			x.Funding = append(x.Funding, tcc.Funding{From: f.Account, Amount: r.amount(f.Amount, f.Currency)})
 		}
@@ -144,10 +161,12 @@ func (r reader) parts(list []*journalv1.Part) []Part {
 func (r reader) answers(list []*journalv1.Answer) []Answer {
 	var out []Answer
 	for _, a := range list {
-		out = append(out, Answer{Number: uint8(r.Number("a part's number", int64(a.Number), 1, 255)),
+		out = append(out, Answer{
+			Number:  uint8(r.Number("a part's number", int64(a.Number), 1, 255)),
 			Verb:    wire.Word(r.Reader, "verb", a.Verb, VerbTry, VerbAdd),
 			Outcome: wire.Word(r.Reader, "outcome", a.Outcome, tcc.Done, tcc.Unknown), Code: fault.Code(a.Code),
-			Attempts: a.Attempts, At: clock.Micros(a.At), Book: a.Book, Seq: a.Seq, Suspense: a.Suspense})
+			Attempts: a.Attempts, At: clock.Micros(a.At), Book: a.Book, Seq: a.Seq, Suspense: a.Suspense,
+		})
 	}
 	return out
 }

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"pgregory.net/rapid"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/koban-pay/koban/fault"
 	journalv1 "github.com/koban-pay/koban/gen/koban/payment/journal/v1"
@@ -116,13 +115,17 @@ func samples() []any {
 	stands := Standing{Captured, Wait, Notified, RollbackCompleted, Confirm, Voided, fault.GaveUp, 2}
 	answers := []Answer{{1, VerbTry, tcc.Done, true, 2, "", 5, "balance/00", 6}, {2, VerbTry, tcc.Refused, false, 1, fault.AccountClosed, 5, "", 0}}
 	parts := []Part{
-		{Number: 1, Participant: Points, Role: Hold, Account: y, Amount: money.Of(3, money.PT), Funding: []tcc.Funding{{From: clearing, Amount: money.Yen(3)}},
-			Origin: x, Source: 1, State: Held, Code: fault.Timeout, Answers: answers},
+		{
+			Number: 1, Participant: Points, Role: Hold, Account: y, Amount: money.Of(3, money.PT), Funding: []tcc.Funding{{From: clearing, Amount: money.Yen(3)}},
+			Origin: x, Source: 1, State: Held, Code: fault.Timeout, Answers: answers,
+		},
 		{Number: 2, Participant: Code, Role: Claim, Account: y, Amount: money.Yen(3)},
 	}
-	p := Payment{Standing: Standing{Status: Accepted, Resource: WorkInProgress}, Tenant: 7, ID: x, Kind: Charge, Capture: Manual, Noted: true,
+	p := Payment{
+		Standing: Standing{Status: Accepted, Resource: WorkInProgress}, Tenant: 7, ID: x, Kind: Charge, Capture: Manual, Noted: true,
 		Amount: money.Yen(3), Customer: y, Merchant: id.ID{5}, Session: id.ID{6}, Parent: id.ID{7}, Sources: []Source{{FromPoints, y, 3, 2, 1, 1}},
-		Parts: parts, GiveUpAt: 8, EffectiveAt: 9, ExpiresAt: 10, Marks: Marks{11, 12, 13, 14}}
+		Parts: parts, GiveUpAt: 8, EffectiveAt: 9, ExpiresAt: 10, Marks: Marks{11, 12, 13, 14},
+	}
 	return []any{
 		Started{caller, p},
 		Advanced{Tenant: 7, ID: x, Parent: y, Operation: id.ID{8}, Answers: answers, Standing: stands},
@@ -133,8 +136,10 @@ func samples() []any {
 }
 
 // wordFields are the fields that have words as numbers, and those that count in a byte.
-var wordFields = []string{"kind", "capture", "type", "number<256", "participant", "role", "source<256", "state", "verb", "outcome", "status", "resource",
-	"phase", "rollback", "decision", "aim", "cause", "currency"}
+var wordFields = []string{
+	"kind", "capture", "type", "number<256", "participant", "role", "source<256", "state", "verb", "outcome", "status", "resource",
+	"phase", "rollback", "decision", "aim", "cause", "currency",
+}
 
 // TestFoldVersionCoversWhatIsWritten: whoever adds a word or a field raises the version.
 func TestFoldVersionCoversWhatIsWritten(t *testing.T) {
@@ -232,9 +237,11 @@ func TestEventsAreProtobuf(t *testing.T) {
 		} else {
 			d.Caller.Key.Tenant = p.Tenant
 		}
-		for _, ev := range []any{a, d,
+		for _, ev := range []any{
+			a, d,
 			Deferred{Tenant: p.Tenant, ID: p.ID, Due: p.DeferredUntil, Attempts: p.Attempts, Code: p.DeferredCode},
-			Declined{Tenant: p.Tenant, Payment: p.ID, Operation: p.Operation, Cause: ByRefund, Caller: caller, Code: p.DeferredCode}} {
+			Declined{Tenant: p.Tenant, Payment: p.ID, Operation: p.Operation, Cause: ByRefund, Caller: caller, Code: p.DeferredCode},
+		} {
 			typ, body := m.Encode(ev)
 			isProtobuf(t, typ, body)
 			back, err := m.Decode(typ, body)

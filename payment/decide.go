@@ -93,14 +93,18 @@ func (m *Machine) startRefund(now clock.Micros, c StartRefund, out *book.Decisio
 		if planted.Bug == planted.NoteOfRefused && c.Note != nil {
 			out.Note(callerNoteOf(c.Tenant, c.ID, c.Note))
 		}
-		m.decline(out, Declined{Caller: c.Caller, Tenant: c.Tenant, Payment: c.Parent, Operation: c.ID, Cause: ByRefund, Code: code,
-			Status: charge.Status})
+		m.decline(out, Declined{
+			Caller: c.Caller, Tenant: c.Tenant, Payment: c.Parent, Operation: c.ID, Cause: ByRefund, Code: code,
+			Status: charge.Status,
+		})
 		return
 	}
-	p := Payment{Tenant: c.Tenant, ID: c.ID, Kind: Refund, Capture: Automatic, Amount: amount, Customer: charge.Customer,
+	p := Payment{
+		Tenant: c.Tenant, ID: c.ID, Kind: Refund, Capture: Automatic, Amount: amount, Customer: charge.Customer,
 		Merchant: charge.Merchant, Session: charge.Session, Parent: c.Parent, GiveUpAt: now.Add(Refund.data().giveUp),
-		EffectiveAt: now, Marks: c.Marks, Standing: Standing{Status: Accepted, Resource: WorkInProgress}}
-	p.Parts, p.Sources = refundParts(charge, c.ID, shares)
+		EffectiveAt: now, Marks: c.Marks, Standing: Standing{Status: Accepted, Resource: WorkInProgress},
+	}
+	p.Parts, p.Sources = refundParts(charge, shares)
 	m.accept(out, c.Caller, p, c.Note)
 }
 
@@ -162,8 +166,10 @@ func (m *Machine) operate(now clock.Micros, c Operate, out *book.Decision) {
 		return
 	}
 	if code := operable(now, p, c); code != "" {
-		m.decline(out, Declined{Caller: c.Caller, Tenant: c.Tenant, Payment: c.Payment, Operation: c.Operation, Cause: c.Cause, Code: code,
-			Status: p.Status})
+		m.decline(out, Declined{
+			Caller: c.Caller, Tenant: c.Tenant, Payment: c.Payment, Operation: c.Operation, Cause: c.Cause, Code: code,
+			Status: p.Status,
+		})
 		return
 	}
 	to, effective := p.Standing, clock.Micros(0)
@@ -173,8 +179,10 @@ func (m *Machine) operate(now clock.Micros, c Operate, out *book.Decision) {
 	} else {
 		to.Decision, to.Rollback, to.Aim = Cancel, CancelPhase, Voided
 	}
-	out.Emit(Decided{Caller: c.Caller, Tenant: c.Tenant, ID: c.Payment, Parent: p.Parent, Cause: c.Cause, Operation: c.Operation,
-		Standing: to, EffectiveAt: effective})
+	out.Emit(Decided{
+		Caller: c.Caller, Tenant: c.Tenant, ID: c.Payment, Parent: p.Parent, Cause: c.Cause, Operation: c.Operation,
+		Standing: to, EffectiveAt: effective,
+	})
 	m.answer(out, c.Tenant, c.Payment, true)
 }
 

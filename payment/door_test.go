@@ -44,8 +44,10 @@ func (s *sessions) scan(session, customer, merchant id.ID, amount *typev1.Money)
 	if s.open == nil {
 		s.open = map[string]*codev1.Session{}
 	}
-	m := &codev1.Session{Id: s.codec.Encode(id.Session, session), Customer: s.codec.Encode(id.Customer, customer), Amount: amount,
-		Merchant: &codev1.Shop{Id: s.codec.Encode(id.Merchant, merchant), Name: "shop"}}
+	m := &codev1.Session{
+		Id: s.codec.Encode(id.Session, session), Customer: s.codec.Encode(id.Customer, customer), Amount: amount,
+		Merchant: &codev1.Shop{Id: s.codec.Encode(id.Merchant, merchant), Name: "shop"},
+	}
 	s.open[m.Id] = m
 	return m.Id
 }
@@ -166,8 +168,10 @@ func yen(n int64) *typev1.Money { return &typev1.Money{Currency: "JPY", Value: n
 
 // order asks for ¥1,200 of a fresh customer for a fresh merchant, without a code.
 func (p *proc) order() *paymentv1.CreatePaymentRequest {
-	return &paymentv1.CreatePaymentRequest{Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Customer: p.customer(p.fresh()),
-		Merchant: p.merchant(p.fresh()), Amount: yen(1200)}
+	return &paymentv1.CreatePaymentRequest{
+		Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Customer: p.customer(p.fresh()),
+		Merchant: p.merchant(p.fresh()), Amount: yen(1200),
+	}
 }
 
 func balanceSource(m *typev1.Money) *paymentv1.SourceRequest {

@@ -19,8 +19,10 @@ func TestOnlyWhatIsOpenExpires(t *testing.T) {
 		for status := Accepted; status <= Succeeded; status++ {
 			for d := Undecided; d <= Cancel; d++ {
 				for resource := WorkInProgress; resource <= ResourceFailed; resource++ {
-					p := &Payment{Kind: kind, GiveUpAt: giveUp, ExpiresAt: lapses,
-						Standing: Standing{Status: status, Decision: d, Resource: resource}}
+					p := &Payment{
+						Kind: kind, GiveUpAt: giveUp, ExpiresAt: lapses,
+						Standing: Standing{Status: status, Decision: d, Resource: resource},
+					}
 					want := clock.Micros(0)
 					switch {
 					case status == Accepted && d == Undecided:

@@ -112,6 +112,7 @@ func (f *fake) Confirm(ctx context.Context, q tcc.ConfirmRequest) (tcc.Receipt, 
 		case LetGo:
 			f.t.Errorf("%s: confirm of %x after its cancel", f.who, q.Branch.ID)
 			return fault.AlreadyCancelled.New("")
+		default:
 		}
 		f.t.Errorf("%s: confirm of %x without a try that succeeded (%s)", f.who, q.Branch.ID, b.state)
 		return fault.NotTried.New("")
@@ -188,6 +189,7 @@ func (f *fake) serve(ctx context.Context, v Verb, name tcc.Branch, body string, 
 			f.t.Errorf("%s: the second %s of %x was answered otherwise", f.who, v, name.ID)
 		}
 		return r, err
+	case answers:
 	}
 	return f.done(v, b, effect)
 }

@@ -48,9 +48,11 @@ type Stats struct {
 
 // Stats returns the service's figures.
 func (s *Service) Stats() Stats {
-	st := Stats{Settled: map[string]int64{}, Breakers: map[string]string{}, PutOff: map[string]int64{}, Refused: map[Call]int64{}, Took: map[Kind]clock.Durations{},
+	st := Stats{
+		Settled: map[string]int64{}, Breakers: map[string]string{}, PutOff: map[string]int64{}, Refused: map[Call]int64{}, Took: map[Kind]clock.Durations{},
 		Calls: map[Call]clock.Durations{}, Deferred: s.counts.deferred.Load(), Unknown: s.counts.unknown.Load(), Overdue: s.overdue.Load(), Suspense: s.suspended.Load(),
-		Repeated: s.counts.repeated.Load(), Dropped: s.counts.dropped.Load(), Standing: s.lookout.standing()}
+		Repeated: s.counts.repeated.Load(), Dropped: s.counts.dropped.Load(), Standing: s.lookout.standing(),
+	}
 	for i := range s.counts.settled {
 		if n := s.counts.settled[i].Load(); n > 0 {
 			st.Settled[Status(i).String()] = n

@@ -246,10 +246,14 @@ func TestAPaymentIsFoundByItsOrder(t *testing.T) {
 		s := p.handler.Sessions.(*sessions)
 		ann, shop := p.fresh(), p.fresh()
 		session := s.scan(p.fresh(), ann, shop, yen(500))
-		s.open[session].Labels = &typev1.Labels{BillNumber: proto.String("INV-1"), ReferenceLabel: proto.String("注文7"), TerminalLabel: proto.String("till 3"),
-			StoreLabel: proto.String("Ginza")}
-		paid := p.visit(operator, "scanned").post(&paymentv1.CreatePaymentRequest{Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE,
-			Session: &session, Reference: proto.String("order 7")})
+		s.open[session].Labels = &typev1.Labels{
+			BillNumber: proto.String("INV-1"), ReferenceLabel: proto.String("注文7"), TerminalLabel: proto.String("till 3"),
+			StoreLabel: proto.String("Ginza"),
+		}
+		paid := p.visit(operator, "scanned").post(&paymentv1.CreatePaymentRequest{
+			Kind:    paymentv1.PaymentKind_PAYMENT_KIND_CHARGE,
+			Session: &session, Reference: proto.String("order 7"),
+		})
 		if l := paid.message.GetLabels(); paid.code != "" || l.GetBillNumber() != "INV-1" || l.GetReferenceLabel() != "注文7" ||
 			l.GetTerminalLabel() != "till 3" || l.GetStoreLabel() != "Ginza" || paid.message.GetReference() != "order 7" {
 			t.Fatalf("%+v", paid)

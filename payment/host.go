@@ -23,7 +23,7 @@ func (h host) After(d time.Duration, f func()) func() bool {
 
 func (h host) Patience(d time.Duration, f func()) func() bool { return clock.PauseFunc(d, f) }
 
-func (host) Draw(n int64) int64 { return rand.Int64N(n) }
+func (host) Draw(n int64) int64 { return rand.Int64N(n) } //nolint:gosec // when to try again is no secret
 
 func (host) Turned(Participant, bool) {}
 

@@ -87,8 +87,10 @@ func TestListFiltersAndPages(t *testing.T) {
 			{"of a customer", operator, &paymentv1.ListPaymentsRequest{Customer: p.customer(ann)}, anns},
 			{"of a merchant", operator, &paymentv1.ListPaymentsRequest{Merchant: p.merchant(shop)}, shops},
 			{"of a status", operator, &paymentv1.ListPaymentsRequest{Status: authorized}, held},
-			{"of all three", operator, &paymentv1.ListPaymentsRequest{Customer: p.customer(ann), Merchant: p.merchant(shop), Status: authorized},
-				[]id.ID{all[0]}},
+			{
+				"of all three", operator, &paymentv1.ListPaymentsRequest{Customer: p.customer(ann), Merchant: p.merchant(shop), Status: authorized},
+				[]id.ID{all[0]},
+			},
 			{"a merchant's own", merchant, &paymentv1.ListPaymentsRequest{}, shops},
 			{"a merchant's own, by name", merchant, &paymentv1.ListPaymentsRequest{Merchant: p.merchant(shop)}, shops},
 			{"a merchant's customer", merchant, &paymentv1.ListPaymentsRequest{Customer: p.customer(ann)}, intersect(anns, shops)},

@@ -158,8 +158,10 @@ func (s *stubborn) Submit(_ id.ID, cmd any, done func(Reply, error)) {
 func TestARefusedReportIsNotRepeatedForEver(t *testing.T) {
 	world := &stubborn{work: make(chan func(), 100)}
 	d := NewDriver(world, Layers{}, DefaultTiming, []Participant{Balance})
-	p := &Payment{Tenant: 1, ID: id.ID{1}, Kind: Charge, Standing: Standing{Status: Accepted, Resource: WorkInProgress},
-		Amount: money.Yen(1), Parts: []Part{{Number: 1, Participant: Balance, Role: Hold, Amount: money.Yen(1)}}}
+	p := &Payment{
+		Tenant: 1, ID: id.ID{1}, Kind: Charge, Standing: Standing{Status: Accepted, Resource: WorkInProgress},
+		Amount: money.Yen(1), Parts: []Part{{Number: 1, Participant: Balance, Role: Hold, Amount: money.Yen(1)}},
+	}
 	over := false
 	d.Drive(Reply{Payment: p, New: true}).Then(func(*Payment) { over = true })
 	for steps := 0; len(world.work) > 0 && steps < 50; steps++ {

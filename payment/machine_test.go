@@ -36,11 +36,15 @@ func (d *desk) fresh() id.ID { return d.ids.New(d.Clock.Now(), 0) }
 // charge is a request for ¥1,200, of which 200 in points.
 func (d *desk) charge(capture Capture) Start {
 	customer, merchant := d.fresh(), d.fresh()
-	return Start{Caller: d.caller(), Payment: Payment{Tenant: 1, ID: d.fresh(), Kind: Charge, Capture: capture,
+	return Start{Caller: d.caller(), Payment: Payment{
+		Tenant: 1, ID: d.fresh(), Kind: Charge, Capture: capture,
 		Amount: money.Yen(1200), Customer: customer, Merchant: merchant, Session: d.fresh(),
-		Sources: []Source{{Type: FromPoints, Account: customer.Facet(tcc.PointsAccount), Amount: 200},
-			{Type: FromBalance, Account: customer.Facet(tcc.BalanceAccount), Amount: 1000}},
-		ExpiresAt: d.Clock.Now().Add(7 * 24 * time.Hour)}}
+		Sources: []Source{
+			{Type: FromPoints, Account: customer.Facet(tcc.PointsAccount), Amount: 200},
+			{Type: FromBalance, Account: customer.Facet(tcc.BalanceAccount), Amount: 1000},
+		},
+		ExpiresAt: d.Clock.Now().Add(7 * 24 * time.Hour),
+	}}
 }
 
 func (d *desk) do(cmd any) Reply {
@@ -183,8 +187,12 @@ func TestLateAnswersMoveNoPartBack(t *testing.T) {
 	d.answer(x, tcc.Done, nil)
 	taken := []Answer{{Number: 1, Verb: VerbConfirm, Outcome: tcc.Done}}
 	before := owed(d.do(Report{1, x, taken}).Payment)
-	for _, late := range []Answer{{Number: 1, Verb: VerbTry, Outcome: tcc.Done}, {Number: 1, Verb: VerbTry, Outcome: tcc.Unknown},
-		{Number: 1, Verb: VerbTry, Outcome: tcc.Refused, Code: fault.TryTooLate}, {Number: 1, Verb: VerbCancel, Outcome: tcc.Done}} {
+	for _, late := range []Answer{
+		{Number: 1, Verb: VerbTry, Outcome: tcc.Done},
+		{Number: 1, Verb: VerbTry, Outcome: tcc.Unknown},
+		{Number: 1, Verb: VerbTry, Outcome: tcc.Refused, Code: fault.TryTooLate},
+		{Number: 1, Verb: VerbCancel, Outcome: tcc.Done},
+	} {
 		p := d.do(Report{1, x, []Answer{late}}).Payment
 		if got := owed(p); p.Parts[0].State != Taken || got != before {
 			t.Errorf("after a late %s %s: %s, owed %s", late.Verb, late.Outcome, p.Parts[0].State, got)
@@ -275,8 +283,8 @@ func TestRefundsUnderWayCount(t *testing.T) {
 	if o := d.refund(x, 720).Operation; o == nil || o.Code != fault.ExceedsCaptured {
 		t.Fatalf("the second 60 %% was accepted while the first is under way: %+v", o)
 	}
-	p := d.answer(first.ID, tcc.Done, map[uint8]fault.Code{1: fault.InsufficientFunds})
-	p = d.answer(first.ID, tcc.Done, nil)
+	d.answer(first.ID, tcc.Done, map[uint8]fault.Code{1: fault.InsufficientFunds})
+	p := d.answer(first.ID, tcc.Done, nil)
 	stands(t, p, "FAILED FAILED init rollback_completed")
 	if p.Failure != fault.MerchantFundsShort {
 		t.Errorf("a merchant without funds: %s", p.Failure)

@@ -25,6 +25,8 @@ func (k MarkKey) mark(t id.Tenant, field, text string) uint64 {
 
 // marks returns what a payment with this note is found by.
 func (k MarkKey) marks(t id.Tenant, n callerNote) Marks {
-	return Marks{Reference: k.mark(t, "reference", n.Reference), BillNumber: k.mark(t, "bill_number", n.Labels.BillNumber),
-		ReferenceLabel: k.mark(t, "reference_label", n.Labels.ReferenceLabel), TerminalLabel: k.mark(t, "terminal_label", n.Labels.TerminalLabel)}
+	return Marks{
+		Reference: k.mark(t, "reference", n.Reference), BillNumber: k.mark(t, "bill_number", n.Labels.BillNumber),
+		ReferenceLabel: k.mark(t, "reference_label", n.Labels.ReferenceLabel), TerminalLabel: k.mark(t, "terminal_label", n.Labels.TerminalLabel),
+	}
 }

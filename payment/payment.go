@@ -44,8 +44,10 @@ const (
 	Succeeded         Status = 9
 )
 
-var statusNames = [...]string{"", "ACCEPTED", "AUTHORIZED", "CAPTURED", "PARTIALLY_REFUNDED", "REFUNDED", "VOIDED",
-	"EXPIRED", "FAILED", "SUCCEEDED"}
+var statusNames = [...]string{
+	"", "ACCEPTED", "AUTHORIZED", "CAPTURED", "PARTIALLY_REFUNDED", "REFUNDED", "VOIDED",
+	"EXPIRED", "FAILED", "SUCCEEDED",
+}
 
 // String returns the word of the public contract.
 func (s Status) String() string { return name(statusNames[:], int(s)) }

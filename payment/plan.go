@@ -101,7 +101,7 @@ func left(charge *Payment) int64 {
 }
 
 // refundParts returns the parts of a refund: a hold on what the merchant has, and what each source gets back.
-func refundParts(charge *Payment, refund id.ID, shares []share) ([]Part, []Source) {
+func refundParts(charge *Payment, shares []share) ([]Part, []Source) {
 	total := int64(0)
 	hold := Part{Number: 1, Participant: Balance, Role: Hold, Account: charge.Merchant.Facet(tcc.PayableAccount)}
 	parts := []Part{hold}

@@ -26,9 +26,7 @@ func TestTypesOfEventsAreNamed(t *testing.T) {
 		t.Fatal("the contract names no types")
 	}
 	var named []string
-	for _, x := range regexp.MustCompile(`\b(payment|refund)\.[a-z_]+`).FindAllString(string(said[1]), -1) {
-		named = append(named, x)
-	}
+	named = append(named, regexp.MustCompile(`\b(payment|refund)\.[a-z_]+`).FindAllString(string(said[1]), -1)...)
 	slices.Sort(made)
 	slices.Sort(named)
 	if !slices.Equal(made, named) {

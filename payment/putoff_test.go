@@ -48,8 +48,10 @@ func TestWhatNeedsSomebodyAwayIsPutOff(t *testing.T) {
 		if a := p.visit(operator, "before").post(before); a.body != done.body {
 			t.Errorf("what was done before is answered with %v", a)
 		}
-		for key, q := range map[string]proto.Message{"from the balance": p.order(), "of the balance": &paymentv1.CreateRefundRequest{Id: plain.payment},
-			"in part": &paymentv1.CreateRefundRequest{Id: done.payment, Amount: yen(1000)}} {
+		for key, q := range map[string]proto.Message{
+			"from the balance": p.order(), "of the balance": &paymentv1.CreateRefundRequest{Id: plain.payment},
+			"in part": &paymentv1.CreateRefundRequest{Id: done.payment, Amount: yen(1000)},
+		} {
 			if a := p.visit(operator, key).post(q); a.code != "" || a.status != 0 {
 				t.Errorf("%s: %v", key, a)
 			}

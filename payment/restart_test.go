@@ -41,15 +41,21 @@ var stages = []stage{
 	{name: "started", capture: Automatic, balance: dead(VerbTry), code: dead(VerbTry), stands: "ACCEPTED WORK_IN_PROGRESS init ", ends: Captured},
 	{name: "partly tried", capture: Automatic, code: dead(VerbTry), stands: "ACCEPTED WORK_IN_PROGRESS init ", ends: Captured},
 	{name: "tried", capture: Manual, code: dead(VerbConfirm), stands: "ACCEPTED WORK_IN_PROGRESS tried ", ends: Authorized},
-	{name: "decided", capture: Automatic, balance: dead(VerbConfirm, VerbAdd), code: dead(VerbConfirm),
-		stands: "ACCEPTED WORK_IN_PROGRESS confirm_decided ", ends: Captured},
+	{
+		name: "decided", capture: Automatic, balance: dead(VerbConfirm, VerbAdd), code: dead(VerbConfirm),
+		stands: "ACCEPTED WORK_IN_PROGRESS confirm_decided ", ends: Captured,
+	},
 	{name: "partly confirmed", capture: Automatic, balance: dead(VerbAdd), stands: "ACCEPTED WORK_IN_PROGRESS confirm_decided ", ends: Captured},
 	{name: "refused", capture: Automatic, code: refusedThenDead, stands: "ACCEPTED WORK_IN_PROGRESS init cancel_decided", ends: Failed},
-	{name: "captured by request", capture: Manual, then: ByCapture, balance: dead(VerbConfirm),
-		stands: "AUTHORIZED WORK_IN_PROGRESS confirm_decided ", ends: Captured},
+	{
+		name: "captured by request", capture: Manual, then: ByCapture, balance: dead(VerbConfirm),
+		stands: "AUTHORIZED WORK_IN_PROGRESS confirm_decided ", ends: Captured,
+	},
 	{name: "voided", capture: Manual, then: ByVoid, balance: dead(VerbCancel), stands: "AUTHORIZED WORK_IN_PROGRESS authorized cancel_decided", ends: Voided},
-	{name: "lapsed", capture: Manual, balance: dead(VerbCancel), expire: 7 * 24 * time.Hour,
-		stands: "AUTHORIZED WORK_IN_PROGRESS authorized cancel_decided", ends: Expired},
+	{
+		name: "lapsed", capture: Manual, balance: dead(VerbCancel), expire: 7 * 24 * time.Hour,
+		stands: "AUTHORIZED WORK_IN_PROGRESS authorized cancel_decided", ends: Expired,
+	},
 	{name: "refund started", capture: Automatic, then: ByRefund, balance: dead(VerbTry), stands: "ACCEPTED WORK_IN_PROGRESS init ", ends: Succeeded},
 	{name: "refund decided", capture: Automatic, then: ByRefund, balance: dead(VerbConfirm), stands: "ACCEPTED WORK_IN_PROGRESS confirm_decided ", ends: Succeeded},
 }

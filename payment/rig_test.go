@@ -26,12 +26,16 @@ const (
 )
 
 // once is a timing under which a run of the driver tries each step once: then the queue has the payment.
-var once = Timing{Attempt: patience, Backoff: time.Millisecond, BackoffMax: 5 * time.Millisecond,
-	Authorization: 7 * 24 * time.Hour, Sweep: time.Hour, Probe: time.Second}
+var once = Timing{
+	Attempt: patience, Backoff: time.Millisecond, BackoffMax: 5 * time.Millisecond,
+	Authorization: 7 * 24 * time.Hour, Sweep: time.Hour, Probe: time.Second,
+}
 
 // busy is a timing under which a run goes on for as long as a test lives.
-var busy = Timing{Attempt: patience, Worker: time.Hour, Backoff: time.Millisecond, BackoffMax: 5 * time.Millisecond,
-	Authorization: 7 * 24 * time.Hour, Sweep: time.Hour, Probe: time.Second}
+var busy = Timing{
+	Attempt: patience, Worker: time.Hour, Backoff: time.Millisecond, BackoffMax: 5 * time.Millisecond,
+	Authorization: 7 * 24 * time.Hour, Sweep: time.Hour, Probe: time.Second,
+}
 
 // rig is a platform whose coordinator comes and goes over one journal, one state and the same participants.
 type rig struct {
@@ -72,8 +76,10 @@ func newRig(t *testing.T, clk clock.Clock, open func(name string) *store.DB) *ri
 	}
 	codec, err := id.NewCodec(make([]byte, 16))
 	check(t, err)
-	r := &rig{t: t, clk: clk, manual: manual, open: open, ids: id.NewSource(nil), codec: codec, balance: newFake(t, Balance, clk),
-		points: newFake(t, Points, clk), code: newFake(t, Code, clk)}
+	r := &rig{
+		t: t, clk: clk, manual: manual, open: open, ids: id.NewSource(nil), codec: codec, balance: newFake(t, Balance, clk),
+		points: newFake(t, Points, clk), code: newFake(t, Code, clk),
+	}
 	r.journal, r.state = r.stores()
 	files, err := fs.Sub(Schema, "schema")
 	check(t, err)
@@ -108,27 +114,35 @@ func (r *rig) startOn(j *journal.Journal, db *store.DB, timing Timing, layers La
 	r.t.Helper()
 	state, err := book.NewSQLState(context.Background(), db)
 	check(r.t, err)
-	p := &proc{rig: r, saver: book.NewSaver(state),
-		writer: book.NewWriter(j, r.clk, db.Engine() == store.Postgres, nil, book.Hooks{Fatal: func(err error) { panic(err) }})}
+	p := &proc{
+		rig: r, saver: book.NewSaver(state),
+		writer: book.NewWriter(j, r.clk, db.Engine() == store.Postgres, nil, book.Hooks{Fatal: func(err error) { panic(err) }}),
+	}
 	r.t.Cleanup(p.stop)
 	var ready sync.WaitGroup // the books ring before there is a service to hear it
 	ready.Add(1)
 	var books []*book.Book
 	for v := range rigVolumes {
-		b, err := book.Open(context.Background(), book.Config{Service: "payment", Volume: v, Machine: NewMachine(v, rigVolumes), Log: j,
+		b, err := book.Open(context.Background(), book.Config{
+			Service: "payment", Volume: v, Machine: NewMachine(v, rigVolumes), Log: j,
 			State: state, Clock: r.clk, Writer: p.writer, Saver: p.saver,
-			OnExpiry: func(cmd, reply any, err error) { ready.Wait(); p.Expired(cmd, reply, err) }})
+			OnExpiry: func(cmd, reply any, err error) { ready.Wait(); p.Expired(cmd, reply, err) },
+		})
 		check(r.t, err)
 		books = append(books, b)
 	}
-	p.Service = New(Config{Books: books, Tables: db, Notes: j, Clock: r.clk, IDs: r.ids, Timing: timing, Layers: layers,
+	p.Service = New(Config{
+		Books: books, Tables: db, Notes: j, Clock: r.clk, IDs: r.ids, Timing: timing, Layers: layers,
 		Log: slog.New(slog.NewTextHandler(&r.log, nil)), Sync: p.saver.Sync,
 		Participants: map[Participant]tcc.Participant{Balance: r.balance, Points: r.points, Code: r.code},
-		Receivers:    map[Participant]tcc.Receiver{Balance: r.balance, Points: r.points}})
+		Receivers:    map[Participant]tcc.Receiver{Balance: r.balance, Points: r.points},
+	})
 	ready.Done()
-	p.handler = &Handler{Service: p.Service, IDs: r.codec, Sessions: &sessions{codec: r.codec}, Accounts: accounts{}, Blocks: shelves{j},
+	p.handler = &Handler{
+		Service: p.Service, IDs: r.codec, Sessions: &sessions{codec: r.codec}, Accounts: accounts{}, Blocks: shelves{j},
 		MarkKey: make([]byte, 32),
-		Entries: map[Participant]Entries{Balance: r.balance, Points: r.points, Code: r.code}}
+		Entries: map[Participant]Entries{Balance: r.balance, Points: r.points, Code: r.code},
+	}
 	return p
 }
 
@@ -212,9 +226,13 @@ func (r *rig) fresh() id.ID { return r.ids.New(r.clk.Now(), r.ids.Slot()) }
 // request is a charge of ¥1,200, of which 200 in points, with a session.
 func (r *rig) request(capture Capture) Request {
 	customer := r.fresh()
-	return Request{Caller: r.caller(), Tenant: 1, Customer: customer, Merchant: r.fresh(), Session: r.fresh(), Amount: money.Yen(1200),
-		Capture: capture, Sources: []Source{{Type: FromPoints, Account: customer.Facet(tcc.PointsAccount), Amount: 200},
-			{Type: FromBalance, Account: customer.Facet(tcc.BalanceAccount), Amount: 1000}}}
+	return Request{
+		Caller: r.caller(), Tenant: 1, Customer: customer, Merchant: r.fresh(), Session: r.fresh(), Amount: money.Yen(1200),
+		Capture: capture, Sources: []Source{
+			{Type: FromPoints, Account: customer.Facet(tcc.PointsAccount), Amount: 200},
+			{Type: FromBalance, Account: customer.Facet(tcc.BalanceAccount), Amount: 1000},
+		},
+	}
 }
 
 // fromBalance makes a request one of the balance alone.

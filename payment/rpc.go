@@ -395,8 +395,10 @@ func (h *Handler) ListPayments(ctx context.Context, q *paymentv1.ListPaymentsReq
 	if f.Until, err = parseTime(q.CreatedUntil, "created_until"); err != nil {
 		return nil, err
 	}
-	f.Marks = h.MarkKey.marks(f.Tenant, callerNote{Reference: q.GetReference(), Labels: labels{BillNumber: q.GetBillNumber(),
-		ReferenceLabel: q.GetReferenceLabel(), TerminalLabel: q.GetTerminalLabel()}})
+	f.Marks = h.MarkKey.marks(f.Tenant, callerNote{Reference: q.GetReference(), Labels: labels{
+		BillNumber:     q.GetBillNumber(),
+		ReferenceLabel: q.GetReferenceLabel(), TerminalLabel: q.GetTerminalLabel(),
+	}})
 	f.Suspense = q.GetSuspense()
 	return h.page(ctx, f, q.Limit, q.Cursor)
 }
@@ -444,11 +446,13 @@ func (h *Handler) page(ctx context.Context, f Filter, limit *int64, cursor *stri
 // render turns a payment into its message, as it stood at the facts.
 func (h *Handler) render(ctx context.Context, p *Payment, f facts) (*paymentv1.Payment, error) {
 	v := f.seen(p)
-	m := &paymentv1.Payment{Id: h.IDs.Encode(id.Payment, v.ID), Kind: paymentv1.PaymentKind(v.Kind),
+	m := &paymentv1.Payment{
+		Id: h.IDs.Encode(id.Payment, v.ID), Kind: paymentv1.PaymentKind(v.Kind),
 		Status: paymentv1.PaymentStatus(v.Status), ResourceStatus: paymentv1.ResourceStatus(v.Resource),
 		Amount: moneyOf(v.Amount), Captured: v.money(v.Captured), Refunded: v.money(v.Refunded),
 		Customer: h.IDs.Encode(id.Customer, v.Customer), Merchant: h.IDs.Encode(id.Merchant, v.Merchant),
-		CreatedAt: int64(v.CreatedAt), UpdatedAt: int64(v.UpdatedAt), Failure: failureOf(v)}
+		CreatedAt: int64(v.CreatedAt), UpdatedAt: int64(v.UpdatedAt), Failure: failureOf(v),
+	}
 	if !v.Session.IsNil() {
 		m.Session = pointer(h.IDs.Encode(id.Session, v.Session))
 	}
@@ -456,8 +460,10 @@ func (h *Handler) render(ctx context.Context, p *Payment, f facts) (*paymentv1.P
 		m.Parent = pointer(h.IDs.Encode(id.Payment, v.Parent))
 	}
 	for _, s := range v.Sources {
-		m.Sources = append(m.Sources, &paymentv1.Source{Type: paymentv1.SourceType(s.Type), Account: h.IDs.Encode(id.Account, s.Account),
-			Amount: v.money(s.Amount), Captured: v.money(s.Captured), Refunded: v.money(s.Refunded)})
+		m.Sources = append(m.Sources, &paymentv1.Source{
+			Type: paymentv1.SourceType(s.Type), Account: h.IDs.Encode(id.Account, s.Account),
+			Amount: v.money(s.Amount), Captured: v.money(s.Captured), Refunded: v.money(s.Refunded),
+		})
 	}
 	if at := expiryOf(v); at > 0 {
 		m.ExpiresAt = pointer(int64(at))
@@ -487,8 +493,10 @@ func (l labels) message() *typev1.Labels {
 	if l == (labels{}) {
 		return nil
 	}
-	return &typev1.Labels{BillNumber: said(l.BillNumber), StoreLabel: said(l.StoreLabel), ReferenceLabel: said(l.ReferenceLabel),
-		TerminalLabel: said(l.TerminalLabel)}
+	return &typev1.Labels{
+		BillNumber: said(l.BillNumber), StoreLabel: said(l.StoreLabel), ReferenceLabel: said(l.ReferenceLabel),
+		TerminalLabel: said(l.TerminalLabel),
+	}
 }
 
 // said returns nil for no text.
@@ -541,10 +549,12 @@ func (h *Handler) PublicEvent(ctx context.Context, reader *rpc.Principal, typ ui
 	}
 	f := facts{status: st.Status, resource: st.Resource}
 	v := f.seen(p)
-	m := &paymentv1.PaymentEvent{Id: h.IDs.Encode(id.Payment, v.ID), Kind: paymentv1.PaymentKind(v.Kind),
+	m := &paymentv1.PaymentEvent{
+		Id: h.IDs.Encode(id.Payment, v.ID), Kind: paymentv1.PaymentKind(v.Kind),
 		Status: paymentv1.PaymentStatus(v.Status), ResourceStatus: paymentv1.ResourceStatus(v.Resource),
 		Amount: moneyOf(v.Amount), Captured: v.money(v.Captured), Refunded: v.money(v.Refunded),
-		Customer: h.IDs.Encode(id.Customer, v.Customer), Merchant: h.IDs.Encode(id.Merchant, v.Merchant), Failure: failureOf(v)}
+		Customer: h.IDs.Encode(id.Customer, v.Customer), Merchant: h.IDs.Encode(id.Merchant, v.Merchant), Failure: failureOf(v),
+	}
 	if !v.Session.IsNil() {
 		m.Session = pointer(h.IDs.Encode(id.Session, v.Session))
 	}
@@ -593,8 +603,10 @@ func (h *Handler) ExplainPayment(ctx context.Context, q *paymentv1.ExplainPaymen
 		m.Entries = append(m.Entries, h.entryMessage(e))
 	}
 	for _, b := range st.Blocks {
-		m.Blocks = append(m.Blocks, &paymentv1.Block{Book: b.Book, Seq: int64(b.Seq), At: int64(b.At), Hash: hex.EncodeToString(b.Hash[:]),
-			PreviousHash: hex.EncodeToString(b.Prev[:]), Events: int64(b.Events)})
+		m.Blocks = append(m.Blocks, &paymentv1.Block{
+			Book: b.Book, Seq: int64(b.Seq), At: int64(b.At), Hash: hex.EncodeToString(b.Hash[:]),
+			PreviousHash: hex.EncodeToString(b.Prev[:]), Events: int64(b.Events),
+		})
 	}
 	for _, r := range st.Refunds {
 		v, err := h.render(ctx, r, facts{})
@@ -621,15 +633,19 @@ func codeMessage(c fault.Code) *string {
 }
 
 func stepMessage(s StoryStep) *paymentv1.Step {
-	return &paymentv1.Step{At: int64(s.At), Event: s.Event, Status: paymentv1.PaymentStatus(s.Standing.Status),
+	return &paymentv1.Step{
+		At: int64(s.At), Event: s.Event, Status: paymentv1.PaymentStatus(s.Standing.Status),
 		ResourceStatus: paymentv1.ResourceStatus(s.Standing.Resource), Phase: s.Standing.Phase.String(),
 		RollbackPhase: s.Standing.Rollback.String(), Attempts: int64(s.Attempts), Code: codeMessage(s.Code), Message: sentence(s),
-		Block: blockMessage(s.Block)}
+		Block: blockMessage(s.Block),
+	}
 }
 
 func (h *Handler) dutyMessage(d Duty) *paymentv1.Duty {
-	return &paymentv1.Duty{Verb: d.Verb.String(), Participant: d.Part.Participant.String(), Account: pointer(h.holder(d.Part)),
-		Amount: moneyOf(d.Part.Amount), DueAt: int64(d.DueAt), Attempts: int64(d.Attempts), Code: codeMessage(d.Code), Layer: d.Layer}
+	return &paymentv1.Duty{
+		Verb: d.Verb.String(), Participant: d.Part.Participant.String(), Account: pointer(h.holder(d.Part)),
+		Amount: moneyOf(d.Part.Amount), DueAt: int64(d.DueAt), Attempts: int64(d.Attempts), Code: codeMessage(d.Code), Layer: d.Layer,
+	}
 }
 
 // holder returns the public id of what a part is held on: an account or a session.
@@ -641,11 +657,15 @@ func (h *Handler) holder(x *Part) string {
 }
 
 func (h *Handler) partMessage(x *Part) *paymentv1.Part {
-	m := &paymentv1.Part{Number: int64(x.Number), Participant: x.Participant.String(), Account: h.holder(x),
-		Amount: moneyOf(x.Amount), State: x.State.String()}
+	m := &paymentv1.Part{
+		Number: int64(x.Number), Participant: x.Participant.String(), Account: h.holder(x),
+		Amount: moneyOf(x.Amount), State: x.State.String(),
+	}
 	for _, a := range x.Answers {
-		v := &paymentv1.Answer{Verb: a.Verb.String(), Outcome: a.Outcome.String(), Attempts: int64(a.Attempts), At: int64(a.At),
-			Block: blockMessage(tcc.BlockRef{Book: a.Book, Seq: a.Seq})}
+		v := &paymentv1.Answer{
+			Verb: a.Verb.String(), Outcome: a.Outcome.String(), Attempts: int64(a.Attempts), At: int64(a.At),
+			Block: blockMessage(tcc.BlockRef{Book: a.Book, Seq: a.Seq}),
+		}
 		if a.Code != "" {
 			v.Failure = &typev1.Failure{Code: string(a.Code), Message: a.Code.Summary()}
 		}

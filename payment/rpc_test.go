@@ -385,8 +385,10 @@ func TestMerchantsSeeTheirOwn(t *testing.T) {
 		elsewhere := operator
 		elsewhere.Tenant = 2
 		for i, who := range []rpc.Principal{as(other), elsewhere} {
-			for j, q := range []proto.Message{&paymentv1.GetPaymentRequest{Id: x}, &paymentv1.CreateRefundRequest{Id: x},
-				&paymentv1.CapturePaymentRequest{Id: x}, &paymentv1.VoidPaymentRequest{Id: x}} {
+			for j, q := range []proto.Message{
+				&paymentv1.GetPaymentRequest{Id: x}, &paymentv1.CreateRefundRequest{Id: x},
+				&paymentv1.CapturePaymentRequest{Id: x}, &paymentv1.VoidPaymentRequest{Id: x},
+			} {
 				key := ""
 				if j > 0 {
 					key = fmt.Sprint(i, j)

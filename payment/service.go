@@ -60,8 +60,10 @@ type Timing struct {
 }
 
 // DefaultTiming is what production uses.
-var DefaultTiming = Timing{Attempt: 2 * time.Second, Worker: 5 * time.Second, Backoff: 10 * time.Millisecond,
-	BackoffMax: time.Second, Authorization: 7 * 24 * time.Hour, Sweep: time.Hour, Probe: time.Second}
+var DefaultTiming = Timing{
+	Attempt: 2 * time.Second, Worker: 5 * time.Second, Backoff: 10 * time.Millisecond,
+	BackoffMax: time.Second, Authorization: 7 * 24 * time.Hour, Sweep: time.Hour, Probe: time.Second,
+}
 
 // Service takes payments and drives them to their end.
 type Service struct {
@@ -166,9 +168,11 @@ func (s *Service) Create(ctx context.Context, q Request) (Outcome, error) {
 		return Outcome{}, err
 	}
 	now := s.Clock.Now()
-	p := Payment{Tenant: q.Tenant, ID: s.IDs.New(now, id.SlotOf(q.Key.ID[:])), Kind: Charge, Capture: q.Capture, Amount: q.Amount,
+	p := Payment{
+		Tenant: q.Tenant, ID: s.IDs.New(now, id.SlotOf(q.Key.ID[:])), Kind: Charge, Capture: q.Capture, Amount: q.Amount,
 		Customer: q.Customer, Merchant: q.Merchant, Session: q.Session, Sources: q.Sources,
-		ExpiresAt: now.Add(s.Timing.Authorization), Marks: q.Marks}
+		ExpiresAt: now.Add(s.Timing.Authorization), Marks: q.Marks,
+	}
 	return s.begin(ctx, p.ID, Start{Caller: q.Caller, Payment: p, Note: q.Note})
 }
 
@@ -235,8 +239,10 @@ type RefundRequest struct {
 // refund is durable.
 func (s *Service) Refund(ctx context.Context, q RefundRequest) (Outcome, error) {
 	x := s.IDs.New(s.Clock.Now(), q.Payment.Slot())
-	return s.begin(ctx, q.Payment, StartRefund{Caller: q.Caller, Tenant: q.Tenant, ID: x,
-		Parent: q.Payment, Amount: q.Amount, Merchant: q.Merchant, Note: q.Note, Marks: q.Marks})
+	return s.begin(ctx, q.Payment, StartRefund{
+		Caller: q.Caller, Tenant: q.Tenant, ID: x,
+		Parent: q.Payment, Amount: q.Amount, Merchant: q.Merchant, Note: q.Note, Marks: q.Marks,
+	})
 }
 
 // OperationRequest asks for a capture or a void.
@@ -254,8 +260,10 @@ type OperationRequest struct {
 // Errors: as Refund.
 func (s *Service) Operate(ctx context.Context, q OperationRequest) (Outcome, error) {
 	x := s.IDs.New(s.Clock.Now(), q.Payment.Slot())
-	return s.begin(ctx, q.Payment, Operate{Caller: q.Caller, Tenant: q.Tenant, Cause: q.Cause, Operation: x, Payment: q.Payment,
-		Amount: q.Amount, Merchant: q.Merchant})
+	return s.begin(ctx, q.Payment, Operate{
+		Caller: q.Caller, Tenant: q.Tenant, Cause: q.Cause, Operation: x, Payment: q.Payment,
+		Amount: q.Amount, Merchant: q.Merchant,
+	})
 }
 
 // Get reads a payment. Error: fault.PaymentNotFound.

@@ -24,10 +24,14 @@ var Schema embed.FS
 var paymentSchema = book.Schema[version]{
 	Table:   "payments",
 	Passing: true,
-	Columns: []string{"kind", "status", "resource", "currency", "amount", "captured", "refunded", "customer", "merchant",
-		"session", "parent", "created_at", "updated_at", "reference", "bill_number", "reference_label", "terminal_label", "suspense", "state"},
-	Fixed: []string{"kind", "currency", "amount", "customer", "merchant", "session", "parent", "created_at", "reference", "bill_number",
-		"reference_label", "terminal_label"},
+	Columns: []string{
+		"kind", "status", "resource", "currency", "amount", "captured", "refunded", "customer", "merchant",
+		"session", "parent", "created_at", "updated_at", "reference", "bill_number", "reference_label", "terminal_label", "suspense", "state",
+	},
+	Fixed: []string{
+		"kind", "currency", "amount", "customer", "merchant", "session", "parent", "created_at", "reference", "bill_number",
+		"reference_label", "terminal_label",
+	},
 	Scan: scanPayment,
 	Due:  func(v *version) clock.Micros { return dueAt(v.Payment) },
 }

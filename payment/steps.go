@@ -169,8 +169,10 @@ func (p *Payment) purpose() tcc.Purpose {
 
 // TryRequest returns the request of a part's Try. It is the same for every attempt.
 func (p *Payment) TryRequest(x *Part) tcc.TryRequest {
-	return tcc.TryRequest{Branch: p.Branch(x), Account: x.Account, Amount: x.Amount, Purpose: p.purpose(), NotAfter: p.GiveUpAt,
-		EffectiveAt: p.EffectiveAt, Customer: p.Customer, Merchant: p.Merchant}
+	return tcc.TryRequest{
+		Branch: p.Branch(x), Account: x.Account, Amount: x.Amount, Purpose: p.purpose(), NotAfter: p.GiveUpAt,
+		EffectiveAt: p.EffectiveAt, Customer: p.Customer, Merchant: p.Merchant,
+	}
 }
 
 // ConfirmRequest returns the request of a part's Confirm: the full amount, final. What is taken belongs to the day of its
@@ -180,8 +182,10 @@ func (p *Payment) ConfirmRequest(x *Part) tcc.ConfirmRequest {
 	if x.Role == Claim {
 		at = p.EffectiveAt
 	}
-	return tcc.ConfirmRequest{Branch: p.Branch(x), Account: x.Account, Capture: 1, Amount: x.Amount, Final: true,
-		EffectiveAt: at, To: x.Funding}
+	return tcc.ConfirmRequest{
+		Branch: p.Branch(x), Account: x.Account, Capture: 1, Amount: x.Amount, Final: true,
+		EffectiveAt: at, To: x.Funding,
+	}
 }
 
 // CancelRequest returns the request of a part's Cancel.
@@ -197,6 +201,8 @@ func (p *Payment) AddRequest(x *Part) tcc.AddRequest {
 		more.Funding[0].Amount.Minor++
 		return p.AddRequest(&more)
 	}
-	return tcc.AddRequest{Branch: p.Branch(x), Account: x.Account, Amount: x.Amount, Purpose: p.purpose(), Funding: x.Funding,
-		Origin: x.Origin, EffectiveAt: p.takenAt()}
+	return tcc.AddRequest{
+		Branch: p.Branch(x), Account: x.Account, Amount: x.Amount, Purpose: p.purpose(), Funding: x.Funding,
+		Origin: x.Origin, EffectiveAt: p.takenAt(),
+	}
 }

@@ -231,8 +231,10 @@ func (r *reader) part(p *pointsjournalv1.Part) Part {
 
 func (r *reader) back(b *pointsjournalv1.Back) Back {
 	to := r.Number("a lot", b.To, 0, math.MaxInt64)
-	return Back{From: r.lot(b.From), To: to, Class: wire.Word(&r.Reader, "class", b.Class, Free, Paid), ExpiresAt: r.time(b.ExpiresAt),
-		Amount: r.amount(b.Amount)}
+	return Back{
+		From: r.lot(b.From), To: to, Class: wire.Word(&r.Reader, "class", b.Class, Free, Paid), ExpiresAt: r.time(b.ExpiresAt),
+		Amount: r.amount(b.Amount),
+	}
 }
 
 func (r *reader) share(s *pointsjournalv1.Share) share {

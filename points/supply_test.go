@@ -31,8 +31,10 @@ func TestPointsCanAlwaysBeTakenAndReturned(t *testing.T) {
 	grant := func(owner string, amount int64, want fault.Code) {
 		t.Helper()
 		n++
-		do(&Grant{Tenant: tenant, Key: name(fmt.Sprint("key", n)), ID: name(fmt.Sprint("grant", n)), Account: account(owner),
-			Amount: points(amount), Class: Free}, want)
+		do(&Grant{
+			Tenant: tenant, Key: name(fmt.Sprint("key", n)), ID: name(fmt.Sprint("grant", n)), Account: account(owner),
+			Amount: points(amount), Class: Free,
+		}, want)
 	}
 	most := ledger.Supply(1)
 	spend := func(owner string) *tcc.AddRequest {

@@ -28,8 +28,10 @@ func TestPointsOfAYearFit(t *testing.T) {
 		for range 3 {
 			for _, class := range []Class{Free, Paid} {
 				n++
-				do(&Grant{Tenant: tenant, Key: name(fmt.Sprint("key", n)), ID: name(fmt.Sprint("grant", n)), Account: account("ann"),
-					Amount: points(1), Class: class, ExpiresAt: Until(h.Clock.Now(), GrantDays)})
+				do(&Grant{
+					Tenant: tenant, Key: name(fmt.Sprint("key", n)), ID: name(fmt.Sprint("grant", n)), Account: account("ann"),
+					Amount: points(1), Class: class, ExpiresAt: Until(h.Clock.Now(), GrantDays),
+				})
 			}
 			h.Advance(8 * time.Hour)
 		}

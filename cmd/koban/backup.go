@@ -30,12 +30,14 @@ func (x *backupCmd) Run(c *console) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	line := &progress{w: c.err}
-	made, err := app.BackUp(ctx, app.BackupConfig{Data: x.Data, To: x.To, JournalOnly: x.JournalOnly,
+	made, err := app.BackUp(ctx, app.BackupConfig{
+		Data: x.Data, To: x.To, JournalOnly: x.JournalOnly,
 		Progress: func(file string, bytes int64) {
 			if c.err.Colour() {
 				line.show("copied "+file, megabytes(bytes))
 			}
-		}})
+		},
+	})
 	line.clear()
 	if err != nil {
 		return err

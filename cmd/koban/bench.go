@@ -92,8 +92,10 @@ func (x *benchCmd) Run(c *console) error {
 		return err
 	}
 	line := &progress{w: c.err}
-	config := bench.Config{Payments: x.Payments, Keep: x.Keep, StoreURL: x.Store, Dir: x.Dir, Concurrency: x.Concurrency,
-		Duration: time.Duration(x.Duration), Hot: x.Hot, CPUProfile: x.CPUProfile, Progress: line.show}
+	config := bench.Config{
+		Payments: x.Payments, Keep: x.Keep, StoreURL: x.Store, Dir: x.Dir, Concurrency: x.Concurrency,
+		Duration: time.Duration(x.Duration), Hot: x.Hot, CPUProfile: x.CPUProfile, Progress: line.show,
+	}
 	if x.Mode != "all" {
 		config.Modes = []bench.Mode{bench.Mode(x.Mode)}
 	}

@@ -34,7 +34,7 @@ func launch(ctx context.Context, dir, store string) (*child, error) {
 	}
 	args := []string{"run", "--data", dir, "--listen", "127.0.0.1:0", "--mortal"}
 	c := &child{dir: dir, said: &strings.Builder{}, ended: make(chan error, 1)}
-	c.cmd = exec.Command(self, args...) //nolint:gosec // ourselves
+	c.cmd = exec.Command(self, args...) //nolint:noctx // it is stopped by name, and waited for
 	c.cmd.Stderr = c.said
 	if store != "" { // everybody on the machine can read a command line, and there may be a password in it
 		c.cmd.Env = append(os.Environ(), "KOBAN_STORE="+store)

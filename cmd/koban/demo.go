@@ -74,7 +74,7 @@ func (x *demoCmd) Run(c *console) (err error) {
 		d.w = term.New(discard{}, c.env)
 	}
 	if d.result.Seed = x.Seed; x.Seed == 0 {
-		d.result.Seed = rand.Uint64N(1 << 32)
+		d.result.Seed = rand.Uint64N(1 << 32) //nolint:gosec // it draws faults, not secrets
 	}
 	if d.dir, err = os.MkdirTemp("", "koban-demo-"); err != nil {
 		return err
@@ -148,8 +148,10 @@ func (d *demo) scan(key string) (*session, error) {
 }
 
 func order(s *session) map[string]any {
-	return map[string]any{"kind": "charge", "session": s.ID, "amount": amount{"JPY", demoAmount},
-		"sources": []map[string]any{{"type": "points", "amount": amount{"PT", demoPoints}}, {"type": "balance"}}}
+	return map[string]any{
+		"kind": "charge", "session": s.ID, "amount": amount{"JPY", demoAmount},
+		"sources": []map[string]any{{"type": "points", "amount": amount{"PT", demoPoints}}, {"type": "balance"}},
+	}
 }
 
 func (d *demo) pay(context.Context) error {

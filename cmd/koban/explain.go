@@ -119,9 +119,7 @@ func (e *explanation) print(w *term.Writer, names map[string]string) {
 	e.printRest(w)
 }
 
-func heading(w *term.Writer, format string, args ...any) {
-	fmt.Fprintf(w, "\n%s\n", w.Bold(fmt.Sprintf(format, args...)))
-}
+func heading(w *term.Writer, text string) { fmt.Fprintf(w, "\n%s\n", w.Bold(text)) }
 
 func (e *explanation) printHead(w *term.Writer, names map[string]string) {
 	p := &e.Payment

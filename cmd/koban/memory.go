@@ -31,6 +31,6 @@ func tuneMemory(env func(string) string) {
 		return
 	}
 	if total := info.Totalram * uint64(info.Unit); total > 0 {
-		debug.SetMemoryLimit(int64(total / 2)) //nolint:gosec // no machine has 2^64 bytes
+		debug.SetMemoryLimit(int64(total / 2))
 	}
 }

@@ -11,11 +11,11 @@ import (
 // is never taken for what was left out: a script that computes an amount of 0 must not give everything back, and one whose
 // key is empty must not pay twice.
 
-// whole reads a whole number from lo to hi.
-func whole(text []byte, lo, hi int64, such string) (int64, error) {
+// whole reads a whole number from 1 to hi.
+func whole(text []byte, hi int64, such string) (int64, error) {
 	n, err := strconv.ParseInt(string(text), 10, 64)
-	if err != nil || n < lo || n > hi {
-		return 0, fmt.Errorf("%q: expected a whole number from %d to %d, such as %s", text, lo, hi, such)
+	if err != nil || n < 1 || n > hi {
+		return 0, fmt.Errorf("%q: expected a whole number from 1 to %d, such as %s", text, hi, such)
 	}
 	return n, nil
 }
@@ -28,7 +28,7 @@ type minorUnits int64
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (x *minorUnits) UnmarshalText(text []byte) error {
-	n, err := whole(text, 1, maxAmount, "600 for ¥600")
+	n, err := whole(text, maxAmount, "600 for ¥600")
 	*x = minorUnits(n)
 	return err
 }
@@ -39,7 +39,7 @@ type backUnits int64
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (x *backUnits) UnmarshalText(text []byte) error {
-	n, err := whole(text, 1, maxAmount, "600 for ¥600")
+	n, err := whole(text, maxAmount, "600 for ¥600")
 	if _, odd := strconv.ParseInt(string(text), 10, 64); err != nil && odd == nil {
 		return senseless{err}
 	}
@@ -63,7 +63,7 @@ type pageSize int
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (x *pageSize) UnmarshalText(text []byte) error {
-	n, err := whole(text, 1, 100, "20")
+	n, err := whole(text, 100, "20")
 	*x = pageSize(n)
 	return err
 }
@@ -73,7 +73,7 @@ type volumeCount int
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (x *volumeCount) UnmarshalText(text []byte) error {
-	n, err := whole(text, 1, 64, "8")
+	n, err := whole(text, 64, "8")
 	*x = volumeCount(n)
 	return err
 }
@@ -83,7 +83,7 @@ type count int
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (x *count) UnmarshalText(text []byte) error {
-	n, err := whole(text, 1, 1_000_000_000, "300")
+	n, err := whole(text, 1_000_000_000, "300")
 	*x = count(n)
 	return err
 }

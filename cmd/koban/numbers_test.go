@@ -82,11 +82,15 @@ func TestNumbersAreSentAsTheyAre(t *testing.T) {
 		{[]string{"refund", "pay_1", "9007199254740991"}, `/v1/payments/pay_1/refunds {"amount":{"currency":"JPY","value":9007199254740991}}`},
 		{[]string{"payments", "--limit", "100"}, "/v1/payments?limit=100 "},
 		{[]string{"payments"}, "/v1/payments?limit=20 "},
-		{[]string{"pay", "1", "--merchant", "mer_1", "--customer", "cus_1"},
-			`/v1/payments {"amount":{"currency":"JPY","value":1},"customer":"cus_1","kind":"charge","merchant":"mer_1"}`},
-		{[]string{"pay", "7", "--points", "7", "--merchant", "mer_1", "--customer", "cus_1"},
+		{
+			[]string{"pay", "1", "--merchant", "mer_1", "--customer", "cus_1"},
+			`/v1/payments {"amount":{"currency":"JPY","value":1},"customer":"cus_1","kind":"charge","merchant":"mer_1"}`,
+		},
+		{
+			[]string{"pay", "7", "--points", "7", "--merchant", "mer_1", "--customer", "cus_1"},
 			`/v1/payments {"amount":{"currency":"JPY","value":7},"customer":"cus_1","kind":"charge","merchant":"mer_1",` +
-				`"sources":[{"amount":{"currency":"PT","value":7},"type":"points"}]}`},
+				`"sources":[{"amount":{"currency":"PT","value":7},"type":"points"}]}`,
+		},
 	} {
 		if code, said, sent := typed(t, tc.args...); code != exitDone || len(sent) != 1 || sent[0] != tc.sent {
 			t.Errorf("koban %q ended with %d and sent %q, expected %q: %s", tc.args, code, sent, tc.sent, said)

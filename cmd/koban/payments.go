@@ -27,8 +27,10 @@ func (x *paymentsCmd) Run(c *console) error {
 		return err
 	}
 	q := url.Values{"limit": {strconv.Itoa(int(x.Limit))}}
-	for name, v := range map[string]word{"customer": x.Customer, "merchant": x.Merchant, "status": x.Status, "kind": x.Kind,
-		"created_from": x.From, "created_until": x.Until, "cursor": x.Cursor} {
+	for name, v := range map[string]word{
+		"customer": x.Customer, "merchant": x.Merchant, "status": x.Status, "kind": x.Kind,
+		"created_from": x.From, "created_until": x.Until, "cursor": x.Cursor,
+	} {
 		if v != "" {
 			q.Set(name, string(v))
 		}

@@ -42,7 +42,8 @@ func newClient(address, key, certificate string) *client {
 
 // pinned accepts the one certificate with this SHA-256.
 func pinned(certificate string) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12,
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection compares the certificate itself
 		VerifyConnection: func(s tls.ConnectionState) error {
 			sum := sha256.Sum256(s.PeerCertificates[0].Raw)
@@ -50,7 +51,8 @@ func pinned(certificate string) *tls.Config {
 				return errors.New("the certificate is not the one that platform.json names")
 			}
 			return nil
-		}}
+		},
+	}
 }
 
 // callTimeout is longer than a platform takes for any answer.

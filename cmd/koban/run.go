@@ -98,11 +98,13 @@ func (x *runCmd) Run(c *console) (err error) {
 	if err != nil {
 		return err
 	}
-	config := app.Config{Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env), Standby: x.Standby,
+	config := app.Config{
+		Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env), Standby: x.Standby,
 		Listen: x.Listen, MetricsListen: x.MetricsListen, Tenant: x.Tenant, Volumes: int(x.Volumes),
 		Rehearsal: x.Rehearsal, StartOver: x.StartOver,
 		Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) },
-		Watchman: watchman.Pace{Off: x.JudgeEvery == 0, Rest: time.Duration(x.JudgeEvery), Share: int(x.JudgeShare)}}
+		Watchman: watchman.Pace{Off: x.JudgeEvery == 0, Rest: time.Duration(x.JudgeEvery), Share: int(x.JudgeShare)},
+	}
 	config.TLSCert, config.TLSKey, config.Insecure = x.TLSCert, x.TLSKey, x.Insecure
 	if x.Mortal {
 		config.Watch = app.Mortal(ctx, x.Data)
@@ -113,7 +115,7 @@ func (x *runCmd) Run(c *console) (err error) {
 	platform, err := app.Start(ctx, config)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was told to stop while it waited
+			return nil
 		}
 		return err
 	}

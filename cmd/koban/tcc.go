@@ -89,9 +89,11 @@ func (x *tccTestCmd) options(c *console) (conform.Options, error) {
 	if err != nil {
 		return conform.Options{}, fmt.Errorf("--currency: %w", err)
 	}
-	o := conform.Options{URL: x.URL, Tenant: id.Tenant(x.Tenant), Currency: currency, Accounts: x.Account,
+	o := conform.Options{
+		URL: x.URL, Tenant: id.Tenant(x.Tenant), Currency: currency, Accounts: x.Account,
 		Amount: x.Amount.orZero(), Setup: x.Setup,
-		Add: x.Add, Timeout: time.Duration(x.Timeout), Only: x.Only, Header: http.Header{}}
+		Add: x.Add, Timeout: time.Duration(x.Timeout), Only: x.Only, Header: http.Header{},
+	}
 	for _, h := range x.Header {
 		name, value, ok := strings.Cut(h, ":")
 		if !ok || strings.TrimSpace(name) == "" {
@@ -107,7 +109,7 @@ func (x *tccTestCmd) options(c *console) (conform.Options, error) {
 
 // shell runs a command, and does not wait for what it leaves running.
 func shell(ctx context.Context, command string, said io.Writer) error {
-	cmd := exec.CommandContext(ctx, "sh", "-c", command) //nolint:gosec // the caller's own command
+	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Stderr, cmd.WaitDelay = said, 100*time.Millisecond
 	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return fmt.Errorf("--restart: %s: %w", command, err)
@@ -193,8 +195,10 @@ func (x *tccSampleCmd) serve(ctx context.Context, c *console, service *sample.Se
 	mux.Handle("/", verbs)
 	mux.Handle("/setup/", http.StripPrefix("/setup", service.Setup()))
 	mux.Handle(tccrpc.ServicePath, tccrpc.Bridge(verbs))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: time.Minute,
-		Protocols: new(http.Protocols)}
+	server := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: time.Minute,
+		Protocols: new(http.Protocols),
+	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
 	listener, err := listen(ctx, x.Listen)

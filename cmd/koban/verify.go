@@ -50,8 +50,10 @@ again.`
 func (x *verifyCmd) Run(c *console) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	config := app.VerifyConfig{Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env),
-		Rebuild: x.Rebuild, Light: x.Light, Resume: x.Resume, Temp: x.Temp}
+	config := app.VerifyConfig{
+		Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env),
+		Rebuild: x.Rebuild, Light: x.Light, Resume: x.Resume, Temp: x.Temp,
+	}
 	if x.Light && (x.Rebuild || x.Resume != "") {
 		return errors.New("--light takes seconds and compares no tables: leave out --rebuild and --resume")
 	}

@@ -12,7 +12,7 @@ type versionCmd struct {
 }
 
 // Run prints the version of this program, and what it was built with.
-func (x *versionCmd) Run(c *console) error {
+func (x *versionCmd) Run(c *console) error { //nolint:unparam // as every command has it
 	if x.JSON {
 		printJSON(c.out, map[string]string{
 			"version": version.String(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,

@@ -33,7 +33,13 @@ var plain = row{{"00", "01"}, {"26", "0011com.example"}, {"52", "4111"}, {"53", 
 var store = row{
 	{"00", "01"},
 	{"26", "0019jp.or.paymentsjapan011312345678901230204000103060000020406000003"},
-	{"52", "5812"}, {"53", "392"}, {"58", "JP"}, {"59", "abc"}, {"60", "xyz"}, {"61", "1066143"}, {"64", "0002JA0104カフェ屋"},
+	{"52", "5812"},
+	{"53", "392"},
+	{"58", "JP"},
+	{"59", "abc"},
+	{"60", "xyz"},
+	{"61", "1066143"},
+	{"64", "0002JA0104カフェ屋"},
 }
 
 // with returns r with the objects of more in place of those with the same identifier, else at the end. An empty value

@@ -234,6 +234,7 @@ func (k class) mismatch(s string) int {
 			ok = ' ' <= r && r <= '~'
 		case text:
 			ok = !unicode.IsControl(r)
+		case open:
 		}
 		if !ok {
 			return n

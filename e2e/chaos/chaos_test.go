@@ -63,9 +63,11 @@ func TestChaos(t *testing.T) {
 	if all >= fullKills {
 		target, least = fmt.Sprintf(">= %d kills, >= %d acknowledged payments, %s", fullKills, fullPayments, target), fullPayments
 	}
-	score.Report(t, score.Line{ID: "kill-loop", Name: "kill -9 of the platform under load, both stores", Target: target,
+	score.Report(t, score.Line{
+		ID: "kill-loop", Name: "kill -9 of the platform under load, both stores", Target: target,
 		Figure: fmt.Sprintf("%d kills, %d acknowledged payments, %d stores with anything wrong", all, paid, wrong), Value: int64(all),
-		OK: !t.Failed() && wrong == 0 && all > 0 && paid >= least})
+		OK: !t.Failed() && wrong == 0 && all > 0 && paid >= least,
+	})
 }
 
 func build(t *testing.T) string {

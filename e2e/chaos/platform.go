@@ -23,7 +23,7 @@ import (
 // Build builds the binary into dir and returns its path.
 func Build(ctx context.Context, dir string) (string, error) {
 	path := filepath.Join(dir, "koban")
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path, "github.com/koban-pay/koban/cmd/koban") //nolint:gosec // a path of ours
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path, "github.com/koban-pay/koban/cmd/koban")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the binary: %w\n%s", err, out)
 	}
@@ -102,7 +102,7 @@ func (p *Program) Start(ctx context.Context) (*Platform, error) {
 func (p *Program) Exec() (*Platform, error) {
 	clk := clock.NewSystem()
 	l := &Platform{Started: clk.Now(), data: p.Data, clk: clk, said: &said{}, ended: make(chan struct{})}
-	l.cmd = exec.Command(p.Path, p.args()...) //nolint:gosec,noctx // the binary that was built, or ourselves; it ends when it is killed
+	l.cmd = exec.Command(p.Path, p.args()...) //nolint:noctx // the binary that was built, or ourselves; it ends when it is killed
 	l.cmd.Env = append(os.Environ(), p.Env...)
 	l.cmd.Stderr = l.said
 	// It must not outlive us, and our Ctrl-C is not for it.
@@ -232,7 +232,7 @@ func (p *Program) Verify(ctx context.Context, binary string) (wrong []string, er
 		args = append(args, "--store", p.Store)
 	}
 	said := &said{}
-	cmd := exec.CommandContext(ctx, binary, args...) //nolint:gosec // the binary that was built
+	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Stderr = said
 	text, failed := cmd.Output()
 	var report struct {

@@ -72,7 +72,8 @@ func (h *house) fixture(t *testing.T, url string) tcctest.Fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return tcctest.Fixture{Participant: c, Receiver: c, Tenant: tenant, Now: h.clk.Now, Advance: h.clk.Advance, Body: c.TryBody,
+	return tcctest.Fixture{
+		Participant: c, Receiver: c, Tenant: tenant, Now: h.clk.Now, Advance: h.clk.Advance, Body: c.TryBody,
 		Payment: func(id.ID) id.ID { return h.ids.New(h.clk.Now(), h.ids.Slot()) },
 		Send: func(ctx context.Context, body []byte) error {
 			_, err := c.Send(ctx, tccrpc.Try, body)
@@ -84,7 +85,8 @@ func (h *house) fixture(t *testing.T, url string) tcctest.Fixture {
 		Restart: func(ctx context.Context) (tcc.Participant, tcc.Receiver, error) {
 			err := errors.Join(h.app.Close(ctx), h.start())
 			return c, c, err
-		}}
+		},
+	}
 }
 
 // eachWire runs the kit against a platform over HTTP, and against another over gRPC.
@@ -109,8 +111,10 @@ func TestBalanceOverTheWire(t *testing.T) {
 		f.Fund = func(ctx context.Context, minor int64) (id.ID, error) {
 			now := h.clk.Now()
 			key := h.ids.New(now, h.ids.Slot())
-			owner, err := h.app.Balance.OpenOwner(ctx, balance.OpenOwner{Key: book.Key{Tenant: tenant, ID: key},
-				Owner: h.ids.New(now, id.SlotOf(key[:])), Kind: balance.Balance, Terms: balance.Terms{Currency: money.JPY}, Opening: minor})
+			owner, err := h.app.Balance.OpenOwner(ctx, balance.OpenOwner{
+				Key:   book.Key{Tenant: tenant, ID: key},
+				Owner: h.ids.New(now, id.SlotOf(key[:])), Kind: balance.Balance, Terms: balance.Terms{Currency: money.JPY}, Opening: minor,
+			})
 			return owner.Facet(uint8(balance.Balance)), err
 		}
 		f.Balance = func(ctx context.Context, x id.ID) (available, held int64, err error) {

@@ -38,7 +38,7 @@ func TestScanReplay(t *testing.T) {
 	w := newWorld(t)
 	key, scan := rand.Text(), object{"payload": w.merchant["payload"], "customer": w.customer["id"]}
 	first := w.app.postAs(key, "/v1/code-sessions", scan)
-	w.pay(5, "session", object(first.wants(t, 201)).text("id"))
+	w.pay(5, "session", first.wants(t, 201).text("id"))
 	if again := w.app.postAs(key, "/v1/code-sessions", scan); again.text != first.text || again.status != 201 {
 		t.Errorf("the replay is %d %s, expected %s", again.status, again.text, first.text)
 	}

@@ -25,20 +25,28 @@ func TestReplays(t *testing.T) {
 	}{
 		{"customer", "/v1/customers", w.op, `{"balance":{"currency":"JPY","value":5}}`, ` {"balance" : {"value":5 , "currency":"\u004aPY"}} `, `{}`, 201},
 		{"merchant", "/v1/merchants", w.op, `{"name":"店"}`, "{\"name\":\r\n\"\\u5e97\"}", `{"name":"点"}`, 201},
-		{"credit", "/v1/accounts/" + accountOf(w.customer, "points") + "/credits", w.op, `{"amount":{"currency":"PT","value":5}}`,
-			`{"amount":{"value":5,"currency":"PT"}}`, `{"amount":{"currency":"PT","value":6}}`, 201},
-		{"session", "/v1/code-sessions", w.app, body(object{"payload": w.merchant["payload"], "customer": w.customer["id"]}),
+		{
+			"credit", "/v1/accounts/" + accountOf(w.customer, "points") + "/credits", w.op, `{"amount":{"currency":"PT","value":5}}`,
+			`{"amount":{"value":5,"currency":"PT"}}`, `{"amount":{"currency":"PT","value":6}}`, 201,
+		},
+		{
+			"session", "/v1/code-sessions", w.app, body(object{"payload": w.merchant["payload"], "customer": w.customer["id"]}),
 			fmt.Sprintf(`{"payload":%q, "customer":%q}`, w.merchant["payload"], w.customer["id"]),
-			body(object{"payload": w.coded(5), "customer": w.customer["id"]}), 201},
+			body(object{"payload": w.coded(5), "customer": w.customer["id"]}), 201,
+		},
 		{"payment", "/v1/payments", w.app, body(w.charge(10)), " " + body(w.charge(10)), body(w.charge(11)), 201},
 		{"payment for want of funds", "/v1/payments", w.app, body(w.charge(99_999)), " " + body(w.charge(99_999)), body(w.charge(99_998)), 402},
-		{"payment with a reference", "/v1/payments", w.app, body(w.charge(10, "reference", "a")), body(w.charge(10, "reference", "a")) + "\n",
-			body(w.charge(10, "reference", "b")), 201},
+		{
+			"payment with a reference", "/v1/payments", w.app, body(w.charge(10, "reference", "a")), body(w.charge(10, "reference", "a")) + "\n",
+			body(w.charge(10, "reference", "b")), 201,
+		},
 		{"capture", "/v1/payments/" + authorized + "/capture", w.shop, `{}`, `{ }`, `{"final":true}`, 201},
 		{"void", "/v1/payments/" + voided + "/void", w.shop, `{}`, `{ }`, "", 201},
 		{"capture of what is captured", "/v1/payments/" + paid + "/capture", w.shop, `{}`, `{ }`, `{"amount":{"currency":"JPY","value":1}}`, 422},
-		{"capture of another amount", "/v1/payments/" + poor + "/capture", w.shop, `{"amount":{"currency":"JPY","value":1}}`,
-			`{"amount":{"value":1,"currency":"JPY"}}`, `{}`, 422},
+		{
+			"capture of another amount", "/v1/payments/" + poor + "/capture", w.shop, `{"amount":{"currency":"JPY","value":1}}`,
+			`{"amount":{"value":1,"currency":"JPY"}}`, `{}`, 422,
+		},
 		{"void of what is captured", "/v1/payments/" + paid + "/void", w.shop, `{}`, `{ }`, "", 422},
 		{"refund", "/v1/payments/" + paid + "/refunds", w.shop, `{"amount":{"currency":"JPY","value":90}}`, `{"amount":{"value":90,"currency":"JPY"}}`, `{}`, 201},
 		{"refund of what is refunded", "/v1/payments/" + paid + "/refunds", w.shop, `{}`, `{ }`, `{"reference":"x"}`, 422},
@@ -70,7 +78,7 @@ func TestReplayAfterRefund(t *testing.T) {
 	t.Parallel()
 	w, key := newWorld(t), rand.Text()
 	first := w.app.postAs(key, "/v1/payments", w.charge(100))
-	id := object(first.wants(t, 201)).text("id")
+	id := first.wants(t, 201).text("id")
 	w.op.post("/v1/payments/"+id+"/refunds", object{}).wants(t, 201)
 	if again := w.app.postAs(key, "/v1/payments", w.charge(100)); again.text != first.text || again.status != 201 {
 		t.Errorf("the replay is %d %s, expected %s", again.status, again.text, first.text)

@@ -66,7 +66,7 @@ type card struct {
 	PID       int
 	Data      string
 	Store     string
-	Keys      struct{ Operator, Customer_app, Merchant string }
+	Keys      struct{ Operator, Customer_app, Merchant string } //nolint:staticcheck // as platform.json has it
 	Customers []struct {
 		ID              string
 		Balance, Points struct {
@@ -182,7 +182,7 @@ func (l *lazy) get(t *testing.T) *platform {
 // end stops the platform, and judges its books: whatever the tests did to it, they are right.
 func (l *lazy) end() error {
 	if l.p == nil || l.err != nil {
-		return nil
+		return nil //nolint:nilerr // the tests have told of it
 	}
 	if code := l.p.stop(); code != 0 {
 		return fmt.Errorf("the shared platform ended with %d:\n%s", code, l.p.out.String())

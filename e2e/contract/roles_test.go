@@ -99,8 +99,10 @@ func TestCredentials(t *testing.T) {
 	key := p.card.Keys.Operator
 	none := p.as(t, "")
 	none.get("/v1/payments").refuses(t, 401, "credentials_required")
-	for _, h := range []string{"", "Bearer", "Bearer ", "Basic " + key, key, "Bearer " + key + " ", "Bearer  " + key, "Bearer " + key + "x", "Bearer " + key[:len(key)-1],
-		"Bearer " + strings.ToUpper(key), "Bearer " + strings.Repeat("k", 4000), "Bearer ﾟ"} {
+	for _, h := range []string{
+		"", "Bearer", "Bearer ", "Basic " + key, key, "Bearer " + key + " ", "Bearer  " + key, "Bearer " + key + "x", "Bearer " + key[:len(key)-1],
+		"Bearer " + strings.ToUpper(key), "Bearer " + strings.Repeat("k", 4000), "Bearer ﾟ",
+	} {
 		a := none.send("GET", "/v1/payments", "", "Authorization", h)
 		if a.status != 401 && !strings.HasSuffix(h, " ") { // white space at the end is not part of a header (RFC 9110 §5.5)
 			t.Errorf("Authorization %q answered %d: %s", h, a.status, a.text)

@@ -67,11 +67,13 @@ func TestFailingCalls(t *testing.T) {
 	i := NewImage(t, "ext4", room)
 	f := newBreaker(t, i)
 	s := play(t, chaos.Config{Program: f.program, Binary: koban(t), Kills: *points, Strike: f.strike})
-	score.Report(t, score.Line{ID: "sync-error", Name: "system calls of the disk that fail",
+	score.Report(t, score.Line{
+		ID: "sync-error", Name: "system calls of the disk that fail",
 		Figure: fmt.Sprintf("%d failing calls reached of %d tried (%d while starting), %d processes ended, %d went on, %d power losses behind that; %d acknowledged, %s, verify %s",
 			f.reached, s.Kills, f.starts, f.ended, f.lived, f.losses, s.Acks, &s.Verdict, s.Verify),
 		Target: "the process ends where it must, and nothing is lost",
-		Value:  int64(f.reached), Seeds: fmt.Sprint(s.seed), OK: s.right() && f.ended > 0 && f.reached >= s.Kills/2})
+		Value:  int64(f.reached), Seeds: fmt.Sprint(s.seed), OK: s.right() && f.ended > 0 && f.reached >= s.Kills/2,
+	})
 }
 
 // TestControlFailingSyncLosesWhatIsNotCommitted does the same to a platform that answers before it commits.
@@ -100,8 +102,10 @@ type breaker struct {
 
 func newBreaker(t *testing.T, i *Image) *breaker {
 	need(t, "strace", "install the package strace")
-	return &breaker{t: t, disk: i, program: chaos.Program{Path: koban(t), Data: filepath.Join(i.Dir, "data")},
-		rnd: rand.New(rand.NewPCG(luck(t), 2)), log: filepath.Join(t.TempDir(), "strace.log")}
+	return &breaker{
+		t: t, disk: i, program: chaos.Program{Path: koban(t), Data: filepath.Join(i.Dir, "data")},
+		rnd: rand.New(rand.NewPCG(luck(t), 2)), log: filepath.Join(t.TempDir(), "strace.log"),
+	}
 }
 
 // strike lets the next call of the list fail, and requires what it must lead to.

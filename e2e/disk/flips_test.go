@@ -36,9 +36,11 @@ func TestFlippedBits(t *testing.T) {
 				f.flip(t, rand.New(rand.NewPCG(seed, uint64(n))), n)
 			}
 			all := f.report(t)
-			score.Report(t, score.Line{ID: "bit-flips-" + name, Name: "flipped bits in what a " + name + " platform left",
+			score.Report(t, score.Line{
+				ID: "bit-flips-" + name, Name: "flipped bits in what a " + name + " platform left",
 				Figure: fmt.Sprintf("%d bits in %d files: %d found by verify, %d by the platform, %d meant nothing, %d MISSED", *flips, len(f.by), all.verify, all.refused, all.harmless, all.missed),
-				Target: "0 missed", Value: int64(all.missed), Seeds: fmt.Sprint(seed), OK: all.missed == 0})
+				Target: "0 missed", Value: int64(all.missed), Seeds: fmt.Sprint(seed), OK: all.missed == 0,
+			})
 		})
 	}
 }
@@ -78,8 +80,8 @@ func (f *flipper) flip(t *testing.T, rnd *rand.Rand, n int) {
 }
 
 // judgeCopy says what became of a copy that was damaged.
-func (f *remains) judgeCopy(t *testing.T, dir, what string) (one tally) {
-	code, said := f.verify(t.Context(), dir, f.with...)
+func (r *remains) judgeCopy(t *testing.T, dir, what string) (one tally) {
+	code, said := r.verify(t.Context(), dir, r.with...)
 	if code == 1 || code == cannotGoOn {
 		t.Logf("%s: %s", what, lastLines(said))
 		return tally{verify: 1}
@@ -87,7 +89,7 @@ func (f *remains) judgeCopy(t *testing.T, dir, what string) (one tally) {
 	if code != 0 {
 		t.Fatalf("%s: verify ended with code %d: %s", what, code, said)
 	}
-	err := f.right(t.Context(), dir)
+	err := r.right(t.Context(), dir)
 	var refused *refusedError
 	switch {
 	case err == nil:
@@ -187,8 +189,10 @@ func TestFlippedBitsOfConstantsAndNotes(t *testing.T) {
 	root := constant(t, r.dir, "platform.root")
 	seed := luck(t)
 	all := tally{}
-	for n, what := range []string{"order 5", "order 7", root, "platform.root", "platform.volumes",
-		"journal.format"} {
+	for n, what := range []string{
+		"order 5", "order 7", root, "platform.root", "platform.volumes",
+		"journal.format",
+	} {
 		dir := r.copied(t)
 		path := filepath.Join(dir, "journal.db")
 		text, err := os.ReadFile(path)
@@ -209,9 +213,11 @@ func TestFlippedBitsOfConstantsAndNotes(t *testing.T) {
 		one := r.judgeCopy(t, dir, fmt.Sprintf("a bit of %q", what))
 		all.add(&one)
 	}
-	score.Report(t, score.Line{ID: "bit-flips-constants", Name: "flipped bits of the platform's constants and notes",
+	score.Report(t, score.Line{
+		ID: "bit-flips-constants", Name: "flipped bits of the platform's constants and notes",
 		Figure: fmt.Sprintf("%d found by verify, %d by the platform, %d meant nothing, %d MISSED", all.verify, all.refused, all.harmless, all.missed),
-		Target: "0 missed", Value: int64(all.missed), Seeds: fmt.Sprint(seed), OK: all.missed == 0})
+		Target: "0 missed", Value: int64(all.missed), Seeds: fmt.Sprint(seed), OK: all.missed == 0,
+	})
 }
 
 // occurrences returns where what stands in text.

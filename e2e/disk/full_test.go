@@ -34,11 +34,13 @@ func TestFullDisk(t *testing.T) {
 			t.Parallel()
 			f := &filler{say: t.Logf, program: chaos.Program{Path: koban(t), Data: filepath.Join(where(t, fs), "data")}}
 			s := play(t, chaos.Config{Program: f.program, Binary: koban(t), Kills: *fills, Strike: f.strike})
-			score.Report(t, score.Line{ID: "disk-full-" + fs, Name: "a full disk, on " + fs,
+			score.Report(t, score.Line{
+				ID: "disk-full-" + fs, Name: "a full disk, on " + fs,
 				Figure: fmt.Sprintf("filled %d times, %d times killed meanwhile, refusals read %d times, ready again within %s of there being room; %d acknowledged, %s, verify %s",
 					s.Kills, f.killed, f.refusals, f.slowest.Round(time.Millisecond), s.Acks, &s.Verdict, s.Verify),
 				Target: fmt.Sprintf("%d, ready again by itself, nothing lost", *fills),
-				Value:  int64(s.Kills), Seeds: fmt.Sprint(s.seed), OK: s.right() && s.Kills >= *fills && f.refusals > 0})
+				Value:  int64(s.Kills), Seeds: fmt.Sprint(s.seed), OK: s.right() && s.Kills >= *fills && f.refusals > 0,
+			})
 		})
 	}
 }

@@ -82,9 +82,11 @@ func inPlace(run func() int) (code int) {
 func child(spoil func(*app.Config) func() error, dir string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	c := app.Config{Data: dir, Listen: "127.0.0.1:0", Tenant: "demo",
+	c := app.Config{
+		Data: dir, Listen: "127.0.0.1:0", Tenant: "demo",
 		Log:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Fatal: func(err error) { fmt.Fprintln(os.Stderr, err); os.Exit(2) }}
+		Fatal: func(err error) { fmt.Fprintln(os.Stderr, err); os.Exit(2) },
+	}
 	lie := spoil(&c)
 	platform, err := app.Start(ctx, c)
 	if err != nil {
@@ -104,8 +106,10 @@ func spoiled(t *testing.T, word, data string) chaos.Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return chaos.Program{Path: self, Args: []string{"-test.run=^$"},
-		Env: []string{childVariable + "=" + word, dataVariable + "=" + data}, Data: data}
+	return chaos.Program{
+		Path: self, Args: []string{"-test.run=^$"},
+		Env: []string{childVariable + "=" + word, dataVariable + "=" + data}, Data: data,
+	}
 }
 
 var build = sync.OnceValues(func() (path string, err error) {
@@ -180,7 +184,9 @@ func play(t *testing.T, c chaos.Config) *played {
 func report(t *testing.T, s *played, id, name string) {
 	t.Helper()
 	lost := s.Count[chaos.Lost]
-	score.Report(t, score.Line{ID: id, Name: name,
+	score.Report(t, score.Line{
+		ID: id, Name: name,
 		Figure: fmt.Sprintf("%d lives, %d acknowledged, %d losses found", s.Kills, s.Acks, lost),
-		Target: "losses are found", Value: int64(lost), Seeds: fmt.Sprint(s.seed), OK: lost > 0})
+		Target: "losses are found", Value: int64(lost), Seeds: fmt.Sprint(s.seed), OK: lost > 0,
+	})
 }

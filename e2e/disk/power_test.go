@@ -27,10 +27,12 @@ func TestPowerLoss(t *testing.T) {
 			t.Parallel()
 			g := newGrid(t, fs, chaos.Program{Path: koban(t)})
 			s := play(t, chaos.Config{Program: g.program, Binary: koban(t), Kills: *losses, Strike: g.strike})
-			score.Report(t, score.Line{ID: "power-loss-" + fs, Name: "power losses on " + fs,
+			score.Report(t, score.Line{
+				ID: "power-loss-" + fs, Name: "power losses on " + fs,
 				Figure: fmt.Sprintf("%d power losses and %d more while starting, %d acknowledged, %d payments, %s, verify %s", s.Kills, g.early, s.Acks, s.Payments, &s.Verdict, s.Verify),
 				Target: fmt.Sprintf("%d, nothing lost, doubled, changed or stuck", *losses),
-				Value:  int64(s.Kills + g.early), Seeds: fmt.Sprint(s.seed), OK: s.Kills >= *losses && s.right()})
+				Value:  int64(s.Kills + g.early), Seeds: fmt.Sprint(s.seed), OK: s.Kills >= *losses && s.right(),
+			})
 		})
 	}
 }
@@ -40,8 +42,10 @@ func TestPowerLoss(t *testing.T) {
 func TestControlPowerLossWithoutSync(t *testing.T) {
 	t.Parallel()
 	i := NewImage(t, "ext4", room)
-	s := play(t, chaos.Config{Program: spoiled(t, unsynced, i.Dir+"/data"), Kills: 2,
-		Strike: func(_ context.Context, p *chaos.Platform) error { return lose(i, p) }})
+	s := play(t, chaos.Config{
+		Program: spoiled(t, unsynced, i.Dir+"/data"), Kills: 2,
+		Strike: func(_ context.Context, p *chaos.Platform) error { return lose(i, p) },
+	})
 	report(t, s, "power-loss-control", "power losses of a platform that does not sync")
 }
 

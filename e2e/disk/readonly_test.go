@@ -24,10 +24,12 @@ func TestReadOnlyDisk(t *testing.T) {
 	t.Parallel()
 	r := newReadOnly(t, chaos.Program{Path: koban(t)})
 	s := play(t, chaos.Config{Program: r.program, Binary: koban(t), Kills: *refusals, Strike: r.strike})
-	score.Report(t, score.Line{ID: "disk-read-only", Name: "a file system that turns read-only",
+	score.Report(t, score.Line{
+		ID: "disk-read-only", Name: "a file system that turns read-only",
 		Figure: fmt.Sprintf("%d times, %d processes ended by themselves, %d starts on it refused; %d acknowledged, %s, verify %s", s.Kills, r.ended, r.refused, s.Acks, &s.Verdict, s.Verify),
 		Target: "nothing is acknowledged that cannot be written", Value: int64(s.Kills), Seeds: fmt.Sprint(s.seed),
-		OK: s.right() && s.Kills >= *refusals && r.refused == s.Kills})
+		OK: s.right() && s.Kills >= *refusals && r.refused == s.Kills,
+	})
 }
 
 // TestControlReadOnlyDiskLosesWhatIsNotCommitted does the same to a platform that answers before it commits.

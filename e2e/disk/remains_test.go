@@ -156,9 +156,11 @@ func (r *remains) one(ctx context.Context, line *chaos.Line, log *chaos.Log, n i
 		}
 		return chaos.Send(ctx, line, log, a)
 	}
-	charge := object{"kind": "charge", "customer": from.ID, "merchant": to.ID, "amount": object{"currency": "JPY", "value": 1000 + n},
+	charge := object{
+		"kind": "charge", "customer": from.ID, "merchant": to.ID, "amount": object{"currency": "JPY", "value": 1000 + n},
 		"sources":   []object{{"type": "points", "amount": object{"currency": "JPY", "value": 1 + n%90}}, {"type": "balance"}},
-		"reference": fmt.Sprintf("order %d", n), "metadata": object{"table": fmt.Sprint(n)}}
+		"reference": fmt.Sprintf("order %d", n), "metadata": object{"table": fmt.Sprint(n)},
+	}
 	if n%3 == 0 {
 		charge["capture"] = "manual"
 	}

@@ -36,9 +36,11 @@ func TestTornLog(t *testing.T) {
 				one := r.tear(t, rand.New(rand.NewPCG(seed, uint64(n))), n)
 				all.add(&one)
 			}
-			score.Report(t, score.Line{ID: "torn-log-" + name, Name: "a torn log of the journal, " + name,
+			score.Report(t, score.Line{
+				ID: "torn-log-" + name, Name: "a torn log of the journal, " + name,
 				Figure: fmt.Sprintf("%d damages: %d found by verify, %d by the platform, %d lost nothing, %d MISSED", *tears, all.verify, all.refused, all.harmless, all.missed),
-				Target: "0 missed", Value: int64(all.missed), Seeds: fmt.Sprint(seed), OK: all.missed == 0 && all.harmless > 0 && all.verify+all.refused > 0})
+				Target: "0 missed", Value: int64(all.missed), Seeds: fmt.Sprint(seed), OK: all.missed == 0 && all.harmless > 0 && all.verify+all.refused > 0,
+			})
 		})
 	}
 }
@@ -60,9 +62,11 @@ func TestControlTornLogIsALoss(t *testing.T) {
 	code, said := r.verify(t.Context(), dir, r.with...)
 	lost := r.right(t.Context(), dir)
 	t.Logf("the judge says: %v", lost)
-	score.Report(t, score.Line{ID: "torn-log-control", Name: "a log of which half was cut off",
+	score.Report(t, score.Line{
+		ID: "torn-log-control", Name: "a log of which half was cut off",
 		Figure: fmt.Sprintf("the judge finds a loss: %t; verify ends with %d", lost != nil, code),
-		Target: "both find it", Value: int64(code), OK: lost != nil && code == 1 && strings.Contains(said, "the checkpoint of")})
+		Target: "both find it", Value: int64(code), OK: lost != nil && code == 1 && strings.Contains(said, "the checkpoint of"),
+	})
 }
 
 // The write-ahead log of SQLite: a header, and frames of a header and a page (sqlite.org/fileformat2.html section 4.1).

@@ -34,8 +34,10 @@ func openVault(t *testing.T, program chaos.Program) *vault {
 	v.bank = true
 	for i, who := range v.card.Customers {
 		to := v.card.Merchants[i%len(v.card.Merchants)]
-		paid := v.must(fmt.Sprintf("pay-%d", i), "/v1/payments", object{"kind": "charge", "customer": who.ID, "merchant": to.ID,
-			"amount": yen(20), "sources": []object{{"type": "points", "amount": yen(10)}, {"type": "balance"}}})
+		paid := v.must(fmt.Sprintf("pay-%d", i), "/v1/payments", object{
+			"kind": "charge", "customer": who.ID, "merchant": to.ID,
+			"amount": yen(20), "sources": []object{{"type": "points", "amount": yen(10)}, {"type": "balance"}},
+		})
 		back := v.must(fmt.Sprintf("back-%d", i), "/v1/payments/"+paid+"/refunds", object{})
 		v.learn(paid)
 		v.learn(back)

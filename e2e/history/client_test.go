@@ -60,9 +60,9 @@ func (w *world) draw(list *[]*charge, out bool) *charge {
 	if n == 0 {
 		return nil
 	}
-	i := rand.IntN(n) //nolint:gosec // a lot
+	i := rand.IntN(n)
 	h := (*list)[i]
-	if out && rand.IntN(4) > 0 { //nolint:gosec // a lot
+	if out && rand.IntN(4) > 0 {
 		(*list)[i] = (*list)[n-1]
 		*list = (*list)[:n-1]
 	}

@@ -81,6 +81,7 @@ func (a state) next(s step) (state, bool) {
 		return a, available >= s.amount
 	case refuse:
 		return a, available < s.amount
+	case post, release:
 	}
 	var there bool
 	a.open, there = closed(a.open, s.hold)
@@ -136,6 +137,7 @@ func linearizable(ops []porcupine.Operation) error {
 		return nil
 	case porcupine.Unknown:
 		return fmt.Errorf("%d operations: undecided after %s", len(ops), checkLimit)
+	case porcupine.Illegal:
 	}
 	_, info := porcupine.CheckOperationsVerbose(model, ops, checkLimit)
 	return fmt.Errorf("%d operations are not linearizable: %s", len(ops), stuck(ops, info))

@@ -126,7 +126,7 @@ func open(t *testing.T, program chaos.Program) *world {
 }
 
 func lots(seed, n uint64) *rand.Rand {
-	return rand.New(rand.NewPCG(seed, n)) //nolint:gosec // lots that can be drawn again
+	return rand.New(rand.NewPCG(seed, n))
 }
 
 // restart starts the platform.

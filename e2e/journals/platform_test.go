@@ -28,8 +28,10 @@ func jpy(n int64) object { return object{"currency": "JPY", "value": n} }
 
 func newPlatform(t testing.TB, volumes int) *platform {
 	p := &platform{t: t, clk: clock.NewManual(clock.FromTime(time.Date(2026, 4, 1, 3, 0, 0, 0, time.UTC))), data: t.TempDir()}
-	a, err := app.Start(t.Context(), app.Config{Data: p.data, Tenant: "demo", Listen: "127.0.0.1:0", Volumes: volumes, Clock: p.clk,
-		MinFree: 1, Fatal: func(err error) { t.Errorf("the process was to end: %v", err) }})
+	a, err := app.Start(t.Context(), app.Config{
+		Data: p.data, Tenant: "demo", Listen: "127.0.0.1:0", Volumes: volumes, Clock: p.clk,
+		MinFree: 1, Fatal: func(err error) { t.Errorf("the process was to end: %v", err) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -150,8 +150,10 @@ func read(t testing.TB, file string) (out []*journal.Block) {
 		if err := json.Unmarshal(in.Bytes(), &l); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		b := &journal.Block{Book: l.Book, Seq: l.Seq, Epoch: l.Epoch, At: clock.Micros(l.At), Prev: journal.Hash(raw(l.Prev)),
-			Hash: journal.Hash(raw(l.Hash)), Salt: [16]byte(raw(l.Salt))}
+		b := &journal.Block{
+			Book: l.Book, Seq: l.Seq, Epoch: l.Epoch, At: clock.Micros(l.At), Prev: journal.Hash(raw(l.Prev)),
+			Hash: journal.Hash(raw(l.Hash)), Salt: [16]byte(raw(l.Salt)),
+		}
 		for _, e := range l.Events {
 			b.Events = append(b.Events, journal.Event{Type: e.Type, Body: raw(e.Body)})
 		}
@@ -172,8 +174,10 @@ func write(t testing.TB, dir string) {
 	out := json.NewEncoder(&text)
 	blocks := p.blocks()
 	for _, b := range blocks {
-		l := line{b.Book, b.Seq, b.Epoch, int64(b.At), hex.EncodeToString(b.Prev[:]), hex.EncodeToString(b.Hash[:]),
-			hex.EncodeToString(b.Salt[:]), nil}
+		l := line{
+			b.Book, b.Seq, b.Epoch, int64(b.At), hex.EncodeToString(b.Prev[:]), hex.EncodeToString(b.Hash[:]),
+			hex.EncodeToString(b.Salt[:]), nil,
+		}
 		for _, e := range b.Events {
 			l.Events = append(l.Events, eventLine{e.Type, hex.EncodeToString(e.Body)})
 		}

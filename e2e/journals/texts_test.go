@@ -23,7 +23,8 @@ func TestB14_NoTextOfACallerInAJournal(t *testing.T) {
 	shop := p.post(operator, canaries["merchant's idempotency key"], "/v1/merchants", object{"name": canaries["shop's name"]})
 	customer := p.post(operator, canaries["customer's idempotency key"], "/v1/customers", object{"balance": jpy(1000)})
 	labelled := p.post(p.app.Card.Keys.CustomerApp, "", "/v1/code-sessions", object{
-		"payload": labelled(t, shop["payload"].(string), canaries), "customer": customer["id"]})
+		"payload": labelled(t, shop["payload"].(string), canaries), "customer": customer["id"],
+	})
 	p.post(p.app.Card.Keys.CustomerApp, "", "/v1/payments", object{"kind": "charge", "session": labelled["id"], "amount": jpy(50)})
 	payment := p.post(p.app.Card.Keys.CustomerApp, canaries["payment's idempotency key"], "/v1/payments", object{
 		"kind": "charge", "merchant": shop["id"], "customer": customer["id"], "amount": jpy(300), "reference": canaries["reference"],

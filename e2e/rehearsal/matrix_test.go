@@ -56,8 +56,10 @@ func newFlow(p *platform, customer int, participant, verb string) *flow {
 	f := &flow{platform: p, customer: customer, key: rand.Text()}
 	f.balance, f.points = f.wallet()
 	s := p.post("/v1/code-sessions", object{"payload": p.card.Merchants[0].Payload, "customer": p.card.Customers[customer].ID})
-	f.path, f.request = "/v1/payments", object{"kind": "charge", "session": s["id"], "amount": yen(paidByBalance + paidByPoints), "async": true,
-		"sources": []object{{"type": "points", "amount": object{"currency": "PT", "value": paidByPoints}}, {"type": "balance"}}}
+	f.path, f.request = "/v1/payments", object{
+		"kind": "charge", "session": s["id"], "amount": yen(paidByBalance + paidByPoints), "async": true,
+		"sources": []object{{"type": "points", "amount": object{"currency": "PT", "value": paidByPoints}}, {"type": "balance"}},
+	}
 	if f.refund = participant == "points" && verb == "add"; f.refund {
 		paid := f.settle(p.post(f.path, f.request).text("id"))
 		if paid["status"] != "CAPTURED" {
@@ -139,8 +141,10 @@ func TestEveryFaultEndsAsItMust(t *testing.T) {
 	var ended atomic.Int64
 	t.Run("of", func(t *testing.T) { faultEverybody(t, &ended) })
 	want := int64(11 * len(actions)) // verbs of all participants
-	score.Report(t, score.Line{ID: "faults-matrix", Name: "payments under each fault of koban fault, at each verb of each participant",
-		Figure: fmt.Sprintf("%d of %d ended as they must", ended.Load(), want), Target: "all", Value: ended.Load(), OK: ended.Load() == want})
+	score.Report(t, score.Line{
+		ID: "faults-matrix", Name: "payments under each fault of koban fault, at each verb of each participant",
+		Figure: fmt.Sprintf("%d of %d ended as they must", ended.Load(), want), Target: "all", Value: ended.Load(), OK: ended.Load() == want,
+	})
 }
 
 func faultEverybody(t *testing.T, ended *atomic.Int64) {
@@ -290,6 +294,8 @@ func TestKilledAtEveryVerb(t *testing.T) {
 	}
 	p.stop()
 	command(t, 0, "verify", "--data", p.dir)
-	score.Report(t, score.Line{ID: "faults-kill", Name: "the platform killed at a verb of a participant, by koban fault",
-		Figure: fmt.Sprintf("%d deaths, %d ended as they must", n, n), Target: fmt.Sprintf("%d deaths, each ends as it must", n), Value: int64(n), OK: n > 0})
+	score.Report(t, score.Line{
+		ID: "faults-kill", Name: "the platform killed at a verb of a participant, by koban fault",
+		Figure: fmt.Sprintf("%d deaths, %d ended as they must", n, n), Target: fmt.Sprintf("%d deaths, each ends as it must", n), Value: int64(n), OK: n > 0,
+	})
 }

@@ -69,7 +69,7 @@ const (
 
 // load reads the history; none if there is no file.
 func load(dir string) (out []record, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, historyFile)) //nolint:gosec // of the repository
+	text, err := os.ReadFile(filepath.Join(dir, historyFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -209,7 +209,7 @@ func machine() string {
 
 // field returns the first value of a name in a file of the kernel; nothing where there is no such file.
 func field(path, name string) string {
-	text, err := os.ReadFile(path) //nolint:gosec // of the kernel
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return ""
 	}

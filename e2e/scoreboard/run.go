@@ -69,7 +69,7 @@ func (r *runner) watch(ctx context.Context, p part, file string) (o outcome) {
 	if o.err != nil {
 		return o
 	}
-	cmd := exec.CommandContext(ctx, r.make, p.command(r.size)...) //nolint:gosec // make, or what a test has in its place
+	cmd := exec.CommandContext(ctx, r.make, p.command(r.size)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(plain(os.Environ()), score.FileEnv+"="+file), &said, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = r.wait
@@ -121,7 +121,7 @@ var errLimit = errors.New("it took longer than its limit and was stopped")
 
 // show prints the lines of a file that have come since shown bytes of it were read, and returns how many are read now.
 func (r *runner) show(file string, shown int) int {
-	text, err := os.ReadFile(file)        //nolint:gosec // it was named here
+	text, err := os.ReadFile(file)
 	if err != nil || len(text) <= shown { // it is not there before the first line
 		return shown
 	}

@@ -21,8 +21,10 @@ func TestRestartAmidSignUps(t *testing.T) {
 		half := make(chan struct{})
 		var once sync.Once
 		signUp := func(i int) {
-			q := chaos.Request{As: chaos.Operator, Path: "/v1/customers", Key: fmt.Sprintf("sign-up-%d", i),
-				Body: object{"balance": yen(1000), "points": object{"currency": "PT", "value": 50}}.text()}
+			q := chaos.Request{
+				As: chaos.Operator, Path: "/v1/customers", Key: fmt.Sprintf("sign-up-%d", i),
+				Body: object{"balance": yen(1000), "points": object{"currency": "PT", "value": 50}}.text(),
+			}
 			a, _, err := w.line.Settle(w.ctx, q, nil)
 			switch {
 			case err != nil || a.Status != 201:

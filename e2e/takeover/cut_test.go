@@ -70,8 +70,10 @@ func TestControlLyingWireLoses(t *testing.T) {
 	}
 	account := p.Card.Customers[0].Balance.Account
 	credit := func(n int) *chaos.Ask {
-		return &chaos.Ask{Op: chaos.Credit, On: account, Value: 7, Request: chaos.Request{As: chaos.Operator, Key: fmt.Sprint("credit-", n),
-			Path: "/v1/accounts/" + account + "/credits", Body: `{"amount":{"currency":"JPY","value":7}}`}}
+		return &chaos.Ask{Op: chaos.Credit, On: account, Value: 7, Request: chaos.Request{
+			As: chaos.Operator, Key: fmt.Sprint("credit-", n),
+			Path: "/v1/accounts/" + account + "/credits", Body: `{"amount":{"currency":"JPY","value":7}}`,
+		}}
 	}
 	w.armed.Store(1)
 	for n := 0; w.total() == 0; n++ { // the last of these is the one

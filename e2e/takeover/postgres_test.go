@@ -86,7 +86,7 @@ func find(port string) (string, error) {
 			return "", fmt.Errorf("look for PostgreSQL: %w", err)
 		}
 		for _, f := range files {
-			text, err := os.ReadFile(f) //nolint:gosec // of a server for tests
+			text, err := os.ReadFile(f)
 			if lines := bytes.Split(text, []byte("\n")); err == nil && len(lines) > 3 && string(lines[3]) == port {
 				return filepath.Dir(f), nil
 			}
@@ -139,7 +139,7 @@ func (s *server) stop(ctx context.Context, how syscall.Signal) error {
 
 // start starts the server again, and waits until it answers.
 func (s *server) start(ctx context.Context) error {
-	s.now = exec.Command(s.line[0], s.line[1:]...) //nolint:gosec,noctx // the server that ran before; it ends with the test
+	s.now = exec.Command(s.line[0], s.line[1:]...)
 	s.now.Dir = s.data
 	s.now.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Setpgid: true, Pdeathsig: immediate}
 	if err := s.now.Start(); err != nil {

@@ -166,6 +166,7 @@ func (w *wire) cut(commit []byte, client, server net.Conn, mute *atomic.Bool, he
 		if _, err := server.Write(commit); err == nil {
 			<-heard
 		}
+	case before, cuts: // nothing is sent on
 	case lie:
 		_, _ = client.Write([]byte(committed)) // whether it believes that, the test sees
 	}

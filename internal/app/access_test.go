@@ -99,7 +99,8 @@ func TestMerchantWaitsForItsOwnEvents(t *testing.T) {
 func (r *rig) payTo(key string, shop int) *paymentv1.Payment {
 	r.t.Helper()
 	p, err := r.app.handlers.payment.CreatePayment(r.as(rpc.CustomerApp, key), &paymentv1.CreatePaymentRequest{
-		Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Merchant: &r.app.Card.Merchants[shop].ID, Customer: &r.app.Card.Customers[0].ID, Amount: yen(10)})
+		Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Merchant: &r.app.Card.Merchants[shop].ID, Customer: &r.app.Card.Customers[0].ID, Amount: yen(10),
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -115,8 +116,10 @@ func TestMerchantCapturesAndVoidsItsOwn(t *testing.T) {
 	card := r.app.Card
 	rival := r.app.keys.Merchant(demoTenant, r.id(id.Merchant, card.Merchants[1].ID))
 	for _, verb := range []string{"capture", "void"} {
-		q := &paymentv1.CreatePaymentRequest{Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Merchant: &card.Merchants[0].ID,
-			Customer: &card.Customers[0].ID, Amount: yen(10), Capture: paymentv1.CaptureMode_CAPTURE_MODE_MANUAL}
+		q := &paymentv1.CreatePaymentRequest{
+			Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Merchant: &card.Merchants[0].ID,
+			Customer: &card.Customers[0].ID, Amount: yen(10), Capture: paymentv1.CaptureMode_CAPTURE_MODE_MANUAL,
+		}
 		p, err := r.app.handlers.payment.CreatePayment(r.as(rpc.CustomerApp, verb), q)
 		if err != nil {
 			t.Fatal(err)
@@ -190,8 +193,10 @@ func TestAnotherCompanyDoesNotExist(t *testing.T) {
 			return err
 		}, fault.AccountNotFound},
 		"a credit to its points": {func() error {
-			_, err := h.accounts.CreditAccount(r.as(rpc.Operator, "there"), &balancev1.CreditAccountRequest{Id: theirs.Points.Id,
-				Amount: &typev1.Money{Currency: "PT", Value: 1}})
+			_, err := h.accounts.CreditAccount(r.as(rpc.Operator, "there"), &balancev1.CreditAccountRequest{
+				Id:     theirs.Points.Id,
+				Amount: &typev1.Money{Currency: "PT", Value: 1},
+			})
 			return err
 		}, fault.AccountNotFound},
 	} {

@@ -117,7 +117,8 @@ func (h *accounts) ListCustomerAccounts(ctx context.Context, q *balancev1.ListCu
 
 // ListMerchantAccounts serves GET /v1/merchants/{id}/accounts.
 func (h *accounts) ListMerchantAccounts(ctx context.Context, q *balancev1.ListMerchantAccountsRequest) (
-	*balancev1.ListMerchantAccountsResponse, error) {
+	*balancev1.ListMerchantAccountsResponse, error,
+) {
 	p := &rpc.From(ctx).Principal
 	merchant, err := h.ids.Decode(id.Merchant, q.Id)
 	if err != nil || !p.SeesMerchant(merchant) {
@@ -176,8 +177,10 @@ func (h *accounts) message(v *points.View) *balancev1.Account {
 	if !ownAccount(v.ID) {
 		owner = h.ids.Encode(id.Customer, v.ID.Root())
 	}
-	return &balancev1.Account{Id: h.ids.Encode(id.Account, v.ID), Owner: owner, Kind: v.Kind.String(), Currency: money.PT.Code(),
-		Posted: v.Posted, Held: v.Held, Available: v.Available, Status: statusOf(v.Status)}
+	return &balancev1.Account{
+		Id: h.ids.Encode(id.Account, v.ID), Owner: owner, Kind: v.Kind.String(), Currency: money.PT.Code(),
+		Posted: v.Posted, Held: v.Held, Available: v.Available, Status: statusOf(v.Status),
+	}
 }
 
 func statusOf(s ledger.Status) balancev1.AccountStatus {

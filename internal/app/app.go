@@ -147,18 +147,22 @@ func Start(ctx context.Context, c Config) (*App, error) {
 		return nil, fmt.Errorf("app: the data folder: %w", err)
 	}
 	c.Data = dir
-	a := &App{Config: c, Fresh: id.NewSource(nil), metrics: prometheus.NewRegistry(), Feeds: map[string]*feed.Feed{},
+	a := &App{
+		Config: c, Fresh: id.NewSource(nil), metrics: prometheus.NewRegistry(), Feeds: map[string]*feed.Feed{},
 		place:   place{data: dir, key: c.KeyFile, url: c.StoreURL, clock: c.Clock, edit: c.edit},
-		shelves: map[string]*shelf{}}
+		shelves: map[string]*shelf{},
+	}
 	a.place.fatal = a.fatal
 	a.machine, _ = c.Clock.(*clock.System)
 	if c.Rehearsal {
 		a.virtual = clock.NewVirtual(c.Clock)
 		a.Clock = a.virtual
 	}
-	steps := []func(context.Context) error{a.checkDoor, a.prepare, a.checkRemains, a.removeCard, a.open,
+	steps := []func(context.Context) error{
+		a.checkDoor, a.prepare, a.checkRemains, a.removeCard, a.open,
 		a.build, a.recover,
-		a.welcome, a.guard, a.listen, a.listenForMetrics, a.watchPages, a.announce}
+		a.welcome, a.guard, a.listen, a.listenForMetrics, a.watchPages, a.announce,
+	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close(ctx))

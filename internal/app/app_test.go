@@ -160,14 +160,17 @@ func TestReplacedProcessEnds(t *testing.T) {
 func TestCreditsOfADayStandInOneLot(t *testing.T) {
 	eachStore(t, func(t *testing.T, r *rig) {
 		made, err := r.app.handlers.platform.CreateCustomer(r.as(rpc.Operator, "new"), &platformv1.CreateCustomerRequest{
-			Points: &typev1.Money{Currency: "PT", Value: 30}})
+			Points: &typev1.Money{Currency: "PT", Value: 30},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		now := r.app.handlers.accounts.clock.Now()
 		for _, key := range []string{"one", "two"} {
-			_, err := r.app.handlers.accounts.CreditAccount(r.as(rpc.Operator, key), &balancev1.CreditAccountRequest{Id: made.Points.Id,
-				Amount: &typev1.Money{Currency: "PT", Value: 5}})
+			_, err := r.app.handlers.accounts.CreditAccount(r.as(rpc.Operator, key), &balancev1.CreditAccountRequest{
+				Id:     made.Points.Id,
+				Amount: &typev1.Money{Currency: "PT", Value: 5},
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -404,8 +407,10 @@ func TestFiguresAreGathered(t *testing.T) {
 	for _, f := range families {
 		names = append(names, f.GetName())
 	}
-	for _, want := range []string{"koban_journal_commits_total", "koban_journal_blocks_total", "koban_journal_events_total",
-		"koban_book_state_lag_blocks", "koban_payments_settled_total", "koban_participant_breaker"} {
+	for _, want := range []string{
+		"koban_journal_commits_total", "koban_journal_blocks_total", "koban_journal_events_total",
+		"koban_book_state_lag_blocks", "koban_payments_settled_total", "koban_participant_breaker",
+	} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s is missing among %v", want, names)
 		}
@@ -425,8 +430,10 @@ func TestStartRefuses(t *testing.T) {
 			chmod(t, filepath.Join(c.Data, "state"),
 				0o720)
 		}, "go-w"},
-		"state elsewhere": {func(t *testing.T, c *Config) { lead(t, filepath.Join(c.Data, "state"), t.TempDir()) },
-			"not a folder"},
+		"state elsewhere": {
+			func(t *testing.T, c *Config) { lead(t, filepath.Join(c.Data, "state"), t.TempDir()) },
+			"not a folder",
+		},
 		"a file": {func(t *testing.T, c *Config) {
 			c.Data = filepath.Join(c.Data, "x")
 			write(t,
@@ -438,7 +445,8 @@ func TestStartRefuses(t *testing.T) {
 		"tenant":    {func(_ *testing.T, c *Config) { c.Tenant = "other" }, "expected demo or none"},
 		"address":   {func(_ *testing.T, c *Config) { c.Listen = "256.0.0.1:1" }, "--listen"},
 		"store": {func(_ *testing.T,
-			c *Config) {
+			c *Config,
+		) {
 			c.StoreURL = "postgres://nobody@127.0.0.1:1/x?connect_timeout=1"
 		}, "PostgreSQL"},
 		"read by all": {func(t *testing.T, c *Config) {
@@ -554,8 +562,10 @@ func spoil(t *testing.T, c Config, name string) {
 func TestKeysOfPurposesDiffer(t *testing.T) {
 	c := constants{secret: make([]byte, secretBytes)}
 	seen := map[string]string{}
-	for _, purpose := range []string{"ids", "door", "root", "check/8", "demo/customer-1",
-		"demo-body/customer-1"} {
+	for _, purpose := range []string{
+		"ids", "door", "root", "check/8", "demo/customer-1",
+		"demo-body/customer-1",
+	} {
 		key := string(c.derive(purpose, 16))
 		if other, ok := seen[key]; ok {
 			t.Errorf("%s and %s share a key", purpose, other)

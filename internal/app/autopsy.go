@@ -55,8 +55,10 @@ func Autopsy(ctx context.Context, data, storeURL string) (out []Unfinished, err 
 		}
 		m.EachPayment(func(p *payment.Payment) {
 			if p.Resource == payment.WorkInProgress {
-				out = append(out, Unfinished{ID: ids.Encode(id.Payment, p.ID), Status: p.Status.String(), Resource: p.Resource.String(),
-					Phase: p.Phase.String(), Rollback: p.Rollback.String(), Decision: p.Decision.String()})
+				out = append(out, Unfinished{
+					ID: ids.Encode(id.Payment, p.ID), Status: p.Status.String(), Resource: p.Resource.String(),
+					Phase: p.Phase.String(), Rollback: p.Rollback.String(), Decision: p.Decision.String(),
+				})
 			}
 		})
 	}

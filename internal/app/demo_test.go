@@ -31,8 +31,10 @@ func TestDemoBooksStayDemo(t *testing.T) {
 		r.config.Rehearsal = true
 		r.refused("a rehearsal on demo books", "--rehearsal")
 	})
-	real := &rig{t: t, config: Config{Data: t.TempDir(), Volumes: 1, MinFree: 1, Tenant: "none",
-		Listen: "127.0.0.1:0"}}
+	real := &rig{t: t, config: Config{
+		Data: t.TempDir(), Volumes: 1, MinFree: 1, Tenant: "none",
+		Listen: "127.0.0.1:0",
+	}}
 	real.start()
 	if says := real.ask("", "/healthz", "", ""); strings.Contains(says.body, "mode") || real.app.Card.Demo {
 		t.Errorf("books for production: %+v", says)

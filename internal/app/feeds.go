@@ -85,7 +85,8 @@ const searchMost = 1000
 // search reads the events that the caller may see out of those of its company (docs/decisions/0016). It returns as soon as
 // it has found any, has looked at searchMost, or has waited.
 func (h *feeds) search(ctx context.Context, p *rpc.Principal, a announcer, after uint64, limit int, wait time.Duration) (
-	*feedv1.ReadFeedResponse, error) {
+	*feedv1.ReadFeedResponse, error,
+) {
 	out, end := &feedv1.ReadFeedResponse{Next: int64(after)}, h.clock.Now().Add(wait)
 	for left := searchMost; left > 0 && len(out.Events) == 0; {
 		events, _, err := a.feed.Read(ctx, p.Tenant, uint64(out.Next), left, max(end.Sub(h.clock.Now()), 0))

@@ -101,9 +101,12 @@ var asks = []asked{
 }
 
 func (r *rig) order(manual bool) *paymentv1.CreatePaymentRequest {
-	q := &paymentv1.CreatePaymentRequest{Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Merchant: &r.app.Card.Merchants[0].ID,
+	q := &paymentv1.CreatePaymentRequest{
+		Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Merchant: &r.app.Card.Merchants[0].ID,
 		Customer: &r.app.Card.Customers[0].ID, Amount: yen(120), Sources: []*paymentv1.SourceRequest{
-			{Type: paymentv1.SourceType_SOURCE_TYPE_POINTS, Amount: yen(20)}, {Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE}}}
+			{Type: paymentv1.SourceType_SOURCE_TYPE_POINTS, Amount: yen(20)}, {Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE},
+		},
+	}
 	if manual {
 		q.Capture = paymentv1.CaptureMode_CAPTURE_MODE_MANUAL
 	}
@@ -148,7 +151,8 @@ func (r *rig) count(service, statement string) (n int) {
 func (r *rig) whole(what string) {
 	r.t.Helper()
 	_, err := r.app.handlers.code.CreateSession(r.as(rpc.Operator, "after "+what), &codev1.CreateSessionRequest{
-		Payload: r.app.Card.Merchants[0].Payload, Customer: r.app.Card.Customers[0].ID})
+		Payload: r.app.Card.Merchants[0].Payload, Customer: r.app.Card.Customers[0].ID,
+	})
 	if err != nil { // it is durable with or after all that was decided before it
 		r.t.Fatal(err)
 	}

@@ -35,8 +35,10 @@ func (a *App) listenForMetrics(ctx context.Context) error {
 func figuresServer(g *gateway.Gateway) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", g.Scrape())
-	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
-		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
+	return &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+	}
 }
 
 // loopback reports whether only this machine reaches an address to listen on.

@@ -9,8 +9,10 @@ import (
 
 // With a door of their own, figures are shown there to everybody, and at the public address to operators only.
 func TestFiguresHaveADoorOfTheirOwn(t *testing.T) {
-	r := &rig{t: t, config: Config{Data: t.TempDir(), Tenant: "demo", Volumes: 2, MinFree: 1, Listen: "127.0.0.1:0",
-		MetricsListen: "127.0.0.1:0", Fatal: func(err error) { t.Errorf("the process was to end: %v", err) }}}
+	r := &rig{t: t, config: Config{
+		Data: t.TempDir(), Tenant: "demo", Volumes: 2, MinFree: 1, Listen: "127.0.0.1:0",
+		MetricsListen: "127.0.0.1:0", Fatal: func(err error) { t.Errorf("the process was to end: %v", err) },
+	}}
 	r.start()
 	card := r.app.Card
 	get := func(url, key string) (int, string) {
@@ -46,8 +48,10 @@ func TestFiguresHaveADoorOfTheirOwn(t *testing.T) {
 }
 
 func TestLoopback(t *testing.T) {
-	for address, want := range map[string]bool{"127.0.0.1:80": true, "[::1]:80": true, "localhost:0": true, "127.9.9.9:1": true,
-		"0.0.0.0:80": false, ":80": false, "[::]:80": false, "10.0.0.1:80": false, "koban": false} {
+	for address, want := range map[string]bool{
+		"127.0.0.1:80": true, "[::1]:80": true, "localhost:0": true, "127.9.9.9:1": true,
+		"0.0.0.0:80": false, ":80": false, "[::]:80": false, "10.0.0.1:80": false, "koban": false,
+	} {
 		if loopback(address) != want {
 			t.Errorf("%s: %v", address, !want)
 		}

@@ -18,14 +18,17 @@ import (
 func TestTablesWithoutTheirRowsAreRefused(t *testing.T) {
 	r := newRig(t, "")
 	session, err := r.app.handlers.code.CreateSession(r.as(rpc.CustomerApp, "scan"), &codev1.CreateSessionRequest{
-		Payload: r.app.Card.Merchants[0].Payload, Customer: r.app.Card.Customers[0].ID})
+		Payload: r.app.Card.Merchants[0].Payload, Customer: r.app.Card.Customers[0].ID,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p, err := r.app.handlers.payment.CreatePayment(r.as(rpc.CustomerApp, "auth"), &paymentv1.CreatePaymentRequest{
 		Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Amount: yen(500), Merchant: &r.app.Card.Merchants[0].ID,
 		Customer: &r.app.Card.Customers[0].ID, Capture: paymentv1.CaptureMode_CAPTURE_MODE_MANUAL, Sources: []*paymentv1.SourceRequest{
-			{Type: paymentv1.SourceType_SOURCE_TYPE_POINTS, Amount: yen(100)}, {Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE}}})
+			{Type: paymentv1.SourceType_SOURCE_TYPE_POINTS, Amount: yen(100)}, {Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE},
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +44,8 @@ func TestTablesWithoutTheirRowsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := r.app.handlers.payment.CreatePayment(r.as(rpc.CustomerApp, "scanned"), &paymentv1.CreatePaymentRequest{
-		Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Session: &session.Id, Amount: yen(300)}); err != nil {
+		Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Session: &session.Id, Amount: yen(300),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.app.handlers.payment.CreateRefund(r.as(rpc.Operator, "back"), &paymentv1.CreateRefundRequest{Id: paid.Id, Amount: yen(600)}); err != nil {
@@ -62,9 +66,11 @@ func TestTablesWithoutTheirRowsAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for table, service := range map[string]string{"balance_accounts": "balance", "balance_branches": "balance", "points_accounts": "points",
+	for table, service := range map[string]string{
+		"balance_accounts": "balance", "balance_branches": "balance", "points_accounts": "points",
 		"points_branches": "points", "code_sessions": "code", "payments": "payment",
-		"feed_counters": "payment.feed", "feed_pages": "payment.feed"} {
+		"feed_counters": "payment.feed", "feed_pages": "payment.feed",
+	} {
 		t.Run(table, func(t *testing.T) {
 			restore()
 			r.tamper(service, "DELETE FROM "+table)

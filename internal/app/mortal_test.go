@@ -30,8 +30,10 @@ type died struct{}
 // and always before the payment is complete.
 func TestMortalDiesBetweenFirstAndLastStep(t *testing.T) {
 	var tape recorder
-	r := &rig{t: t, config: Config{Data: t.TempDir(), Tenant: "demo", Volumes: 2, MinFree: 1,
-		Watch: func(l book.Log) book.Log { tape.Log = l; return &tape }}}
+	r := &rig{t: t, config: Config{
+		Data: t.TempDir(), Tenant: "demo", Volumes: 2, MinFree: 1,
+		Watch: func(l book.Log) book.Log { tape.Log = l; return &tape },
+	}}
 	r.start()
 	from := len(tape.batches)
 	r.pay("one", 1200, 200)

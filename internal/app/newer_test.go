@@ -42,8 +42,10 @@ func TestOlderProgramTouchesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &journal.Block{Book: head.Book, Seq: head.Seq + 1, Epoch: head.Epoch, At: r.app.Clock.Now() + clock.Millisecond, Prev: head.Hash,
-			Events: []journal.Event{{Type: 9999, Body: []byte("of next year")}}}
+		b := &journal.Block{
+			Book: head.Book, Seq: head.Seq + 1, Epoch: head.Epoch, At: r.app.Clock.Now() + clock.Millisecond, Prev: head.Hash,
+			Events: []journal.Event{{Type: 9999, Body: []byte("of next year")}},
+		}
 		journal.Seal(b)
 		if fate, err := j.Write(t.Context(), journal.Batch{Blocks: []*journal.Block{b}}); err != nil || fate.Fenced[0] {
 			t.Fatalf("write: %v %v", fate, err)

@@ -54,8 +54,10 @@ func (h *platform) CreateCustomer(ctx context.Context, q *platformv1.CreateCusto
 		if err != nil {
 			return nil, err
 		}
-		return &platformv1.Customer{Id: h.ids.Encode(id.Customer, customer), CreatedAt: int64(customer.Time()), Balance: account,
-			Points: wallet}, nil
+		return &platformv1.Customer{
+			Id: h.ids.Encode(id.Customer, customer), CreatedAt: int64(customer.Time()), Balance: account,
+			Points: wallet,
+		}, nil
 	})
 }
 
@@ -122,6 +124,8 @@ func (h *platform) makeShop(ctx context.Context, d code.Details) (*platformv1.Me
 	if err != nil {
 		return nil, err
 	}
-	return &platformv1.Merchant{Id: h.ids.Encode(id.Merchant, shop.Merchant), Name: shop.Name, Payload: shop.Payload,
-		Account: h.ids.Encode(id.Account, account), Key: h.key(c.Principal.Tenant, shop.Merchant), CreatedAt: int64(shop.RegisteredAt)}, nil
+	return &platformv1.Merchant{
+		Id: h.ids.Encode(id.Merchant, shop.Merchant), Name: shop.Name, Payload: shop.Payload,
+		Account: h.ids.Encode(id.Account, account), Key: h.key(c.Principal.Tenant, shop.Merchant), CreatedAt: int64(shop.RegisteredAt),
+	}, nil
 }

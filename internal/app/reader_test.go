@@ -15,13 +15,15 @@ import (
 
 // A platform whose logs are soon long, and whose connections wait for ever where they wait for a reader at all.
 func newPatientRig(t *testing.T, url string, always bool) *rig {
-	r := &rig{t: t, config: Config{Data: t.TempDir(), StoreURL: url, Tenant: "demo", Volumes: 2, MinFree: 1,
+	r := &rig{t: t, config: Config{
+		Data: t.TempDir(), StoreURL: url, Tenant: "demo", Volumes: 2, MinFree: 1,
 		Fatal: func(err error) { t.Errorf("the process was to end: %v", err) },
 		edit: func(_ string, c *store.Config) {
 			if c.URL == "" {
 				c.LogPages, c.CheckpointEvery, c.Wrap = 50, 5*time.Millisecond, storetest.Patient(always)
 			}
-		}}}
+		},
+	}}
 	r.start()
 	return r
 }

@@ -204,9 +204,12 @@ func TestRefusedConfirmIsAskedAgain(t *testing.T) {
 	if err != nil || f.GetCode() != string(fault.LimitExceeded) || f.SharePercent != 100 {
 		t.Fatalf("inject: %v %v", f, err)
 	}
-	q := &paymentv1.CreatePaymentRequest{Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Merchant: &r.app.Card.Merchants[0].ID,
+	q := &paymentv1.CreatePaymentRequest{
+		Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Merchant: &r.app.Card.Merchants[0].ID,
 		Customer: &r.app.Card.Customers[0].ID, Amount: yen(1200), Async: true, Sources: []*paymentv1.SourceRequest{
-			{Type: paymentv1.SourceType_SOURCE_TYPE_POINTS, Amount: yen(200)}, {Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE}}}
+			{Type: paymentv1.SourceType_SOURCE_TYPE_POINTS, Amount: yen(200)}, {Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE},
+		},
+	}
 	p, err := r.app.handlers.payment.CreatePayment(r.as(rpc.CustomerApp, "pay"), q)
 	if err != nil {
 		t.Fatal(err)

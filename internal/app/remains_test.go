@@ -30,8 +30,10 @@ func losses() []loss {
 	remote := func(statement string) func(*rig) { return func(r *rig) { r.remote(statement) } }
 	const gone = "the last copy of what its customers own"
 	return []loss{
-		{"removed", store.SQLite, func(r *rig) { r.move(journalFile, "kept") },
-			func(r *rig) { r.move("kept", journalFile) }, gone, true},
+		{
+			"removed", store.SQLite, func(r *rig) { r.move(journalFile, "kept") },
+			func(r *rig) { r.move("kept", journalFile) }, gone, true,
+		},
 		{"emptied", store.SQLite, func(r *rig) {
 			r.move(journalFile, "kept")
 			write(r.t, filepath.Join(r.config.Data, journalFile))
@@ -43,17 +45,25 @@ func losses() []loss {
 				r.t.Fatal(err)
 			}
 		}, func(r *rig) { r.move(journalFile+"-wal", "log"); r.move("kept", journalFile) }, "its log", false},
-		{"no blocks", store.SQLite, sql("ALTER TABLE journal_blocks RENAME TO kept_blocks",
-			"CREATE TABLE journal_blocks AS SELECT * FROM kept_blocks LIMIT 0"),
-			sql("DROP TABLE journal_blocks", "ALTER TABLE kept_blocks RENAME TO journal_blocks"), gone, false},
-		{"no constants", store.SQLite, sql("CREATE TABLE kept AS SELECT * FROM platform",
-			"DELETE FROM platform WHERE name <> 'journal.format'"),
+		{
+			"no blocks", store.SQLite, sql("ALTER TABLE journal_blocks RENAME TO kept_blocks",
+				"CREATE TABLE journal_blocks AS SELECT * FROM kept_blocks LIMIT 0"),
+			sql("DROP TABLE journal_blocks", "ALTER TABLE kept_blocks RENAME TO journal_blocks"), gone, false,
+		},
+		{
+			"no constants", store.SQLite, sql("CREATE TABLE kept AS SELECT * FROM platform",
+				"DELETE FROM platform WHERE name <> 'journal.format'"),
 			sql("DELETE FROM platform", "INSERT INTO platform SELECT * FROM kept", "DROP TABLE kept"),
-			"which platform they are of", false},
-		{"no schema", store.Postgres, remote("ALTER SCHEMA journal RENAME TO kept"),
-			remote("ALTER SCHEMA kept RENAME TO journal"), gone, true},
-		{"no constants", store.Postgres, remote("ALTER TABLE journal.platform RENAME TO kept"),
-			remote("ALTER TABLE journal.kept RENAME TO platform"), "which platform they are of", false},
+			"which platform they are of", false,
+		},
+		{
+			"no schema", store.Postgres, remote("ALTER SCHEMA journal RENAME TO kept"),
+			remote("ALTER SCHEMA kept RENAME TO journal"), gone, true,
+		},
+		{
+			"no constants", store.Postgres, remote("ALTER TABLE journal.platform RENAME TO kept"),
+			remote("ALTER TABLE journal.kept RENAME TO platform"), "which platform they are of", false,
+		},
 	}
 }
 

@@ -33,8 +33,10 @@ func eachStore(t *testing.T, fn func(t *testing.T, r *rig)) {
 func newRig(t *testing.T, url string) *rig { return newRigOf(t, url, false) }
 
 func newRigOf(t *testing.T, url string, rehearsal bool) *rig {
-	r := &rig{t: t, config: Config{Data: t.TempDir(), StoreURL: url, Tenant: "demo", Volumes: 2, MinFree: 1, Rehearsal: rehearsal,
-		Fatal: func(err error) { t.Errorf("the process was to end: %v", err) }}}
+	r := &rig{t: t, config: Config{
+		Data: t.TempDir(), StoreURL: url, Tenant: "demo", Volumes: 2, MinFree: 1, Rehearsal: rehearsal,
+		Fatal: func(err error) { t.Errorf("the process was to end: %v", err) },
+	}}
 	r.start()
 	return r
 }
@@ -80,9 +82,12 @@ func yen(n int64) *typev1.Money { return &typev1.Money{Currency: "JPY", Value: n
 
 // try lets a customer pay the first shop, with points for a part of it.
 func (r *rig) try(key string, customer int, amount, points int64) (*paymentv1.Payment, error) {
-	q := &paymentv1.CreatePaymentRequest{Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Merchant: &r.app.Card.Merchants[0].ID,
+	q := &paymentv1.CreatePaymentRequest{
+		Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE, Merchant: &r.app.Card.Merchants[0].ID,
 		Customer: &r.app.Card.Customers[customer].ID, Amount: yen(amount), Sources: []*paymentv1.SourceRequest{
-			{Type: paymentv1.SourceType_SOURCE_TYPE_POINTS, Amount: yen(points)}, {Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE}}}
+			{Type: paymentv1.SourceType_SOURCE_TYPE_POINTS, Amount: yen(points)}, {Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE},
+		},
+	}
 	return r.app.handlers.payment.CreatePayment(r.as(rpc.CustomerApp, key), q)
 }
 

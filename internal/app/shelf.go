@@ -100,8 +100,10 @@ func (a *App) fill(ctx context.Context, s *shelf) error {
 	steps := make([]func() error, n)
 	for v := range n {
 		steps[v] = func() (err error) {
-			s.books[v], err = book.Open(ctx, book.Config{Service: s.kind.name, Volume: v, Machine: s.kind.machine(v, n), Log: a.log,
-				State: s.own.state, Clock: a.Clock, Writer: a.Writer, Saver: s.saver, OnPublic: s.feed.Follow(v), OnExpiry: a.onExpiry(s)})
+			s.books[v], err = book.Open(ctx, book.Config{
+				Service: s.kind.name, Volume: v, Machine: s.kind.machine(v, n), Log: a.log,
+				State: s.own.state, Clock: a.Clock, Writer: a.Writer, Saver: s.saver, OnPublic: s.feed.Follow(v), OnExpiry: a.onExpiry(s),
+			})
 			return err
 		}
 	}
@@ -145,9 +147,11 @@ func (a *App) understand(ctx context.Context, state []*tables) error {
 // openFeed opens the feed of a service. Its tables are a database of their own: they belong to its book alone.
 func (a *App) openFeed(ctx context.Context, s *shelf) (err error) {
 	s.feeds = book.NewSaver(s.news.state)
-	s.feed, err = feed.Open(ctx, feed.Config{Service: s.kind.name, Volumes: a.constants.volumes, Log: a.log, State: s.news.state,
+	s.feed, err = feed.Open(ctx, feed.Config{
+		Service: s.kind.name, Volumes: a.constants.volumes, Log: a.log, State: s.news.state,
 		Writer: a.Writer, Saver: s.feeds, Clock: a.Clock, Pace: a.place.clock, Source: feed.MachineSource(s.kind.machine(0, a.constants.volumes)),
-		Alarm: func(err error) { a.Log.Error("a feed has stopped", "service", s.kind.name, "error", err) }})
+		Alarm: func(err error) { a.Log.Error("a feed has stopped", "service", s.kind.name, "error", err) },
+	})
 	return err
 }
 

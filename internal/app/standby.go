@@ -64,11 +64,13 @@ func (a *App) standbyGateway() (*gateway.Gateway, error) {
 	if err := errors.Join(figures.Register(waiting{}), registerProcess(figures)); err != nil {
 		return nil, err
 	}
-	return gateway.NewStandby(gateway.Config{Clock: a.place.clock, Log: a.Log, Metrics: figures, Version: version.String(),
+	return gateway.NewStandby(gateway.Config{
+		Clock: a.place.clock, Log: a.Log, Metrics: figures, Version: version.String(),
 		GuardMetrics: a.MetricsListen != "" || !loopback(a.Listen),
 		Ready: func(context.Context) error {
 			return fault.NotReady.New("standby: another process serves; this one takes over when that one ends")
-		}})
+		},
+	})
 }
 
 // waiting is the figures of a process that stands by.

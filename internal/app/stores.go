@@ -50,8 +50,10 @@ func (p place) journal(ctx context.Context) (*store.DB, error) {
 
 // tables says where one service's tables are kept, or one feed's.
 func (p place) tables(name string) store.Config {
-	c := store.Config{URL: p.url, Schema: strings.ReplaceAll(name, ".", "_"), Durability: store.Relaxed, ReadOnly: p.readOnly,
-		Clock: p.clock, Broken: p.fatal}
+	c := store.Config{
+		URL: p.url, Schema: strings.ReplaceAll(name, ".", "_"), Durability: store.Relaxed, ReadOnly: p.readOnly,
+		Clock: p.clock, Broken: p.fatal,
+	}
 	if p.url == "" {
 		c.Path, c.Schema = filepath.Join(p.data, "state", name+".db"), ""
 	}

@@ -25,10 +25,12 @@ func proof(t *testing.T, dir string, serial int64) *x509.CertPool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	about := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "koban.test"},
+	about := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "koban.test"},
 		DNSNames: []string{"koban.test"}, NotBefore: time.Unix(0, 0), NotAfter: time.Date(2099, 1, 1, 0, 0, 0, 0,
 			time.UTC),
-		IsCA: true, BasicConstraintsValid: true}
+		IsCA: true, BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -90,9 +92,11 @@ func TestDoorServesTLS(t *testing.T) {
 	chmod(t, r.config.TLSKey, 0o600)
 	r.start()
 	get := func(url string, pool *x509.CertPool) error {
-		c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool,
+		c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+			RootCAs:    pool,
 			ServerName: "koban.test",
-			MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
+			MinVersion: tls.VersionTLS12,
+		}, DisableKeepAlives: true}}
 		resp, err := c.Get(url)
 		if err != nil {
 			return err

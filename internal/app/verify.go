@@ -40,8 +40,10 @@ func Verify(ctx context.Context, c VerifyConfig) (report *verify.Report, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, o.Close()) }()
-	config := verify.Config{Journal: o.journal, Record: o.dbs[0], Rebuild: c.Rebuild, Checkpoint: c.Checkpoint,
-		Signer: c.Pinned, Temp: c.Temp, Resume: c.Resume, Progress: c.Progress}
+	config := verify.Config{
+		Journal: o.journal, Record: o.dbs[0], Rebuild: c.Rebuild, Checkpoint: c.Checkpoint,
+		Signer: c.Pinned, Temp: c.Temp, Resume: c.Resume, Progress: c.Progress,
+	}
 	if config.IDs, err = o.constants.codec(); err != nil {
 		return nil, err
 	}

@@ -156,8 +156,10 @@ func TestVerifyFindsCutTail(t *testing.T) {
 		if err != nil || !made {
 			t.Fatalf("the first key that signs: made %t, %v", made, err)
 		}
-		report, err := Verify(t.Context(), VerifyConfig{Data: r.config.Data, StoreURL: r.config.StoreURL,
-			Export: key})
+		report, err := Verify(t.Context(), VerifyConfig{
+			Data: r.config.Data, StoreURL: r.config.StoreURL,
+			Export: key,
+		})
 		if err != nil || !report.OK {
 			t.Fatalf("verify: %v %v", report, err)
 		}
@@ -195,8 +197,10 @@ func TestVerifyRefusesForeignCheckpoint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = Verify(t.Context(), VerifyConfig{Data: r.config.Data, Checkpoint: report.Checkpoint,
-			Pinned: own.Public().(ed25519.PublicKey)})
+		_, err = Verify(t.Context(), VerifyConfig{
+			Data: r.config.Data, Checkpoint: report.Checkpoint,
+			Pinned: own.Public().(ed25519.PublicKey),
+		})
 		if !errors.Is(err, journal.ErrSignature) {
 			t.Errorf("a checkpoint signed by %s: %v", name, err)
 		}
@@ -208,8 +212,10 @@ func TestVerifyFindsOrphanHold(t *testing.T) {
 		now := r.app.Clock.Now()
 		account := r.id(id.Account, r.app.Card.Customers[0].Balance.Account)
 		nobodys := tcc.Branch{Tenant: demoTenant, ID: r.app.Fresh.New(now, 7).Facet(1)}
-		_, err := r.app.Balance.Try(t.Context(), tcc.TryRequest{Branch: nobodys, Account: account, Amount: money.Yen(500), Purpose: tcc.Charge,
-			NotAfter: now.Add(1 << 40), EffectiveAt: now})
+		_, err := r.app.Balance.Try(t.Context(), tcc.TryRequest{
+			Branch: nobodys, Account: account, Amount: money.Yen(500), Purpose: tcc.Charge,
+			NotAfter: now.Add(1 << 40), EffectiveAt: now,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,8 +231,10 @@ func TestVerifyFindsMoneyWithoutPayment(t *testing.T) {
 	eachStore(t, func(t *testing.T, r *rig) {
 		now := r.app.Clock.Now()
 		nobodys := tcc.Branch{Tenant: demoTenant, ID: r.app.Fresh.New(now, 7).Facet(1)}
-		_, err := r.app.Balance.Add(t.Context(), tcc.AddRequest{Branch: nobodys, Account: r.id(id.Account, r.app.Card.Merchants[0].Account),
-			Amount: money.Yen(500), Purpose: tcc.Charge, Funding: []tcc.Funding{{From: "payment_clearing", Amount: money.Yen(500)}}, EffectiveAt: now})
+		_, err := r.app.Balance.Add(t.Context(), tcc.AddRequest{
+			Branch: nobodys, Account: r.id(id.Account, r.app.Card.Merchants[0].Account),
+			Amount: money.Yen(500), Purpose: tcc.Charge, Funding: []tcc.Funding{{From: "payment_clearing", Amount: money.Yen(500)}}, EffectiveAt: now,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,8 +20,10 @@ func (a *App) guard(context.Context) error {
 	for name, s := range a.shelves {
 		services[name] = s.db
 	}
-	a.watchman = watchman.New(watchman.Config{Journal: a.Journal, Services: services, Volumes: a.constants.volumes, IDs: a.IDs,
-		Clock: a.Clock, Log: a.Log, Pace: a.Config.Watchman, Temp: a.Data})
+	a.watchman = watchman.New(watchman.Config{
+		Journal: a.Journal, Services: services, Volumes: a.constants.volumes, IDs: a.IDs,
+		Clock: a.Clock, Log: a.Log, Pace: a.Config.Watchman, Temp: a.Data,
+	})
 	a.onStop(func(context.Context) error { a.watchman.Close(); return nil })
 	return nil
 }
@@ -69,8 +71,10 @@ func (f figures) watchmans(total, now func(*prometheus.Desc, int64, ...string)) 
 	}
 	now(sweepAgeDesc, age)
 	now(judgeFullDesc, flag(s.Full))
-	for kind, n := range map[string]int{"accounts": s.Kept.Accounts, "branches": s.Kept.Branches, "payments": s.Kept.Payments,
-		"ended": s.Kept.Ended, "rows": s.Kept.Rows} {
+	for kind, n := range map[string]int{
+		"accounts": s.Kept.Accounts, "branches": s.Kept.Branches, "payments": s.Kept.Payments,
+		"ended": s.Kept.Ended, "rows": s.Kept.Rows,
+	} {
 		now(judgeKeptDesc, int64(n), kind)
 	}
 	total(unjudgedDesc, s.Kept.Dropped)

@@ -173,8 +173,10 @@ func TestWatchmanFindsOneYen(t *testing.T) {
 		}
 		t.Logf("the watchman: %+v", r.app.watchman.Stats())
 		name := "background-verifier-" + r.app.place.engine()
-		score.Report(t, score.Line{ID: name, Name: "¥1 changed in a row that nobody touches, found by the running platform",
-			Figure: fmt.Sprintf("%d ms, after %d payments", took.Milliseconds(), payments), Target: "<= 60 s", Value: took.Milliseconds(), OK: took <= time.Minute})
+		score.Report(t, score.Line{
+			ID: name, Name: "¥1 changed in a row that nobody touches, found by the running platform",
+			Figure: fmt.Sprintf("%d ms, after %d payments", took.Milliseconds(), payments), Target: "<= 60 s", Value: took.Milliseconds(), OK: took <= time.Minute,
+		})
 	})
 }
 
@@ -231,9 +233,11 @@ const oneMore = `CAST(SUBSTR(rest, 1, LENGTH(rest) - 1) || CASE SUBSTR(rest, -1)
 func (r *rig) hold(key string, customer int, amount, points int64) {
 	r.t.Helper()
 	manual := paymentv1.CaptureMode_CAPTURE_MODE_MANUAL
-	_, err := r.app.handlers.payment.CreatePayment(r.as(rpc.CustomerApp, key), &paymentv1.CreatePaymentRequest{Kind: paymentv1.PaymentKind_PAYMENT_KIND_CHARGE,
+	_, err := r.app.handlers.payment.CreatePayment(r.as(rpc.CustomerApp, key), &paymentv1.CreatePaymentRequest{
+		Kind:     paymentv1.PaymentKind_PAYMENT_KIND_CHARGE,
 		Merchant: &r.app.Card.Merchants[0].ID, Customer: &r.app.Card.Customers[customer].ID, Amount: yen(amount), Capture: manual,
-		Sources: []*paymentv1.SourceRequest{{Type: paymentv1.SourceType_SOURCE_TYPE_POINTS, Amount: yen(points)}, {Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE}}})
+		Sources: []*paymentv1.SourceRequest{{Type: paymentv1.SourceType_SOURCE_TYPE_POINTS, Amount: yen(points)}, {Type: paymentv1.SourceType_SOURCE_TYPE_BALANCE}},
+	})
 	if err != nil {
 		r.t.Fatalf("hold: %v", err)
 	}

@@ -97,8 +97,10 @@ var edgeFiles = map[string][]string{
 	"":              {"service.go", "start.go", "sql.go", "rpc.go", "peers.go", "events.go", "codec.go", "encode.go", "explain.go"},
 	"code":          {"labels.go", "names.go", "shop.go"},
 	"internal/feed": {"feed.go", "follower.go", "read.go"},
-	"payment": {"breaker.go", "call.go", "door.go", "driver.go", "figures.go", "histogram.go", "host.go", "lookout.go", "marks.go",
-		"notes.go", "recovery.go", "run.go"},
+	"payment": {
+		"breaker.go", "call.go", "door.go", "driver.go", "figures.go", "histogram.go", "host.go", "lookout.go", "marks.go",
+		"notes.go", "recovery.go", "run.go",
+	},
 }
 
 // isPure reports whether the file decides: a machine of a book and its rules, or a package that is rules and nothing else.

@@ -63,7 +63,7 @@ func (l *lanes) add(n int) (added int) {
 			added++
 		}
 	}
-	l.open.Store(int32(added)) //nolint:gosec // no more than a quarter of the cores
+	l.open.Store(int32(added))
 	return added
 }
 

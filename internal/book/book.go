@@ -95,8 +95,10 @@ type Config struct {
 // Errors: fault.DataDamaged if the journal cannot be followed; fault.Fenced if another process took over meanwhile;
 // fault.Unavailable if something cannot be read; fault.Timeout if ctx ends first.
 func Open(ctx context.Context, c Config) (*Book, error) {
-	b := &Book{name: Name(c.Service, c.Volume), volume: c.Volume, state: c.State, log: c.Log, clk: c.Clock, writer: c.Writer,
-		saver: c.Saver, limits: c.Limits, onPublic: c.OnPublic, onExpiry: c.OnExpiry}
+	b := &Book{
+		name: Name(c.Service, c.Volume), volume: c.Volume, state: c.State, log: c.Log, clk: c.Clock, writer: c.Writer,
+		saver: c.Saver, limits: c.Limits, onPublic: c.OnPublic, onExpiry: c.OnExpiry,
+	}
 	b.limits.Rows = cmp.Or(b.limits.Rows, DefaultLimits.Rows)
 	b.limits.Passing = cmp.Or(b.limits.Passing, DefaultLimits.Passing)
 	b.limits.Keep = cmp.Or(b.limits.Keep, DefaultLimits.Keep)
@@ -495,7 +497,9 @@ func (b *Book) Stats() Stats {
 			known += k.known
 		}
 	}
-	return Stats{Known: known, Failed: b.failed, Troubled: still, Head: b.core.Durable().Seq, Saved: b.core.SavedHead().Seq, Resident: b.core.Resident(),
+	return Stats{
+		Known: known, Failed: b.failed, Troubled: still, Head: b.core.Durable().Seq, Saved: b.core.SavedHead().Seq, Resident: b.core.Resident(),
 		Unsaved: b.core.UnsavedRows(), Loads: b.loads, Fenced: b.core.Fenced(), Epoch: b.core.head.Epoch,
-		Replayed: b.core.replayed, Rebuilt: b.core.rebuilt}
+		Replayed: b.core.replayed, Rebuilt: b.core.rebuilt,
+	}
 }

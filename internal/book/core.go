@@ -83,8 +83,10 @@ type PublicCount struct {
 
 // NewCore returns the core of a book whose journal and tables are empty; see Restore for one with a past.
 func NewCore(name string, volume int, m Machine) *Core {
-	return &Core{name: name, volume: volume, machine: m, tables: m.Tables(), head: journal.Head{Book: name},
-		durable: journal.Head{Book: name}, saved: journal.Head{Book: name}}
+	return &Core{
+		name: name, volume: volume, machine: m, tables: m.Tables(), head: journal.Head{Book: name},
+		durable: journal.Head{Book: name}, saved: journal.Head{Book: name},
+	}
 }
 
 // Name returns the book's name.
@@ -280,8 +282,10 @@ const (
 // Seal closes the open block and returns it, to be written. salt makes the leaves of the block's tree unguessable.
 // With snapshot, the state as of this block is encoded beside it, to be saved once the block is durable.
 func (c *Core) Seal(salt [16]byte, snapshot bool) *journal.Block {
-	b := &journal.Block{Book: c.name, Seq: c.head.Seq + 1, Epoch: c.head.Epoch, At: c.at, Prev: c.head.Hash,
-		Salt: salt, Events: c.open.events, Notes: c.open.notes}
+	b := &journal.Block{
+		Book: c.name, Seq: c.head.Seq + 1, Epoch: c.head.Epoch, At: c.at, Prev: c.head.Hash,
+		Salt: salt, Events: c.open.events, Notes: c.open.notes,
+	}
 	if planted.Bug == planted.NoteLost && b.Seq%2 == 0 {
 		b.Notes = nil
 	}

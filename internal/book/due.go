@@ -62,15 +62,18 @@ func (d dueItems) Less(i, j int) bool {
 	}
 	return d[i].key.ID.Compare(d[j].key.ID) < 0
 }
+
 func (d dueItems) Swap(i, j int) {
 	d[i], d[j] = d[j], d[i]
 	d[i].place, d[j].place = i, j
 }
+
 func (d *dueItems) Push(x any) {
 	item := x.(*dueAt)
 	item.place = len(*d)
 	*d = append(*d, item)
 }
+
 func (d *dueItems) Pop() any {
 	old := *d
 	x := old[len(old)-1]

@@ -85,8 +85,17 @@ func tellsEarly(t *testing.T, submit func(p *proc, cmd any, done Done)) (early, 
 	p.log.tap(g.pass, nil)
 	var told, durable atomic.Int64
 	var all sync.WaitGroup
-	for i, cmd := range []any{toyMove{ID: p.id(), From: a, To: b, Amount: 5}, old, other, toyRead{c}, toyRead{p.id()}, toyRead{a},
-		toyMove{ID: p.id(), From: a, To: b, Amount: 5000}, toyRead{b}, toyMove{ID: p.id(), From: c, To: b, Amount: 1}, toyRead{c}} {
+	for i, cmd := range []any{
+		toyMove{ID: p.id(), From: a, To: b, Amount: 5},
+		old, other,
+		toyRead{c},
+		toyRead{p.id()},
+		toyRead{a},
+		toyMove{ID: p.id(), From: a, To: b, Amount: 5000},
+		toyRead{b},
+		toyMove{ID: p.id(), From: c, To: b, Amount: 1},
+		toyRead{c},
+	} {
 		all.Add(1)
 		count := &told
 		if i >= 1 && i <= 4 { // what was done before, an account that the block does not change, and one that is not there

@@ -40,8 +40,10 @@ type memKey struct {
 
 // NewMemState returns empty tables.
 func NewMemState() *MemState {
-	return &MemState{at: make(map[string]Position), tables: make(map[string]map[memKey][]any),
-		kept: make(map[memFilter]KeptFilter)}
+	return &MemState{
+		at: make(map[string]Position), tables: make(map[string]map[memKey][]any),
+		kept: make(map[memFilter]KeptFilter),
+	}
 }
 
 // Saved implements State.

@@ -84,8 +84,10 @@ func (d *desk) open(prepare func(*tapState)) {
 		prepare(p.state)
 	}
 	p.writer, p.saver = NewWriter(p.log, p.clk, p.shared, nil, p.hooks), NewSaver(p.state)
-	b, err := Open(background, Config{Service: "toy", Machine: m, Log: p.log, State: p.state, Clock: p.clk, Writer: p.writer,
-		Saver: p.saver, Limits: p.limits})
+	b, err := Open(background, Config{
+		Service: "toy", Machine: m, Log: p.log, State: p.state, Clock: p.clk, Writer: p.writer,
+		Saver: p.saver, Limits: p.limits,
+	})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -375,8 +377,14 @@ func TestB12_QuietMonthsAreKept(t *testing.T) {
 }
 
 func TestMonthOf(t *testing.T) {
-	for _, month := range []struct{ from, to string }{{"1970-01-01", "1970-01-31"}, {"2026-09-01", "2026-09-30"}, {"2026-12-01", "2026-12-31"},
-		{"2027-02-01", "2027-02-28"}, {"2028-02-01", "2028-02-29"}, {"2100-02-01", "2100-02-28"}} {
+	for _, month := range []struct{ from, to string }{
+		{"1970-01-01", "1970-01-31"},
+		{"2026-09-01", "2026-09-30"},
+		{"2026-12-01", "2026-12-31"},
+		{"2027-02-01", "2027-02-28"},
+		{"2028-02-01", "2028-02-29"},
+		{"2100-02-01", "2100-02-28"},
+	} {
 		from, _ := time.Parse(time.DateOnly, month.from)
 		to, _ := time.Parse(time.DateOnly, month.to)
 		first, last := Day(clock.FromTime(from)), Day(clock.FromTime(to))
@@ -466,8 +474,13 @@ func TestKeptFilterIsForOneThing(t *testing.T) {
 		if got, ok := f.open(l); !ok || got.Len() != int(f.Keys) {
 			t.Fatalf("the filter of %+v does not open", l)
 		}
-		for _, other := range []label{{"other", 0, 1, l.month}, {at.table, 1, 1, l.month}, {at.table, 0, 2, l.month},
-			{at.table, 0, 1, Segment{at.tenant + 1, first, last, true}}, {at.table, 0, 1, Segment{at.tenant, first, last - 1, true}}} {
+		for _, other := range []label{
+			{"other", 0, 1, l.month},
+			{at.table, 1, 1, l.month},
+			{at.table, 0, 2, l.month},
+			{at.table, 0, 1, Segment{at.tenant + 1, first, last, true}},
+			{at.table, 0, 1, Segment{at.tenant, first, last - 1, true}},
+		} {
 			if _, ok := f.open(other); ok {
 				t.Errorf("the filter of %+v opens as that of %+v", l, other)
 			}

@@ -74,8 +74,10 @@ type proc struct {
 
 // process makes a process that has no book open yet.
 func (r *rig) process() *proc {
-	p := &proc{rig: r, log: &tapLog{Log: r.log}, state: &tapState{State: r.state}, clk: r.clk, fatal: make(chan error, 10),
-		alarm: make(chan error, 10)}
+	p := &proc{
+		rig: r, log: &tapLog{Log: r.log}, state: &tapState{State: r.state}, clk: r.clk, fatal: make(chan error, 10),
+		alarm: make(chan error, 10),
+	}
 	p.hooks = Hooks{Fatal: func(err error) { p.fatal <- err }, Alarm: func(err error) { p.alarm <- err }}
 	r.t.Cleanup(p.close)
 	return p
@@ -97,8 +99,10 @@ func (p *proc) open(volume int, m *toy) (*Book, error) {
 	if p.writer == nil {
 		p.writer, p.saver = NewWriter(p.log, p.clk, p.shared, nil, p.hooks), NewSaver(p.state)
 	}
-	b, err := Open(background, Config{Service: "toy", Volume: volume, Machine: m, Log: p.log, State: p.state, Clock: p.clk,
-		Writer: p.writer, Saver: p.saver, Limits: p.limits})
+	b, err := Open(background, Config{
+		Service: "toy", Volume: volume, Machine: m, Log: p.log, State: p.state, Clock: p.clk,
+		Writer: p.writer, Saver: p.saver, Limits: p.limits,
+	})
 	if err == nil {
 		p.books, p.toys = append(p.books, b), append(p.toys, m)
 	}
@@ -409,9 +413,11 @@ func (r *rig) dump() (out []string) {
 		return s.Dump()
 	case *SQLState:
 		err := s.DB().Read(background, func(tx *sql.Tx) (err error) {
-			for _, q := range []string{"SELECT volume, id, balance, name FROM toy_accounts", "SELECT volume, id, facts, 0 FROM toy_moves",
+			for _, q := range []string{
+				"SELECT volume, id, balance, name FROM toy_accounts", "SELECT volume, id, facts, 0 FROM toy_moves",
 				"SELECT volume, id, rung, due FROM toy_alarms", "SELECT day, id, target, fingerprint FROM toy_keys",
-				"SELECT book, hash, seq, epoch FROM book_saved", "SELECT book, at, newest, fold FROM book_saved"} {
+				"SELECT book, hash, seq, epoch FROM book_saved", "SELECT book, at, newest, fold FROM book_saved",
+			} {
 				if out, err = dumpQuery(background, tx, q, out); err != nil {
 					return err
 				}

@@ -377,8 +377,10 @@ func (s *SQLState) Save(ctx context.Context, sets []*SaveSet) (lost []string, er
 func advance(ctx context.Context, tx *sql.Tx, set *SaveSet) (ok, done bool, err error) {
 	text := `UPDATE book_saved SET seq = $2, hash = $3, epoch = $4, at = $5, newest = $6, fold = $7
 		WHERE book = $1 AND seq = $8 AND hash = $9`
-	args := []any{set.Book, int64(set.To.Seq), set.To.Hash[:], int64(set.To.Epoch), int64(set.At), int64(set.Newest),
-		int64(set.Fold)}
+	args := []any{
+		set.Book, int64(set.To.Seq), set.To.Hash[:], int64(set.To.Epoch), int64(set.At), int64(set.Newest),
+		int64(set.Fold),
+	}
 	if set.From.Seq == 0 {
 		text = `INSERT INTO book_saved (book, seq, hash, epoch, at, newest, fold) VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (book) DO NOTHING`

@@ -88,11 +88,15 @@ const toyTenant = id.Tenant(7)
 func toyKey(x id.ID) Key { return Key{toyTenant, x} }
 
 func newToy() *toy {
-	return &toy{version: 3,
-		accounts: NewRows(Schema[toyAccount]{Table: "toy_accounts", Columns: []string{"balance", "name"},
+	return &toy{
+		version: 3,
+		accounts: NewRows(Schema[toyAccount]{
+			Table: "toy_accounts", Columns: []string{"balance", "name"},
 			Args: func(v *toyAccount, a []any) []any { return append(a, v.Balance, v.Name) },
-			Scan: func(scan func(...any) error, v *toyAccount) error { return scan(&v.Balance, &v.Name) }}),
-		moves: NewRows(Schema[toyMoved]{Table: "toy_moves", Passing: true, Columns: []string{"facts"},
+			Scan: func(scan func(...any) error, v *toyAccount) error { return scan(&v.Balance, &v.Name) },
+		}),
+		moves: NewRows(Schema[toyMoved]{
+			Table: "toy_moves", Passing: true, Columns: []string{"facts"},
 			Args: func(v *toyMoved, a []any) []any { return append(a, v.encode()) },
 			Scan: func(scan func(...any) error, v *toyMoved) error {
 				var b []byte
@@ -101,11 +105,14 @@ func newToy() *toy {
 				}
 				v.decode(b)
 				return nil
-			}}),
-		alarms: NewRows(Schema[toyAlarm]{Table: "toy_alarms", Columns: []string{"rung", "rings"},
+			},
+		}),
+		alarms: NewRows(Schema[toyAlarm]{
+			Table: "toy_alarms", Columns: []string{"rung", "rings"},
 			Args: func(v *toyAlarm, a []any) []any { return append(a, v.Rung, int64(v.Due)) },
 			Scan: func(scan func(...any) error, v *toyAlarm) error { return scan(&v.Rung, &v.Due) },
-			Due:  func(v *toyAlarm) clock.Micros { return v.Due }}),
+			Due:  func(v *toyAlarm) clock.Micros { return v.Due },
+		}),
 		keys: NewKeys("toy_keys"),
 	}
 }

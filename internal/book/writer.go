@@ -63,8 +63,10 @@ func NewWriter(log Log, clk clock.Clock, shared bool, rnd io.Reader, hooks Hooks
 		rnd = bufio.NewReaderSize(rand.Reader, 4096)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &Writer{log: log, clk: clk, shared: shared, rnd: rnd, hooks: hooks, wake: make(chan struct{}, 1),
-		done: make(chan struct{}), life: ctx, cancel: cancel}
+	w := &Writer{
+		log: log, clk: clk, shared: shared, rnd: rnd, hooks: hooks, wake: make(chan struct{}, 1),
+		done: make(chan struct{}), life: ctx, cancel: cancel,
+	}
 	go w.run(ctx)
 	return w
 }

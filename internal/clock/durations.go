@@ -6,8 +6,10 @@ import (
 )
 
 // Bounds are the upper bounds of a histogram's buckets; what is longer is in one more.
-var Bounds = [...]Micros{500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, Second,
-	2 * Second, 5 * Second, 10 * Second, 30 * Second, Minute, 10 * Minute, Hour, Day}
+var Bounds = [...]Micros{
+	500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, Second,
+	2 * Second, 5 * Second, 10 * Second, 30 * Second, Minute, 10 * Minute, Hour, Day,
+}
 
 // Histogram counts how long something took. Its zero value is empty; it is safe for concurrent use.
 type Histogram struct {

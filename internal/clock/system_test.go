@@ -14,8 +14,10 @@ type hardware struct {
 }
 
 func (h *hardware) machine() Machine {
-	return Machine{Read: func() Reading { return Reading{Wall: h.wall, Mono: h.mono} }, Slept: func() Micros { return h.slept },
-		AfterFunc: h.timers.AfterFunc}
+	return Machine{
+		Read: func() Reading { return Reading{Wall: h.wall, Mono: h.mono} }, Slept: func() Micros { return h.slept },
+		AfterFunc: h.timers.AfterFunc,
+	}
 }
 
 // runs lets time pass, as everybody sees it.

@@ -27,8 +27,10 @@ func BenchmarkAdvance(b *testing.B) {
 				for i := range c.Blocks {
 					p := &at[i%volumes]
 					next := Position{Seq: p.Seq + 1, Hash: [32]byte{byte(p.Seq), byte(i)}}
-					c.Blocks[i] = Block{Volume: i % volumes, From: next.Seq, Prev: p.Hash, Seq: next.Seq, Hash: next.Hash,
-						Counts: []book.PublicCount{{Tenant: id.Tenant(1 + i%2), N: 20}}}
+					c.Blocks[i] = Block{
+						Volume: i % volumes, From: next.Seq, Prev: p.Hash, Seq: next.Seq, Hash: next.Hash,
+						Counts: []book.PublicCount{{Tenant: id.Tenant(1 + i%2), N: 20}},
+					}
 					*p = next
 				}
 				for {

@@ -61,8 +61,10 @@ func number(r *wire.Reader, n uint64) uint64 {
 }
 
 func encodePage(g *page) []byte {
-	p := &feedjournalv1.Page{Skip: uint32(g.Skip), Volumes: make([]uint32, len(g.Places)), Seqs: make([]uint64, len(g.Places)),
-		Counts: make([]uint32, len(g.Places))}
+	p := &feedjournalv1.Page{
+		Skip: uint32(g.Skip), Volumes: make([]uint32, len(g.Places)), Seqs: make([]uint64, len(g.Places)),
+		Counts: make([]uint32, len(g.Places)),
+	}
 	for i, w := range g.Places {
 		p.Volumes[i], p.Seqs[i], p.Counts[i] = w.Volume, w.Seq, w.Count
 	}

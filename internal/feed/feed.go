@@ -83,13 +83,17 @@ func Open(ctx context.Context, c Config) (*Feed, error) {
 	if c.Pace == nil {
 		c.Pace = c.Clock
 	}
-	b, err := book.Open(ctx, book.Config{Service: c.Service + suffix, Machine: NewMachine(), Log: c.Log, State: c.State,
-		Clock: c.Clock, Writer: c.Writer, Saver: c.Saver, Limits: limits})
+	b, err := book.Open(ctx, book.Config{
+		Service: c.Service + suffix, Machine: NewMachine(), Log: c.Log, State: c.State,
+		Clock: c.Clock, Writer: c.Writer, Saver: c.Saver, Limits: limits,
+	})
 	if err != nil {
 		return nil, err
 	}
-	f := &Feed{c: c, book: b, follower: follower{tracks: make([]track, c.Volumes)}, waiting: make(map[id.Tenant]chan struct{}),
-		wake: make(chan struct{}, 1), done: make(chan struct{})}
+	f := &Feed{
+		c: c, book: b, follower: follower{tracks: make([]track, c.Volumes)}, waiting: make(map[id.Tenant]chan struct{}),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
 	reply, err := b.Do(ctx, Where{c.Volumes})
 	if err != nil {
 		return nil, err

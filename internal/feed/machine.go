@@ -117,8 +117,10 @@ var _ book.Machine = (*Machine)(nil)
 
 // NewMachine returns the machine of a sequencing book.
 func NewMachine() *Machine {
-	return &Machine{positions: book.NewRows(positionSchema), counters: book.NewRows(counterSchema), pages: book.NewRows(pageSchema),
-		followed: make(map[int]Position), given: make(map[id.Tenant]uint64)}
+	return &Machine{
+		positions: book.NewRows(positionSchema), counters: book.NewRows(counterSchema), pages: book.NewRows(pageSchema),
+		followed: make(map[int]Position), given: make(map[id.Tenant]uint64),
+	}
 }
 
 // Tables implements book.Machine.

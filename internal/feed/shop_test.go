@@ -93,8 +93,10 @@ func patience(t testing.TB) context.Context {
 }
 
 func (w *world) config(p *process) Config {
-	return Config{Service: "shop", Volumes: volumes, Log: w.log, State: w.state(), Writer: p.writer, Saver: p.saver, Clock: w.clk,
-		Source: MachineSource(shop{}), Alarm: func(err error) { p.alarms <- err }}
+	return Config{
+		Service: "shop", Volumes: volumes, Log: w.log, State: w.state(), Writer: p.writer, Saver: p.saver, Clock: w.clk,
+		Source: MachineSource(shop{}), Alarm: func(err error) { p.alarms <- err },
+	}
 }
 
 // start begins a life. Without a feed, the volumes go on unnoticed.

@@ -8,9 +8,10 @@ import (
 	"sync"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"pgregory.net/rapid"
 )
 
 const (

@@ -5,8 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/koban-pay/koban/internal/id"
 	"pgregory.net/rapid"
+
+	"github.com/koban-pay/koban/internal/id"
 )
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"

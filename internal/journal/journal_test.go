@@ -494,17 +494,25 @@ func TestDamageIsFound(t *testing.T) {
 		{"a block is removed", []string{"DELETE FROM journal_blocks WHERE book = 'a' AND seq = 4"}, 4, false},
 		{"the first is removed", []string{"DELETE FROM journal_blocks WHERE book = 'a' AND seq = 1"}, 1, false},
 		{"the last is removed", []string{"DELETE FROM journal_blocks WHERE book = 'a' AND seq = 9"}, last, false},
-		{"the last in place of another", []string{"DELETE FROM journal_blocks WHERE book = 'a' AND seq = 4",
-			"UPDATE journal_blocks SET seq = 4 WHERE book = 'a' AND seq = 9"}, last, false},
-		{"two change places", []string{"UPDATE journal_blocks SET seq = 104 WHERE book = 'a' AND seq = 4",
+		{"the last in place of another", []string{
+			"DELETE FROM journal_blocks WHERE book = 'a' AND seq = 4",
+			"UPDATE journal_blocks SET seq = 4 WHERE book = 'a' AND seq = 9",
+		}, last, false},
+		{"two change places", []string{
+			"UPDATE journal_blocks SET seq = 104 WHERE book = 'a' AND seq = 4",
 			"UPDATE journal_blocks SET seq = 4 WHERE book = 'a' AND seq = 5",
-			"UPDATE journal_blocks SET seq = 5 WHERE book = 'a' AND seq = 104"}, 4, false},
-		{"another book's block", []string{"DELETE FROM journal_blocks WHERE book = 'a' AND seq = 4",
-			"UPDATE journal_blocks SET book = 'a' WHERE book = 'b' AND seq = 4"}, 4, false},
+			"UPDATE journal_blocks SET seq = 5 WHERE book = 'a' AND seq = 104",
+		}, 4, false},
+		{"another book's block", []string{
+			"DELETE FROM journal_blocks WHERE book = 'a' AND seq = 4",
+			"UPDATE journal_blocks SET book = 'a' WHERE book = 'b' AND seq = 4",
+		}, 4, false},
 		{"the head is set back", []string{"UPDATE journal_heads SET seq = 5 WHERE book = 'a'"}, 6, false},
 		{"the head is removed", []string{"DELETE FROM journal_heads WHERE book = 'a'"}, 1, false},
-		{"the tail is cut off", []string{"DELETE FROM journal_blocks WHERE book = 'a' AND seq > 5",
-			"UPDATE journal_heads SET seq = 5, hash = (SELECT hash FROM journal_blocks WHERE book = 'a' AND seq = 5) WHERE book = 'a'"}, last, true},
+		{"the tail is cut off", []string{
+			"DELETE FROM journal_blocks WHERE book = 'a' AND seq > 5",
+			"UPDATE journal_heads SET seq = 5, hash = (SELECT hash FROM journal_blocks WHERE book = 'a' AND seq = 5) WHERE book = 'a'",
+		}, last, true},
 		{"everything is removed", []string{"DELETE FROM journal_blocks WHERE book = 'a'", "DELETE FROM journal_heads WHERE book = 'a'"}, last, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

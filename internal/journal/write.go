@@ -61,7 +61,7 @@ func (j *Journal) Write(ctx context.Context, w Batch) (Fate, error) {
 		select {
 		case <-ctx.Done():
 			return Fate{}, errors.Join(ctx.Err(), err)
-		case <-j.clock.After(pause/2 + rand.N(pause)):
+		case <-j.clock.After(pause/2 + rand.N(pause)): //nolint:gosec // when to try again is no secret
 		}
 	}
 }
@@ -222,7 +222,9 @@ func (s *stats) count(w Batch, f Fate) {
 // Stats returns the figures.
 func (j *Journal) Stats() Stats {
 	s := &j.stats
-	return Stats{Commits: s.commits.Load(), Blocks: s.blocks.Load(), Events: s.events.Load(), Bytes: s.bytes.Load(),
+	return Stats{
+		Commits: s.commits.Load(), Blocks: s.blocks.Load(), Events: s.events.Load(), Bytes: s.bytes.Load(),
 		Notes: s.notes.Load(), Fenced: s.fenced.Load(), MaxBlocks: s.maxBlocks.Load(),
-		Took: s.took.Durations()}
+		Took: s.took.Durations(),
+	}
 }

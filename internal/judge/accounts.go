@@ -24,8 +24,10 @@ type accounts struct {
 type marks []uint64
 
 func newAccounts(volumes int) accounts {
-	return accounts{volumes: volumes, young: map[book.Key]*Account{}, old: map[book.Key]*Account{}, number: make([]int, volumes),
-		shown: make([]marks, volumes), expect: make([]int, volumes)}
+	return accounts{
+		volumes: volumes, young: map[book.Key]*Account{}, old: map[book.Key]*Account{}, number: make([]int, volumes),
+		shown: make([]marks, volumes), expect: make([]int, volumes),
+	}
 }
 
 // get returns an account, nil if it is not known. It is valid until tidy, and whoever changes it marks it.

@@ -173,20 +173,26 @@ func owner(account []byte) []byte {
 
 // Tables implements Witness.
 func (w *balances) Tables() []*Table {
-	accounts := w.ledger.rows([]string{"currency", "status", "debits_posted", "credits_posted", "debits_pending", "version", "cap",
-		"limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out", "credits_pending", "rest"}, func(a *Account) []string {
+	accounts := w.ledger.rows([]string{
+		"currency", "status", "debits_posted", "credits_posted", "debits_pending", "version", "cap",
+		"limit_day_in", "limit_day_out", "limit_month_in", "limit_month_out", "credits_pending", "rest",
+	}, func(a *Account) []string {
 		l := a.Limits
 		if l == nil {
 			l = &[5]int64{}
 		}
-		return []string{num(a.Currency), a.Status.String(), num(a.Debits), num(a.Credits), num(a.Held), num(a.Version), num(l[0]), num(l[1]), num(l[2]),
-			num(l[3]), num(l[4]), "0"} // nothing is ever held that would be added
+		return []string{
+			num(a.Currency), a.Status.String(), num(a.Debits), num(a.Credits), num(a.Held), num(a.Version), num(l[0]), num(l[1]), num(l[2]),
+			num(l[3]), num(l[4]), "0",
+		} // nothing is ever held that would be added
 	})
 	accounts.Stays = 1
 	accounts.Believe = func(k book.Key, v []any) bool {
 		status, _ := ledger.ParseStatus(text(v[1]))
-		w.ledger.believe(k, &Account{Currency: money.Currency(integer(v[0])), Status: status, Debits: integer(v[2]), Credits: integer(v[3]),
-			Held: integer(v[4]), Version: uint64(integer(v[5])), Limits: limits(integer(v[6]), integer(v[7]), integer(v[8]), integer(v[9]), integer(v[10]))})
+		w.ledger.believe(k, &Account{
+			Currency: money.Currency(integer(v[0])), Status: status, Debits: integer(v[2]), Credits: integer(v[3]),
+			Held: integer(v[4]), Version: uint64(integer(v[5])), Limits: limits(integer(v[6]), integer(v[7]), integer(v[8]), integer(v[9]), integer(v[10])),
+		})
 		return true
 	}
 	branches := w.j.branchRows(balanceBranches, []string{"status", "account", "currency", "amount", "posted", "released", "code", "rest"}, func(b *branch) []string {
@@ -198,12 +204,16 @@ func (w *balances) Tables() []*Table {
 		if text(v[0]) != "HELD" {
 			return false
 		}
-		w.j.believe(k, &branch{service: "balance", state: held, account: idOf(v[1]), currency: money.Currency(integer(v[2])),
-			amount: integer(v[3]), posted: integer(v[4]), released: integer(v[5])})
+		w.j.believe(k, &branch{
+			service: "balance", state: held, account: idOf(v[1]), currency: money.Currency(integer(v[2])),
+			amount: integer(v[3]), posted: integer(v[4]), released: integer(v[5]),
+		})
 		return true
 	}
-	return []*Table{accounts, branches, keyRows("balance_keys"),
-		once("balance_credits", "account", "currency", "amount", "posted", "available", "code")}
+	return []*Table{
+		accounts, branches, keyRows("balance_keys"),
+		once("balance_credits", "account", "currency", "amount", "posted", "available", "code"),
+	}
 }
 
 // believe takes an account for what its row says.
@@ -219,7 +229,8 @@ func (l *Ledger) believe(k book.Key, a *Account) {
 
 // rows returns the table of a ledger's accounts.
 func (l *Ledger) rows(columns []string, want func(*Account) []string) *Table {
-	return &Table{Name: l.table, Columns: columns, Stands: true,
+	return &Table{
+		Name: l.table, Columns: columns, Stands: true,
 		Want: func(k book.Key) []string {
 			if a := l.accounts.get(k); a != nil {
 				return want(a)
@@ -235,7 +246,8 @@ func (l *Ledger) rows(columns []string, want func(*Account) []string) *Table {
 			return &a.rest
 		},
 		Saw:     func(k book.Key) { l.accounts.saw(k, l.accounts.get(k)) },
-		Missing: l.accounts.missing}
+		Missing: l.accounts.missing,
+	}
 }
 
 // believe takes a branch that holds something for what its row says.
@@ -247,7 +259,8 @@ func (j *Judge) believe(k book.Key, b *branch) {
 // branchRows returns a table of branches.
 func (j *Judge) branchRows(name string, columns []string, want func(*branch) []string) *Table {
 	service := name[:len(name)-len("_branches")]
-	return &Table{Name: name, Columns: columns,
+	return &Table{
+		Name: name, Columns: columns,
 		Want: func(k book.Key) []string {
 			if b := j.branches[k]; b != nil && b.service == service {
 				return want(b)
@@ -268,7 +281,8 @@ func (j *Judge) branchRows(name string, columns []string, want func(*branch) []s
 				}
 			}
 			return out
-		}}
+		},
+	}
 }
 
 // once returns a table whose rows never change.

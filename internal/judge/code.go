@@ -57,8 +57,10 @@ func (w *codes) Event(e *Event, typ uint32, body []byte) error {
 		return with(body, &journalv1.SessionOpened{}, func(m *journalv1.SessionOpened) {
 			k := book.Key{Tenant: id.Tenant(m.Tenant), ID: toID(m.Session)}
 			e.Key("code_keys", k.Tenant, m.Key, m.Session, m.Fingerprint)
-			w.sessions[k] = &session{status: "OPEN", customer: toID(m.Customer), merchant: toID(m.Merchant), currency: money.Currency(m.Currency),
-				amount: m.Amount, since: e.At}
+			w.sessions[k] = &session{
+				status: "OPEN", customer: toID(m.Customer), merchant: toID(m.Merchant), currency: money.Currency(m.Currency),
+				amount: m.Amount, since: e.At,
+			}
 			w.j.change(e.at.Book, "code_sessions", k)
 		})
 	case 18:
@@ -126,7 +128,8 @@ func (s *session) facts() []string {
 
 // Tables implements Witness.
 func (w *codes) Tables() []*Table {
-	sessions := &Table{Name: "code_sessions", Columns: []string{"customer", "merchant", "currency", "amount", "status", "branch"},
+	sessions := &Table{
+		Name: "code_sessions", Columns: []string{"customer", "merchant", "currency", "amount", "status", "branch"},
 		Want: func(k book.Key) []string {
 			if s := w.sessions[k]; s != nil {
 				return s.facts()
@@ -137,8 +140,10 @@ func (w *codes) Tables() []*Table {
 			if text(v[4]) != "OPEN" {
 				return false
 			}
-			w.sessions[k] = &session{status: "OPEN", customer: idOf(v[0]), merchant: idOf(v[1]), currency: money.Currency(integer(v[2])),
-				amount: integer(v[3]), by: idOf(v[5]), since: w.j.now, seen: w.j.sweep}
+			w.sessions[k] = &session{
+				status: "OPEN", customer: idOf(v[0]), merchant: idOf(v[1]), currency: money.Currency(integer(v[2])),
+				amount: integer(v[3]), by: idOf(v[5]), since: w.j.now, seen: w.j.sweep,
+			}
 			return true
 		},
 		Saw: func(k book.Key) { w.sessions[k].seen = w.j.sweep },
@@ -149,7 +154,8 @@ func (w *codes) Tables() []*Table {
 				}
 			}
 			return out
-		}}
+		},
+	}
 	branches := w.j.branchRows("code_branches", []string{"session", "status", "amount", "currency", "refusal_code"}, func(b *branch) []string {
 		word := [...]string{"", "RESERVED", "REFUSED", "CONFIRMED", "CANCELLED", ""}[b.state]
 		return []string{hex(b.account[:]), word, num(b.amount), num(b.currency), b.code}

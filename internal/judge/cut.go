@@ -89,6 +89,7 @@ func (j *Judge) meet(k book.Key) {
 				took++
 			case cancelled, refused:
 				let++
+			case absent, held, added: // neither taken nor let go
 			}
 		}
 	}
@@ -156,6 +157,7 @@ func (j *Judge) part(p *pay, i int, b *branch, name Name) {
 		decided = p.Decision == payment.Cancel
 	case refused:
 		decided = p.Decision == payment.Undecided || p.Decision == payment.Cancel
+	case absent, held: // nothing is decided yet
 	}
 	j.check(decided, "I16", "", name, "part %d: %v has it %v, and the payment decided %q", n, x.participant, b.state, p.Decision)
 	j.check(b.customer.IsNil() || b.customer == p.customer && b.merchant == p.merchant, "C4", "", name, "part %d: the session is of customer %x at %x, and another pays or is paid", n,

@@ -21,7 +21,8 @@ type scene struct {
 
 func newScene() *scene {
 	account := func(n byte) id.ID { return id.Compose(1<<49, 5, [9]byte{n}).Facet(1) }
-	p := &pay{kind: payment.Charge, amount: money.Yen(1200), captured: 1200,
+	p := &pay{
+		kind: payment.Charge, amount: money.Yen(1200), captured: 1200,
 		Standing: payment.Standing{Status: payment.Captured, Resource: payment.Wait, Decision: payment.Confirm, Phase: payment.Notified},
 		sources: []gives{
 			{kind: payment.FromPoints, amount: 200, captured: 200}, {kind: payment.FromBalance, amount: 1000, captured: 1000},
@@ -30,9 +31,12 @@ func newScene() *scene {
 			{participant: payment.Points, role: payment.Hold, account: account(1), amount: money.Of(200, money.PT), state: payment.Taken},
 			{participant: payment.Balance, role: payment.Hold, account: account(2), amount: money.Yen(1000), state: payment.Taken},
 			{participant: payment.Code, role: payment.Claim, account: account(3), amount: money.Yen(1200), state: payment.Taken},
-			{participant: payment.Balance, role: payment.Add, account: account(4), amount: money.Yen(1200), state: payment.Added,
-				funding: []tcc.Funding{{From: funding, Amount: money.Yen(200)}, {From: clearing, Amount: money.Yen(1000)}}},
-		}}
+			{
+				participant: payment.Balance, role: payment.Add, account: account(4), amount: money.Yen(1200), state: payment.Added,
+				funding: []tcc.Funding{{From: funding, Amount: money.Yen(200)}, {From: clearing, Amount: money.Yen(1000)}},
+			},
+		},
+	}
 	return &scene{p, map[int]*branch{
 		1: {service: "points", state: confirmed, account: account(1), currency: money.PT, amount: 200, posted: 200},
 		2: {service: "balance", state: confirmed, account: account(2), currency: money.Yen(1).Currency, amount: 1000, posted: 1000},
@@ -198,8 +202,10 @@ func TestSettledNeedsAnEnd(t *testing.T) {
 		if tc.resource == payment.Wait {
 			status = payment.Authorized
 		}
-		j.payments[book.Key{Tenant: 1, ID: id.Compose(1<<50, 3, [9]byte{1})}] = &pay{kind: payment.Charge, moved: 1 << 50,
-			Standing: payment.Standing{Status: status, Resource: tc.resource}}
+		j.payments[book.Key{Tenant: 1, ID: id.Compose(1<<50, 3, [9]byte{1})}] = &pay{
+			kind: payment.Charge, moved: 1 << 50,
+			Standing: payment.Standing{Status: status, Resource: tc.resource},
+		}
 		j.Settled(1<<50+tc.idle, clock.Minute)
 		if got := slices.Sorted(maps.Keys(wrong)); !slices.Equal(got, tc.want) {
 			t.Errorf("%s: violated are %v, expected %v", name, got, tc.want)

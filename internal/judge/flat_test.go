@@ -73,28 +73,47 @@ func (c *company) pay(n int, shop []byte) {
 		c.paid++
 		owner, p := c.id(), c.id()
 		account := facet(owner, tcc.BalanceAccount)
-		c.write(books, 16, &balancev1.AccountOpened{Tenant: 1, Account: account, Currency: yen, Amount: 700,
-			Legs: sides(own(balance.Suspense), account, 700), Key: c.id()})
-		c.write(pays, 16, &paymentv1.Started{Tenant: 1, Id: p, Key: c.id(), Kind: uint32(payment.Charge), Currency: yen, Amount: 500,
+		c.write(books, 16, &balancev1.AccountOpened{
+			Tenant: 1, Account: account, Currency: yen, Amount: 700,
+			Legs: sides(own(balance.Suspense), account, 700), Key: c.id(),
+		})
+		c.write(pays, 16, &paymentv1.Started{
+			Tenant: 1, Id: p, Key: c.id(), Kind: uint32(payment.Charge), Currency: yen, Amount: 500,
 			Customer: owner, Merchant: facet(shop, 0),
 			Sources: []*paymentv1.Source{{Type: uint32(payment.FromBalance), Account: account, Amount: 500}},
 			Parts: []*paymentv1.Part{
 				{Number: 1, Participant: uint32(payment.Balance), Role: uint32(payment.Hold), Account: account, Currency: yen, Amount: 500, Source: 1},
 				{Number: 2, Participant: uint32(payment.Balance), Role: uint32(payment.Add), Account: shop, Currency: yen, Amount: 500},
-			}})
-		c.write(books, 20, &balancev1.Held{Tenant: 1, Branch: facet(p, 1), Account: account, Currency: yen, Amount: 500, Available: 200,
-			NotAfter: int64(c.now + clock.Hour)})
-		c.write(pays, 17, &paymentv1.Advanced{Tenant: 1, Id: p, Answers: []*paymentv1.Answer{{Number: 1, Verb: uint32(payment.VerbTry),
-			Outcome: uint32(tcc.Done)}}, Standing: &paymentv1.Standing{Status: uint32(payment.Accepted), Resource: uint32(payment.WorkInProgress),
-			Phase: uint32(payment.ConfirmPhase), Decision: uint32(payment.Confirm)}})
-		c.write(books, 22, &balancev1.Confirmed{Tenant: 1, Branch: facet(p, 1), Account: account, Currency: yen, Amount: 500, Available: 200,
-			Legs: sides(account, own(balance.PaymentClearing), 500)})
-		c.write(books, 24, &balancev1.Added{Tenant: 1, Branch: facet(p, 2), Account: shop, Currency: yen, Amount: 500,
-			Available: int64(c.paid) * 500, Legs: sides(own(balance.PaymentClearing), shop, 500)})
-		c.write(pays, 17, &paymentv1.Advanced{Tenant: 1, Id: p, Answers: []*paymentv1.Answer{
-			{Number: 1, Verb: uint32(payment.VerbConfirm), Outcome: uint32(tcc.Done)}, {Number: 2, Verb: uint32(payment.VerbAdd), Outcome: uint32(tcc.Done)}},
-			Standing: &paymentv1.Standing{Status: uint32(payment.Captured), Resource: uint32(payment.Wait), Phase: uint32(payment.Notified),
-				Decision: uint32(payment.Confirm)}})
+			},
+		})
+		c.write(books, 20, &balancev1.Held{
+			Tenant: 1, Branch: facet(p, 1), Account: account, Currency: yen, Amount: 500, Available: 200,
+			NotAfter: int64(c.now + clock.Hour),
+		})
+		c.write(pays, 17, &paymentv1.Advanced{Tenant: 1, Id: p, Answers: []*paymentv1.Answer{{
+			Number: 1, Verb: uint32(payment.VerbTry),
+			Outcome: uint32(tcc.Done),
+		}}, Standing: &paymentv1.Standing{
+			Status: uint32(payment.Accepted), Resource: uint32(payment.WorkInProgress),
+			Phase: uint32(payment.ConfirmPhase), Decision: uint32(payment.Confirm),
+		}})
+		c.write(books, 22, &balancev1.Confirmed{
+			Tenant: 1, Branch: facet(p, 1), Account: account, Currency: yen, Amount: 500, Available: 200,
+			Legs: sides(account, own(balance.PaymentClearing), 500),
+		})
+		c.write(books, 24, &balancev1.Added{
+			Tenant: 1, Branch: facet(p, 2), Account: shop, Currency: yen, Amount: 500,
+			Available: int64(c.paid) * 500, Legs: sides(own(balance.PaymentClearing), shop, 500),
+		})
+		c.write(pays, 17, &paymentv1.Advanced{
+			Tenant: 1, Id: p, Answers: []*paymentv1.Answer{
+				{Number: 1, Verb: uint32(payment.VerbConfirm), Outcome: uint32(tcc.Done)}, {Number: 2, Verb: uint32(payment.VerbAdd), Outcome: uint32(tcc.Done)},
+			},
+			Standing: &paymentv1.Standing{
+				Status: uint32(payment.Captured), Resource: uint32(payment.Wait), Phase: uint32(payment.Notified),
+				Decision: uint32(payment.Confirm),
+			},
+		})
 		c.judge.Tidy()
 		clear(c.judge.feeds) // nobody follows these books: the hashes that a feed is compared with would reach their bound first
 	}

@@ -103,11 +103,13 @@ type ledgerBook struct {
 
 // New returns a judge that has seen nothing.
 func New(c Config) *Judge {
-	j := &Judge{Config: c, books: map[string]*ledgerBook{}, witnesses: map[string]Witness{}, tables: map[string]*Table{},
+	j := &Judge{
+		Config: c, books: map[string]*ledgerBook{}, witnesses: map[string]Witness{}, tables: map[string]*Table{},
 		checked: map[string]int64{}, ledgers: map[string]*Ledger{}, branches: map[book.Key]*branch{}, payments: map[book.Key]*pay{},
 		charges: map[book.Key][]gives{}, ended: map[digest]struct{}{},
 		touched: map[book.Key]struct{}{}, owed: map[purse]int64{}, feeds: map[string]*following{}, changed: map[string]map[RowKey]struct{}{},
-		seed: maphash.MakeSeed()}
+		seed: maphash.MakeSeed(),
+	}
 	j.keys, j.rows = &inMemory{j, map[digest]digest{}}, &inMemory{j, map[digest]digest{}}
 	if j.Deep {
 		j.past = j.Attic.Shelf("payments")

@@ -95,10 +95,12 @@ func (b *bench) right(t *testing.T) {
 
 func TestStoredDayIsRight(t *testing.T) {
 	files := func() *attic.Attic { return attic.New(t.TempDir(), 4<<10) }
-	for name, c := range map[string]judge.Config{"all is kept": {}, "little of what ended is kept": {Keep: 1, Remember: 1 << 20},
+	for name, c := range map[string]judge.Config{
+		"all is kept": {}, "little of what ended is kept": {Keep: 1, Remember: 1 << 20},
 		"nothing that ended is kept": {Keep: 1, Remember: 1 << 20, Forget: 1},
 		"accounts are in files":      {Keep: 1, Remember: 1 << 20, Attic: files(), InUse: 1},
-		"everything is in files":     {Keep: 1, Full: 1, Remember: 1 << 20, Attic: files(), InUse: 1, Deep: true}} {
+		"everything is in files":     {Keep: 1, Full: 1, Remember: 1 << 20, Attic: files(), InUse: 1, Deep: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(c)
 			blocks := sideBySide(day(t))

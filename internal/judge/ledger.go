@@ -78,8 +78,10 @@ type purse struct {
 
 // newLedger returns the ledger of a service. own says which ids are a volume's own accounts.
 func (j *Judge) newLedger(service, table string, own func(id.ID) (string, bool)) *Ledger {
-	l := &Ledger{j: j, service: service, table: table, own: own, accounts: newAccounts(j.Volumes), purses: map[purse]int64{},
-		sums: map[pool]int64{}, uneven: map[book.Key]struct{}{}, loose: map[book.Key]int64{}}
+	l := &Ledger{
+		j: j, service: service, table: table, own: own, accounts: newAccounts(j.Volumes), purses: map[purse]int64{},
+		sums: map[pool]int64{}, uneven: map[book.Key]struct{}{}, loose: map[book.Key]int64{},
+	}
 	if j.Attic != nil {
 		l.accounts.attic, l.accounts.most = j.Attic.Shelf("accounts "+table), j.inUse()
 	}
@@ -252,8 +254,10 @@ func (l *Ledger) total() {
 	l.j.checked["I5"] += int64(l.accounts.len())
 	for _, k := range sortedKeys(l.uneven) {
 		a := l.accounts.get(k)
-		l.j.Found(Violation{Invariant: "I5", Book: l.service, Subject: l.j.Account(k.ID).String(),
-			Message: fmt.Sprintf("%d are held, and open holds hold %d", a.Held, a.open)})
+		l.j.Found(Violation{
+			Invariant: "I5", Book: l.service, Subject: l.j.Account(k.ID).String(),
+			Message: fmt.Sprintf("%d are held, and open holds hold %d", a.Held, a.open),
+		})
 	}
 	for p, sum := range l.sums {
 		l.j.check(sum == 0, "I2", book.Name(l.service, p.volume), Name{}, "all accounts of tenant %d in %v sum to %d, not to 0", p.tenant,

@@ -29,7 +29,6 @@ type pay struct {
 	parent    id.ID
 	sources   []gives
 	parts     []piece
-	operation book.Key
 	started   clock.Micros
 	moved     clock.Micros // its last event
 	owed      [3]int64     // what it counts in Judge.owed: clearing, funding, redeemed
@@ -139,10 +138,12 @@ func (w *payments) started(e *Event, m *journalv1.Started) {
 	if w.j.old(k.ID) {
 		return
 	}
-	p := &pay{Standing: payment.Standing{Status: payment.Accepted, Resource: payment.WorkInProgress}, kind: payment.Kind(m.Kind),
+	p := &pay{
+		Standing: payment.Standing{Status: payment.Accepted, Resource: payment.WorkInProgress}, kind: payment.Kind(m.Kind),
 		amount: money.Of(m.Amount, money.Currency(m.Currency)), customer: toID(m.Customer), merchant: toID(m.Merchant), session: toID(m.Session),
 		parent: toID(m.Parent), sources: sourcesOf(m.Sources), parts: piecesOf(m.Parts), started: e.At, moved: e.At,
-		effective: m.EffectiveAt}
+		effective: m.EffectiveAt,
+	}
 	w.j.payments[k] = p
 	w.j.touch(k)
 	w.j.change(e.at.Book, "payments", k)
@@ -299,8 +300,10 @@ func standingOf(m *journalv1.Standing) payment.Standing {
 	if m == nil {
 		return payment.Standing{}
 	}
-	return payment.Standing{Status: payment.Status(m.Status), Resource: payment.Resource(m.Resource), Phase: payment.Phase(m.Phase),
-		Rollback: payment.Rollback(m.Rollback), Decision: payment.Decision(m.Decision), Aim: payment.Status(m.Aim)}
+	return payment.Standing{
+		Status: payment.Status(m.Status), Resource: payment.Resource(m.Resource), Phase: payment.Phase(m.Phase),
+		Rollback: payment.Rollback(m.Rollback), Decision: payment.Decision(m.Decision), Aim: payment.Status(m.Aim),
+	}
 }
 
 func sourcesOf(list []*journalv1.Source) (out []gives) {
@@ -312,8 +315,10 @@ func sourcesOf(list []*journalv1.Source) (out []gives) {
 
 func piecesOf(list []*journalv1.Part) (out []piece) {
 	for _, x := range list {
-		y := piece{participant: payment.Participant(x.Participant), role: payment.Role(x.Role), state: payment.PartState(x.State), source: uint8(x.Source),
-			account: toID(x.Account), amount: money.Of(x.Amount, money.Currency(x.Currency)), origin: toID(x.Origin)}
+		y := piece{
+			participant: payment.Participant(x.Participant), role: payment.Role(x.Role), state: payment.PartState(x.State), source: uint8(x.Source),
+			account: toID(x.Account), amount: money.Of(x.Amount, money.Currency(x.Currency)), origin: toID(x.Origin),
+		}
 		for _, f := range x.Funding {
 			y.funding = append(y.funding, tcc.Funding{From: f.Account, Amount: money.Of(f.Amount, money.Currency(f.Currency))})
 		}

@@ -18,8 +18,10 @@ var paymentColumns = []string{"kind", "status", "resource", "currency", "amount"
 
 // facts returns what the journal gives for a payment's row.
 func (p *pay) facts() []string {
-	return []string{num(p.kind), num(p.Status), num(p.Resource), num(p.amount.Currency), num(p.amount.Minor), num(p.captured), num(p.refunded()),
-		optional(p.customer), optional(p.merchant), optional(p.session), optional(p.parent), p.stateText()}
+	return []string{
+		num(p.kind), num(p.Status), num(p.Resource), num(p.amount.Currency), num(p.amount.Minor), num(p.captured), num(p.refunded()),
+		optional(p.customer), optional(p.merchant), optional(p.session), optional(p.parent), p.stateText(),
+	}
 }
 
 func (p *pay) stateText() string {
@@ -58,15 +60,18 @@ func readPayment(v []any) (*pay, error) {
 	if err := read(raw, &m); err != nil {
 		return nil, err
 	}
-	p := &pay{Standing: standingOf(m.Standing), kind: payment.Kind(integer(v[0])), amount: money.Of(integer(v[4]), money.Currency(integer(v[3]))),
+	p := &pay{
+		Standing: standingOf(m.Standing), kind: payment.Kind(integer(v[0])), amount: money.Of(integer(v[4]), money.Currency(integer(v[3]))),
 		captured: integer(v[5]), customer: idOf(v[7]), merchant: idOf(v[8]), session: idOf(v[9]), parent: idOf(v[10]), sources: sourcesOf(m.Sources),
-		parts: piecesOf(m.Parts), old: true}
+		parts: piecesOf(m.Parts), old: true,
+	}
 	p.Status, p.Resource = payment.Status(integer(v[1])), payment.Resource(integer(v[2]))
 	return p, nil
 }
 
 func (w *payments) paymentTables() []*Table {
-	rows := &Table{Name: "payments", Columns: paymentColumns,
+	rows := &Table{
+		Name: "payments", Columns: paymentColumns,
 		Want: func(k book.Key) []string {
 			if p := w.j.payments[k]; p != nil {
 				return p.facts()
@@ -90,7 +95,8 @@ func (w *payments) paymentTables() []*Table {
 				}
 			}
 			return out
-		}}
+		},
+	}
 	rows.Believe = func(k book.Key, v []any) bool {
 		p, err := readPayment(v)
 		if err != nil {

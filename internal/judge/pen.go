@@ -102,8 +102,10 @@ func (e *eye) payment() *pay {
 		x.sources = append(x.sources, gives{payment.SourceType(e.num()), e.id(), e.num(), e.num(), e.num(), e.num()})
 	})
 	e.list(func() {
-		y := piece{participant: payment.Participant(e.num()), role: payment.Role(e.num()), state: payment.PartState(e.num()),
-			source: uint8(e.num()), account: e.id(), amount: e.amount(), origin: e.id()}
+		y := piece{
+			participant: payment.Participant(e.num()), role: payment.Role(e.num()), state: payment.PartState(e.num()),
+			source: uint8(e.num()), account: e.id(), amount: e.amount(), origin: e.id(),
+		}
 		e.list(func() { y.funding = append(y.funding, tcc.Funding{From: e.text(), Amount: e.amount()}) })
 		x.parts = append(x.parts, y)
 	})
@@ -120,8 +122,10 @@ func (p pen) branch(b *branch) pen {
 }
 
 func (e *eye) branch() *branch {
-	b := &branch{service: e.text(), state: state(e.num()), account: e.id(), currency: money.Currency(e.num()), amount: e.num(),
-		posted: e.num(), released: e.num(), code: e.text(), at: clock.Micros(e.num()), moved: e.num(), customer: e.id(), merchant: e.id()}
+	b := &branch{
+		service: e.text(), state: state(e.num()), account: e.id(), currency: money.Currency(e.num()), amount: e.num(),
+		posted: e.num(), released: e.num(), code: e.text(), at: clock.Micros(e.num()), moved: e.num(), customer: e.id(), merchant: e.id(),
+	}
 	e.list(func() { b.lots = append(b.lots, taken{e.num(), e.num(), e.num(), e.num(), e.num()}) })
 	return b
 }
@@ -143,9 +147,11 @@ func (p pen) accountOf(a *Account) pen {
 }
 
 func (e *eye) accountOf() *Account {
-	a := &Account{Currency: money.Currency(e.num()), Status: ledger.Status(e.num()), Debits: e.num(), Credits: e.num(), Held: e.num(),
+	a := &Account{
+		Currency: money.Currency(e.num()), Status: ledger.Status(e.num()), Debits: e.num(), Credits: e.num(), Held: e.num(),
 		Version: uint64(e.num()), open: e.num(), own: e.flag(), kind: e.text(), since: clock.Micros(e.num()), n: int(e.num()),
-		rest: rest{seen: e.flag(), sum: digest(e.num())}, nextLot: e.num()}
+		rest: rest{seen: e.flag(), sum: digest(e.num())}, nextLot: e.num(),
+	}
 	if e.flag() {
 		a.Limits = &[5]int64{e.num(), e.num(), e.num(), e.num(), e.num()}
 	}

@@ -393,8 +393,10 @@ func (w *pointsBook) Tables() []*Table {
 	accounts.Believe = func(k book.Key, v []any) bool {
 		status, _ := ledger.ParseStatus(text(v[0]))
 		lots, err := readLots(text(v[7]))
-		w.ledger.believe(k, &Account{Currency: money.PT, Status: status, Debits: integer(v[1]), Credits: integer(v[2]), Held: integer(v[3]),
-			Version: uint64(integer(v[4])), nextLot: integer(v[5]), lots: lots})
+		w.ledger.believe(k, &Account{
+			Currency: money.PT, Status: status, Debits: integer(v[1]), Credits: integer(v[2]), Held: integer(v[3]),
+			Version: uint64(integer(v[4])), nextLot: integer(v[5]), lots: lots,
+		})
 		return err == nil
 	}
 	branches := w.j.branchRows(pointsBranches, []string{"account", "status", "amount", "posted", "released", "refusal_code", "lots", "rest"}, func(b *branch) []string {
@@ -412,8 +414,10 @@ func (w *pointsBook) Tables() []*Table {
 		if text(v[1]) != "held" || err != nil {
 			return false
 		}
-		w.j.believe(k, &branch{service: "points", state: held, account: idOf(v[0]), currency: money.PT, amount: integer(v[2]),
-			posted: integer(v[3]), released: integer(v[4]), lots: lots})
+		w.j.believe(k, &branch{
+			service: "points", state: held, account: idOf(v[0]), currency: money.PT, amount: integer(v[2]),
+			posted: integer(v[3]), released: integer(v[4]), lots: lots,
+		})
 		return true
 	}
 	grants := once("points_grants", "account", "lot", "expires_at", "amount", "posted", "held", "refusal_code", "available")

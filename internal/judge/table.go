@@ -306,8 +306,10 @@ type Size struct {
 
 // Size returns how much the judge keeps.
 func (j *Judge) Size() Size {
-	s := Size{Branches: len(j.branches), Payments: len(j.payments), Ended: len(j.ended), Rows: j.rows.size() + j.keys.size(),
-		Dropped: j.dropped}
+	s := Size{
+		Branches: len(j.branches), Payments: len(j.payments), Ended: len(j.ended), Rows: j.rows.size() + j.keys.size(),
+		Dropped: j.dropped,
+	}
 	for _, l := range j.ledgers {
 		s.Accounts += l.accounts.len()
 	}

@@ -28,8 +28,10 @@ func (balanceSide) morning(w *World) {
 		open(c, tcc.BalanceAccount)
 		x := c.id.Facet(tcc.BalanceAccount)
 		k, print := w.town.key(c.tenant)
-		w.must("balance", x, &balance.AddCredit{Key: k, Print: print, ID: w.fresh(x.Slot()), Account: x, Amount: money.Yen(4000),
-			EffectiveAt: w.now, Day: balance.Japan(c.tenant, w.now)})
+		w.must("balance", x, &balance.AddCredit{
+			Key: k, Print: print, ID: w.fresh(x.Slot()), Account: x, Amount: money.Yen(4000),
+			EffectiveAt: w.now, Day: balance.Japan(c.tenant, w.now),
+		})
 	}
 	for _, m := range w.town.merchants {
 		open(m, tcc.PayableAccount)

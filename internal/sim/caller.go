@@ -148,9 +148,11 @@ func (t *town) start(w *World, o order) func(payment.Caller) any {
 		sources = append(sources, payment.Source{Type: payment.FromBalance, Account: o.customer.id.Facet(tcc.BalanceAccount), Amount: rest})
 	}
 	return func(c payment.Caller) any {
-		return payment.Start{Caller: c, Payment: payment.Payment{Tenant: c.Key.Tenant, ID: w.fresh(id.SlotOf(c.Key.ID[:])),
+		return payment.Start{Caller: c, Payment: payment.Payment{
+			Tenant: c.Key.Tenant, ID: w.fresh(id.SlotOf(c.Key.ID[:])),
 			Kind: payment.Charge, Capture: o.capture, Amount: money.Yen(o.amount), Customer: o.customer.id, Merchant: o.merchant.id,
-			Session: o.session, Sources: sources, ExpiresAt: w.now + w.mix.authorization}, Note: remark(c)}
+			Session: o.session, Sources: sources, ExpiresAt: w.now + w.mix.authorization,
+		}, Note: remark(c)}
 	}
 }
 

@@ -36,12 +36,14 @@ func newBench(t *testing.T) *bench {
 	w := quietWorld()
 	w.judge.alone = true
 	c, m := w.town.customers[0], w.town.merchants[0]
-	return &bench{t, w, payment.Payment{Tenant: c.tenant, ID: w.fresh(9), Kind: payment.Charge, Amount: money.Yen(1200), Customer: c.id,
+	return &bench{t, w, payment.Payment{
+		Tenant: c.tenant, ID: w.fresh(9), Kind: payment.Charge, Amount: money.Yen(1200), Customer: c.id,
 		Merchant: m.id, Session: w.town.scanned, EffectiveAt: w.now, GiveUpAt: w.now + 30*clock.Second, Parts: []payment.Part{
 			{Number: 1, Participant: payment.Balance, Role: payment.Hold, Account: c.id.Facet(tcc.BalanceAccount), Amount: money.Yen(1000)},
 			{Number: 2, Participant: payment.Points, Role: payment.Hold, Account: c.id.Facet(tcc.PointsAccount), Amount: money.Of(200, money.PT)},
 			{Number: 3, Participant: payment.Code, Role: payment.Claim, Account: w.town.scanned, Amount: money.Yen(1200)},
-		}}}
+		},
+	}}
 }
 
 // quietWorld is a world without faults, whose first customer has scanned the first merchant's code.

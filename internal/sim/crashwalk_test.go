@@ -31,9 +31,11 @@ func TestCrashWalk(t *testing.T) {
 	for _, v := range r.Violations {
 		t.Errorf("%s: %s", v.Invariant, v.Message)
 	}
-	score.Report(t, score.Line{ID: "crash-walk", Name: "crash walk", Target: target, Value: int64(r.Pairs),
+	score.Report(t, score.Line{
+		ID: "crash-walk", Name: "crash walk", Target: target, Value: int64(r.Pairs),
 		Figure: fmt.Sprintf("%d stories, %d steps, %d points, %d pairs, %d violations", r.Stories, r.Steps, r.Points, r.Pairs, len(r.Violations)),
-		OK:     len(r.Violations) == 0 && r.Points == 5*r.Steps && (!full || r.Pairs >= 20_000)})
+		OK:     len(r.Violations) == 0 && r.Points == 5*r.Steps && (!full || r.Pairs >= 20_000),
+	})
 }
 
 // TestCrashWalkNotices walks through a platform that answers before its commit: it must not come through.

@@ -160,7 +160,7 @@ func (h *host) append(b *journal.Block, offers int) {
 		luck = diesBefore + misfortune(w.rnd.IntN(2))
 	}
 	switch luck {
-	case fine:
+	case fine, left:
 	case diesBefore, diesAfter:
 		if w.judge.decides(b) {
 			w.seen([...]string{diesBefore: "crash_before_a_decision", diesAfter: "crash_after_a_decision"}[luck])

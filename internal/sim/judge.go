@@ -52,9 +52,11 @@ type shadow struct {
 }
 
 func newJudge(w *World) *judge {
-	j := &judge{w: w, books: make(map[string]*shadow), state: book.NewMemState(), standing: make(map[book.Key]*payment.Standing),
+	j := &judge{
+		w: w, books: make(map[string]*shadow), state: book.NewMemState(), standing: make(map[book.Key]*payment.Standing),
 		since: make(map[book.Key]clock.Micros), caught: make(map[book.Key]bool), keys: make(map[book.Key]bool), branches: make(map[tcc.Branch]*said),
-		answers: make(map[book.Key]*answered)}
+		answers: make(map[book.Key]*answered),
+	}
 	j.audit = rules.New(rules.Config{Volumes: w.volumes, Found: func(v rules.Violation) { j.found = append(j.found, v) }})
 	return j
 }

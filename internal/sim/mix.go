@@ -35,8 +35,10 @@ type mix struct {
 
 // calm is a world without faults.
 func calm() mix {
-	return mix{usual: 2 * clock.Millisecond, sync: clock.Millisecond, save: 20 * clock.Millisecond, snapshot: 300, forget: 300,
-		sweep: clock.Hour, probe: clock.Second, patience: 10 * clock.Second, authorization: 20 * clock.Minute, pace: 2 * clock.Second}
+	return mix{
+		usual: 2 * clock.Millisecond, sync: clock.Millisecond, save: 20 * clock.Millisecond, snapshot: 300, forget: 300,
+		sweep: clock.Hour, probe: clock.Second, patience: 10 * clock.Second, authorization: 20 * clock.Minute, pace: 2 * clock.Second,
+	}
 }
 
 // The most that a brutal world draws, in thousandths; others draw from a tenth to a third of it.

@@ -56,10 +56,12 @@ func TestPlantedBugs(t *testing.T) {
 			found++
 		})
 	}
-	score.Report(t, score.Line{ID: "planted-bugs", Name: "bugs planted on purpose and found in simulation", Value: int64(found), Seeds: fmt.Sprintf("1-%d", withinWorlds),
+	score.Report(t, score.Line{
+		ID: "planted-bugs", Name: "bugs planted on purpose and found in simulation", Value: int64(found), Seeds: fmt.Sprintf("1-%d", withinWorlds),
 		Figure: fmt.Sprintf("%d of %d, each within %d worlds, in %s; the slowest was %s", found, len(list), slices.Max(append(values(needed), 0)),
 			clk.Now().Sub(began).Round(time.Second), slowest),
-		Target: fmt.Sprintf("all, >= %d, each within %d worlds", fewestBugs, withinWorlds), OK: found == len(list) && found >= fewestBugs})
+		Target: fmt.Sprintf("all, >= %d, each within %d worlds", fewestBugs, withinWorlds), OK: found == len(list) && found >= fewestBugs,
+	})
 	if *update {
 		rewrite(t, needed)
 	}

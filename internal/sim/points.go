@@ -23,9 +23,11 @@ func (pointsSide) morning(w *World) {
 		w.must("points", c.id, &points.Open{Tenant: c.tenant, Owner: c.id})
 		for _, expires := range [...]clock.Micros{0, w.now + clock.Minute + w.draw(4*clock.Minute), w.now + clock.Hour} {
 			k, print := w.town.key(c.tenant)
-			w.must("points", c.id, &points.Grant{Tenant: c.tenant, Key: k.ID, Fingerprint: print, ID: w.fresh(c.id.Slot()),
+			w.must("points", c.id, &points.Grant{
+				Tenant: c.tenant, Key: k.ID, Fingerprint: print, ID: w.fresh(c.id.Slot()),
 				Account: c.id.Facet(tcc.PointsAccount), Amount: money.Of(400, money.PT), Class: points.Free, ExpiresAt: expires,
-				EffectiveAt: w.now})
+				EffectiveAt: w.now,
+			})
 		}
 	}
 }
@@ -40,8 +42,10 @@ func (pointsSide) day(w *World, payments int) {
 				return
 			}
 			k, print := w.town.key(c.tenant)
-			h.submit(&points.Grant{Tenant: c.tenant, Key: k.ID, Fingerprint: print, ID: w.fresh(c.id.Slot()), Account: c.id.Facet(tcc.PointsAccount),
-				Amount: money.Of(50, money.PT), Class: points.Free, ExpiresAt: w.now + clock.Second + w.draw(20*clock.Second), EffectiveAt: w.now},
+			h.submit(&points.Grant{
+				Tenant: c.tenant, Key: k.ID, Fingerprint: print, ID: w.fresh(c.id.Slot()), Account: c.id.Facet(tcc.PointsAccount),
+				Amount: money.Of(50, money.PT), Class: points.Free, ExpiresAt: w.now + clock.Second + w.draw(20*clock.Second), EffectiveAt: w.now,
+			},
 				func(any, error) {})
 		})
 	}

@@ -17,7 +17,6 @@ type process struct {
 	dead    bool
 	time    *clock.System
 	skew    clock.Micros // of its machine's wall clock
-	slept   clock.Micros // of the world, by its start: its monotonic clock stood still meanwhile
 	checks  bool         // a clock that has stepped
 	hosts   map[string]*host
 	drives  *payment.Driver

@@ -21,7 +21,7 @@ func (h *host) put(set *book.SaveSet) {
 	h.w.judge.saves(set)
 	for offers := 0; ; offers++ {
 		switch luck := h.w.luck(stepSave, offers); luck {
-		case fine:
+		case fine, left:
 		case diesBefore, diesAfter:
 			if luck == diesAfter {
 				_, _ = h.w.disk.tables.Save(h.w.ctx, []*book.SaveSet{set})

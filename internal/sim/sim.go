@@ -101,8 +101,10 @@ func Run(o Options) (Result, error) {
 	if o.Trace != nil {
 		o.Threads = 1
 	}
-	r := Result{Violations: []Violation{}, Anomalies: make(map[string]int), Unreached: []string{},
-		Enough: o.Seeds >= EnoughWorlds && o.Seeds*o.Payments >= EnoughPayments}
+	r := Result{
+		Violations: []Violation{}, Anomalies: make(map[string]int), Unreached: []string{},
+		Enough: o.Seeds >= EnoughWorlds && o.Seeds*o.Payments >= EnoughPayments,
+	}
 	for _, a := range Anomalies {
 		r.Anomalies[a] = 0
 	}
@@ -173,6 +175,8 @@ func live(seed uint64, o Options) life {
 	for i := range w.judge.violations {
 		w.judge.violations[i].Seed = seed
 	}
-	return life{seed: seed, payments: len(w.judge.standing), reads: w.judge.reads, violations: w.judge.violations, reached: w.reached,
-		waits: w.judge.waits, hash: w.tracer.hash.Sum64()}
+	return life{
+		seed: seed, payments: len(w.judge.standing), reads: w.judge.reads, violations: w.judge.violations, reached: w.reached,
+		waits: w.judge.waits, hash: w.tracer.hash.Sum64(),
+	}
 }

@@ -57,25 +57,33 @@ func TestSwarm(t *testing.T) {
 		big = r.Payments >= barPayments && r.Schedules >= barSchedules
 	}
 	ran := fmt.Sprintf("1-%d", seeds)
-	score.Report(t, score.Line{ID: "sim-payments", Name: "simulated payments", Target: target, Value: int64(r.Payments), Seeds: ran,
+	score.Report(t, score.Line{
+		ID: "sim-payments", Name: "simulated payments", Target: target, Value: int64(r.Payments), Seeds: ran,
 		Figure: fmt.Sprintf("%d payments in %d schedules, %d answers to queries, %d violations", r.Payments, r.Schedules, r.Reads, len(r.Violations)),
-		OK:     len(r.Violations) == 0 && big})
+		OK:     len(r.Violations) == 0 && big,
+	})
 	different := 0
 	for _, v := range r.Violations {
 		if v.Invariant == "replay" {
 			different++
 		}
 	}
-	score.Report(t, score.Line{ID: "sim-replay", Name: "seeds simulated twice", Target: "1 % of the seeds, all identical", Value: int64(r.Replayed),
-		Figure: fmt.Sprintf("%d seeds twice, %d different", r.Replayed, different), Seeds: ran, OK: different == 0 && r.Replayed*ReplayEvery >= seeds})
-	score.Report(t, score.Line{ID: "sim-anomalies", Name: "anomalies reached in simulation", Target: "all", Value: int64(len(Anomalies) - len(r.Unreached)),
-		Figure: fmt.Sprintf("%d of %d", len(Anomalies)-len(r.Unreached), len(Anomalies)), Seeds: ran, OK: !r.Enough || len(r.Unreached) == 0})
+	score.Report(t, score.Line{
+		ID: "sim-replay", Name: "seeds simulated twice", Target: "1 % of the seeds, all identical", Value: int64(r.Replayed),
+		Figure: fmt.Sprintf("%d seeds twice, %d different", r.Replayed, different), Seeds: ran, OK: different == 0 && r.Replayed*ReplayEvery >= seeds,
+	})
+	score.Report(t, score.Line{
+		ID: "sim-anomalies", Name: "anomalies reached in simulation", Target: "all", Value: int64(len(Anomalies) - len(r.Unreached)),
+		Figure: fmt.Sprintf("%d of %d", len(Anomalies)-len(r.Unreached), len(Anomalies)), Seeds: ran, OK: !r.Enough || len(r.Unreached) == 0,
+	})
 	ms := func(m clock.Micros) string {
 		return fmt.Sprintf("%d.%03d s", m/clock.Second, m%clock.Second/clock.Millisecond)
 	}
-	score.Report(t, score.Line{ID: "time-to-terminal", Name: "from the end of faults to the end of each payment under way", Target: "p100 <= 60 s",
+	score.Report(t, score.Line{
+		ID: "time-to-terminal", Name: "from the end of faults to the end of each payment under way", Target: "p100 <= 60 s",
 		Figure: fmt.Sprintf("%d payments: p50 %s, p99 %s, p100 %s", r.Terminal.Count, ms(r.Terminal.P50), ms(r.Terminal.P99), ms(r.Terminal.P100)),
-		Value:  int64(r.Terminal.P100), Seeds: ran, OK: r.Terminal.Count > 0 && r.Terminal.P100 <= settleTime})
+		Value:  int64(r.Terminal.P100), Seeds: ran, OK: r.Terminal.Count > 0 && r.Terminal.P100 <= settleTime,
+	})
 }
 
 func simulate(t *testing.T, o Options) Result {

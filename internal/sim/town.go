@@ -124,8 +124,10 @@ func (t *town) scan(w *World) {
 // scanCommand opens a session for an order under a fresh key.
 func (t *town) scanCommand(w *World, o order) *code.Scan {
 	k, print := t.key(o.customer.tenant)
-	return &code.Scan{Tenant: k.Tenant, Key: k.ID, Fingerprint: print, ID: w.fresh(id.SlotOf(k.ID[:])), Customer: o.customer.id,
-		Merchant: o.merchant.id, Currency: money.JPY}
+	return &code.Scan{
+		Tenant: k.Tenant, Key: k.ID, Fingerprint: print, ID: w.fresh(id.SlotOf(k.ID[:])), Customer: o.customer.id,
+		Merchant: o.merchant.id, Currency: money.JPY,
+	}
 }
 
 // once hears the first answer only.

@@ -68,10 +68,12 @@ const (
 // newWorld builds a world with its accounts, without faults until its mix is set.
 func newWorld(seed uint64, plant Plant, out io.Writer) *World {
 	rnd := rand.New(rand.NewPCG(seed, 0x6b6f62616e)) //nolint:gosec // the chance of a world has to be repeatable
-	w := &World{agenda: agenda{now: morning}, ctx: context.Background(), rnd: rnd, mix: calm(), plant: plant,
+	w := &World{
+		agenda: agenda{now: morning}, ctx: context.Background(), rnd: rnd, mix: calm(), plant: plant,
 		ids: id.NewSource(noise{rnd.Uint64}), tracer: newTrace(out), volumes: volumes, limit: restless, route: make(map[string]*host),
 		stale: make(map[string][]*host), outages: make(map[string]clock.Micros), slow: make(map[string]clock.Micros), reached: make(map[string]int),
-		drives: make(map[book.Key]*process), latest: make(map[string]uint64)}
+		drives: make(map[book.Key]*process), latest: make(map[string]uint64),
+	}
 	w.judge = newJudge(w)
 	w.disk = newDisk(w.landed)
 	w.sides = make(map[string]service)

@@ -39,7 +39,7 @@ func memoryForPages() int64 {
 	if unix.Sysinfo(&info) != nil {
 		return least
 	}
-	return min(max(int64(info.Totalram*uint64(info.Unit)/32), least), most) //nolint:gosec // no machine has 2^63 bytes
+	return min(max(int64(info.Totalram*uint64(info.Unit)/32), least), most)
 }
 
 // size returns how many bytes a connection with so many shares may have now.

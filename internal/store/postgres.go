@@ -162,8 +162,10 @@ func (db *DB) checkPostgres(ctx context.Context) error {
 		{"transaction_read_only", "connect to the primary", map[string]bool{"off": true}},
 		{"fsync", "set fsync = on", map[string]bool{"on": true}},
 		{"full_page_writes", "set full_page_writes = on", map[string]bool{"on": true}},
-		{"synchronous_commit", "set synchronous_commit = on for this role and database",
-			map[string]bool{"on": true, "remote_apply": true, "off": db.config.Durability == Relaxed}},
+		{
+			"synchronous_commit", "set synchronous_commit = on for this role and database",
+			map[string]bool{"on": true, "remote_apply": true, "off": db.config.Durability == Relaxed},
+		},
 	}
 	for _, r := range rules {
 		var value string

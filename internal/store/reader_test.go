@@ -80,8 +80,10 @@ func TestCommitsDoNotWaitForReaders(t *testing.T) {
 	for name, erase := range map[string]bool{"a long log": false, "erased": true} {
 		t.Run(name, func(t *testing.T) {
 			clk := clock.NewManual(clock.Second)
-			db, path := openOne(t, store.Config{CheckpointEvery: -1, LogPages: 300, Clock: clk,
-				Wrap: storetest.Patient(false)})
+			db, path := openOne(t, store.Config{
+				CheckpointEvery: -1, LogPages: 300, Clock: clk,
+				Wrap: storetest.Patient(false),
+			})
 			insert(t, db, someMegabyte)
 			end := pinning(t, db)
 			for range 2 {

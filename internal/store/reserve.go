@@ -90,7 +90,7 @@ func (p *pool) fill(ctx context.Context, limit time.Duration) (got int, err erro
 		if err != nil {
 			return len(lent) + n, err
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }() // it was only to see whether there is room
 	}
 	return len(lent), nil
 }

@@ -59,8 +59,12 @@ const (
 // lockSettings let the server find out within seconds that the holder is gone, or stands still. Who waits
 // may wait.
 var lockSettings = []setting{
-	{"tcp_keepalives_idle", "1"}, {"tcp_keepalives_interval", "1"}, {"tcp_keepalives_count", "2"},
-	{"idle_in_transaction_session_timeout", "3s"}, {"lock_timeout", "0"}, {"statement_timeout", "0"},
+	{"tcp_keepalives_idle", "1"},
+	{"tcp_keepalives_interval", "1"},
+	{"tcp_keepalives_count", "2"},
+	{"idle_in_transaction_session_timeout", "3s"},
+	{"lock_timeout", "0"},
+	{"statement_timeout", "0"},
 }
 
 // take connects, and takes the lock.

@@ -71,8 +71,10 @@ const busyTimeout = 5 * time.Second
 // mmap ends the process with a signal instead of an error.
 var (
 	readPragmas = []string{"busy_timeout(5000)", "query_only(1)", "temp_store(memory)"}
-	basePragmas = []string{"busy_timeout(5000)", "journal_mode(wal)", "wal_autocheckpoint(0)",
-		"temp_store(memory)", "foreign_keys(1)"}
+	basePragmas = []string{
+		"busy_timeout(5000)", "journal_mode(wal)", "wal_autocheckpoint(0)",
+		"temp_store(memory)", "foreign_keys(1)",
+	}
 )
 
 func (db *DB) writePragmas() []string {

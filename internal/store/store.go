@@ -174,7 +174,7 @@ func (db *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-db.clock.After(rand.N(backoff) + time.Millisecond):
+		case <-db.clock.After(rand.N(backoff) + time.Millisecond): //nolint:gosec // when to try again is no secret
 		}
 		backoff = min(2*backoff, maxBackoff)
 	}

@@ -41,8 +41,10 @@ type direct struct{ to http.Handler }
 func (d direct) RoundTrip(q *http.Request) (*http.Response, error) {
 	w := &heard{header: make(http.Header), status: http.StatusOK}
 	d.to.ServeHTTP(w, q)
-	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.header, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: q}, nil
+	return &http.Response{
+		StatusCode: w.status, Status: http.StatusText(w.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.header, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: q,
+	}, nil
 }
 
 // heard is an answer that is kept.

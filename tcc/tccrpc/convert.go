@@ -107,9 +107,11 @@ func (b TryBody) request(n Names) (r tcc.TryRequest, err error) {
 }
 
 func toTry(n Names, r tcc.TryRequest) TryBody {
-	return TryBody{Branch: n.Text(r.Branch.ID), Tenant: uint32(r.Branch.Tenant), Account: n.Text(r.Account), Amount: toAmount(r.Amount),
+	return TryBody{
+		Branch: n.Text(r.Branch.ID), Tenant: uint32(r.Branch.Tenant), Account: n.Text(r.Account), Amount: toAmount(r.Amount),
 		Purpose: purposes[r.Purpose], NotAfter: Time(r.NotAfter), EffectiveAt: Time(r.EffectiveAt),
-		Customer: textOf(n, r.Customer), Merchant: textOf(n, r.Merchant)}
+		Customer: textOf(n, r.Customer), Merchant: textOf(n, r.Merchant),
+	}
 }
 
 func (b ConfirmBody) request(n Names) (r tcc.ConfirmRequest, err error) {
@@ -131,8 +133,10 @@ func (b ConfirmBody) request(n Names) (r tcc.ConfirmRequest, err error) {
 }
 
 func toConfirm(n Names, r tcc.ConfirmRequest) ConfirmBody {
-	return ConfirmBody{Branch: n.Text(r.Branch.ID), Tenant: uint32(r.Branch.Tenant), Account: n.Text(r.Account), Capture: r.Capture,
-		Amount: toAmount(r.Amount), Final: r.Final, EffectiveAt: Time(r.EffectiveAt), To: toFundings(r.To)}
+	return ConfirmBody{
+		Branch: n.Text(r.Branch.ID), Tenant: uint32(r.Branch.Tenant), Account: n.Text(r.Account), Capture: r.Capture,
+		Amount: toAmount(r.Amount), Final: r.Final, EffectiveAt: Time(r.EffectiveAt), To: toFundings(r.To),
+	}
 }
 
 func (b CancelBody) request(n Names) (r tcc.CancelRequest, err error) {
@@ -147,8 +151,10 @@ func (b CancelBody) request(n Names) (r tcc.CancelRequest, err error) {
 }
 
 func toCancel(n Names, r tcc.CancelRequest) CancelBody {
-	return CancelBody{Branch: n.Text(r.Branch.ID), Tenant: uint32(r.Branch.Tenant), Account: n.Text(r.Account),
-		NotAfter: Time(r.NotAfter), EffectiveAt: Time(r.EffectiveAt)}
+	return CancelBody{
+		Branch: n.Text(r.Branch.ID), Tenant: uint32(r.Branch.Tenant), Account: n.Text(r.Account),
+		NotAfter: Time(r.NotAfter), EffectiveAt: Time(r.EffectiveAt),
+	}
 }
 
 func (b AddBody) request(n Names) (r tcc.AddRequest, err error) {
@@ -172,6 +178,8 @@ func (b AddBody) request(n Names) (r tcc.AddRequest, err error) {
 }
 
 func toAdd(n Names, r tcc.AddRequest) AddBody {
-	return AddBody{Branch: n.Text(r.Branch.ID), Tenant: uint32(r.Branch.Tenant), Account: n.Text(r.Account), Amount: toAmount(r.Amount),
-		Purpose: purposes[r.Purpose], Funding: toFundings(r.Funding), Origin: textOf(n, r.Origin), EffectiveAt: Time(r.EffectiveAt)}
+	return AddBody{
+		Branch: n.Text(r.Branch.ID), Tenant: uint32(r.Branch.Tenant), Account: n.Text(r.Account), Amount: toAmount(r.Amount),
+		Purpose: purposes[r.Purpose], Funding: toFundings(r.Funding), Origin: textOf(n, r.Origin), EffectiveAt: Time(r.EffectiveAt),
+	}
 }

@@ -57,7 +57,8 @@ func handle[Q any](mux *http.ServeMux, name string, do func(context.Context, *Q)
 		r, err := do(ctx, q)
 		if err == nil {
 			return &tccv1.Answer{Outcome: &tccv1.Answer_Done{Done: &tccv1.Receipt{
-				Book: r.Book, Seq: r.Seq, At: int64(r.At), Suspense: r.Suspense, Available: r.Available}}}, nil
+				Book: r.Book, Seq: r.Seq, At: int64(r.At), Suspense: r.Suspense, Available: r.Available,
+			}}}, nil
 		}
 		f := fault.Of(err)
 		if meaning(f.Kind) == unknown {
@@ -69,7 +70,8 @@ func handle[Q any](mux *http.ServeMux, name string, do func(context.Context, *Q)
 
 func refusal(f *fault.Error) *tccv1.Answer {
 	return &tccv1.Answer{Outcome: &tccv1.Answer_Refused{Refused: &tccv1.Refusal{
-		Code: string(f.Code), Kind: string(f.Kind), Message: f.Message, Param: f.Param}}}
+		Code: string(f.Code), Kind: string(f.Kind), Message: f.Message, Param: f.Param,
+	}}}
 }
 
 // overGRPC carries requests as protobuf.
@@ -84,7 +86,8 @@ type overGRPC struct {
 func newGRPC(h *http.Client, address string, header http.Header) *overGRPC {
 	options := []connect.ClientOption{connect.WithGRPC(), connect.WithReadMaxBytes(maxBody)}
 	at := address + ServicePath
-	return &overGRPC{header: header,
+	return &overGRPC{
+		header:  header,
 		try:     connect.NewClient[tccv1.TryRequest, tccv1.Answer](h, at+"Try", options...),
 		confirm: connect.NewClient[tccv1.ConfirmRequest, tccv1.Answer](h, at+"Confirm", options...),
 		cancel:  connect.NewClient[tccv1.CancelRequest, tccv1.Answer](h, at+"Cancel", options...),
@@ -101,17 +104,25 @@ func (o *overGRPC) carry(ctx context.Context, verb Verb, body any, raw []byte) (
 	}
 	switch b := body.(type) {
 	case TryBody:
-		return send(ctx, o, o.try, &tccv1.TryRequest{Branch: b.Branch, Tenant: b.Tenant, Account: b.Account, Amount: b.Amount.proto(),
-			Purpose: b.Purpose, NotAfter: int64(b.NotAfter), EffectiveAt: int64(b.EffectiveAt), Customer: b.Customer, Merchant: b.Merchant})
+		return send(ctx, o, o.try, &tccv1.TryRequest{
+			Branch: b.Branch, Tenant: b.Tenant, Account: b.Account, Amount: b.Amount.proto(),
+			Purpose: b.Purpose, NotAfter: int64(b.NotAfter), EffectiveAt: int64(b.EffectiveAt), Customer: b.Customer, Merchant: b.Merchant,
+		})
 	case ConfirmBody:
-		return send(ctx, o, o.confirm, &tccv1.ConfirmRequest{Branch: b.Branch, Tenant: b.Tenant, Account: b.Account, Capture: b.Capture,
-			Amount: b.Amount.proto(), Final: b.Final, EffectiveAt: int64(b.EffectiveAt), To: protos(b.To)})
+		return send(ctx, o, o.confirm, &tccv1.ConfirmRequest{
+			Branch: b.Branch, Tenant: b.Tenant, Account: b.Account, Capture: b.Capture,
+			Amount: b.Amount.proto(), Final: b.Final, EffectiveAt: int64(b.EffectiveAt), To: protos(b.To),
+		})
 	case CancelBody:
-		return send(ctx, o, o.cancel, &tccv1.CancelRequest{Branch: b.Branch, Tenant: b.Tenant, Account: b.Account,
-			NotAfter: int64(b.NotAfter), EffectiveAt: int64(b.EffectiveAt)})
+		return send(ctx, o, o.cancel, &tccv1.CancelRequest{
+			Branch: b.Branch, Tenant: b.Tenant, Account: b.Account,
+			NotAfter: int64(b.NotAfter), EffectiveAt: int64(b.EffectiveAt),
+		})
 	case AddBody:
-		return send(ctx, o, o.add, &tccv1.AddRequest{Branch: b.Branch, Tenant: b.Tenant, Account: b.Account, Amount: b.Amount.proto(),
-			Purpose: b.Purpose, Funding: protos(b.Funding), Origin: b.Origin, EffectiveAt: int64(b.EffectiveAt)})
+		return send(ctx, o, o.add, &tccv1.AddRequest{
+			Branch: b.Branch, Tenant: b.Tenant, Account: b.Account, Amount: b.Amount.proto(),
+			Purpose: b.Purpose, Funding: protos(b.Funding), Origin: b.Origin, EffectiveAt: int64(b.EffectiveAt),
+		})
 	}
 	return "", nil, tcc.Receipt{}, ErrUnsayable
 }
@@ -187,21 +198,29 @@ func fromProtos(all []*tccv1.Funding) (out []Funding) {
 }
 
 func fromTry(q *tccv1.TryRequest) TryBody {
-	return TryBody{Branch: q.GetBranch(), Tenant: q.GetTenant(), Account: q.GetAccount(), Amount: fromProto(q.GetAmount()), Purpose: q.GetPurpose(),
-		NotAfter: Time(q.GetNotAfter()), EffectiveAt: Time(q.GetEffectiveAt()), Customer: q.GetCustomer(), Merchant: q.GetMerchant()}
+	return TryBody{
+		Branch: q.GetBranch(), Tenant: q.GetTenant(), Account: q.GetAccount(), Amount: fromProto(q.GetAmount()), Purpose: q.GetPurpose(),
+		NotAfter: Time(q.GetNotAfter()), EffectiveAt: Time(q.GetEffectiveAt()), Customer: q.GetCustomer(), Merchant: q.GetMerchant(),
+	}
 }
 
 func fromConfirm(q *tccv1.ConfirmRequest) ConfirmBody {
-	return ConfirmBody{Branch: q.GetBranch(), Tenant: q.GetTenant(), Account: q.GetAccount(), Capture: q.GetCapture(), Amount: fromProto(q.GetAmount()),
-		Final: q.GetFinal(), EffectiveAt: Time(q.GetEffectiveAt()), To: fromProtos(q.GetTo())}
+	return ConfirmBody{
+		Branch: q.GetBranch(), Tenant: q.GetTenant(), Account: q.GetAccount(), Capture: q.GetCapture(), Amount: fromProto(q.GetAmount()),
+		Final: q.GetFinal(), EffectiveAt: Time(q.GetEffectiveAt()), To: fromProtos(q.GetTo()),
+	}
 }
 
 func fromCancel(q *tccv1.CancelRequest) CancelBody {
-	return CancelBody{Branch: q.GetBranch(), Tenant: q.GetTenant(), Account: q.GetAccount(),
-		NotAfter: Time(q.GetNotAfter()), EffectiveAt: Time(q.GetEffectiveAt())}
+	return CancelBody{
+		Branch: q.GetBranch(), Tenant: q.GetTenant(), Account: q.GetAccount(),
+		NotAfter: Time(q.GetNotAfter()), EffectiveAt: Time(q.GetEffectiveAt()),
+	}
 }
 
 func fromAdd(q *tccv1.AddRequest) AddBody {
-	return AddBody{Branch: q.GetBranch(), Tenant: q.GetTenant(), Account: q.GetAccount(), Amount: fromProto(q.GetAmount()), Purpose: q.GetPurpose(),
-		Funding: fromProtos(q.GetFunding()), Origin: q.GetOrigin(), EffectiveAt: Time(q.GetEffectiveAt())}
+	return AddBody{
+		Branch: q.GetBranch(), Tenant: q.GetTenant(), Account: q.GetAccount(), Amount: fromProto(q.GetAmount()), Purpose: q.GetPurpose(),
+		Funding: fromProtos(q.GetFunding()), Origin: q.GetOrigin(), EffectiveAt: Time(q.GetEffectiveAt()),
+	}
 }

@@ -31,7 +31,7 @@ func (o *overHTTP) carry(ctx context.Context, verb Verb, _ any, raw []byte) (str
 	if err != nil {
 		return "", nil, tcc.Receipt{}, lost(ctx, err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // it was only read
+	defer answer.Body.Close()
 	status := strconv.Itoa(answer.StatusCode)
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxBody+1))
 	if err != nil {

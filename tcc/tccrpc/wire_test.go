@@ -43,6 +43,7 @@ func (s *stub) Try(_ context.Context, r tcc.TryRequest) (tcc.Receipt, error) { r
 func (s *stub) Confirm(_ context.Context, r tcc.ConfirmRequest) (tcc.Receipt, error) {
 	return s.answer(r)
 }
+
 func (s *stub) Cancel(_ context.Context, r tcc.CancelRequest) (tcc.Receipt, error) {
 	return s.answer(r)
 }
@@ -86,12 +87,16 @@ func TestRequestsArriveAsSent(t *testing.T) {
 	s := &stub{receipt: tcc.Receipt{Book: "points/03", Seq: 12, At: noon + 1, Suspense: true, Available: 940}}
 	other := id.Compose(noon, 1, [9]byte{5})
 	funding := []tcc.Funding{{From: "points_redeemed", Amount: money.Of(60, money.PT)}}
-	try := tcc.TryRequest{Branch: branch(), Account: account(), Amount: money.Of(60, money.PT), Purpose: tcc.Charge,
-		NotAfter: noon + clock.Hour, EffectiveAt: noon, Customer: other, Merchant: other.Facet(3)}
+	try := tcc.TryRequest{
+		Branch: branch(), Account: account(), Amount: money.Of(60, money.PT), Purpose: tcc.Charge,
+		NotAfter: noon + clock.Hour, EffectiveAt: noon, Customer: other, Merchant: other.Facet(3),
+	}
 	confirm := tcc.ConfirmRequest{Branch: branch(), Account: account(), Capture: 2, Amount: money.Of(59, money.PT), Final: true, EffectiveAt: noon, To: funding}
 	cancel := tcc.CancelRequest{Branch: branch(), Account: account(), NotAfter: noon + clock.Hour, EffectiveAt: noon}
-	add := tcc.AddRequest{Branch: branch(), Account: account(), Amount: money.Of(60, money.PT), Purpose: tcc.Refund, Funding: funding,
-		Origin: other.Facet(1), EffectiveAt: noon}
+	add := tcc.AddRequest{
+		Branch: branch(), Account: account(), Amount: money.Of(60, money.PT), Purpose: tcc.Refund, Funding: funding,
+		Origin: other.Facet(1), EffectiveAt: noon,
+	}
 	eachWire(t, s, func(t *testing.T, c *tccrpc.Client) {
 		ctx := t.Context()
 		s.asked = nil
@@ -226,15 +231,30 @@ func TestRequestsAreReadExactly(t *testing.T) {
 		old, new string
 		code     fault.Code
 	}{
-		{`"value":60`, `"value":60.0`, fault.InvalidAmount}, {`"value":60`, `"value":6e1`, fault.InvalidAmount},
-		{`"value":60`, `"value":-60`, fault.InvalidAmount}, {`"value":60`, `"value":9007199254740992`, fault.InvalidAmount},
-		{`"value":60`, `"value":60,"value":61`, fault.InvalidRequest}, {`"value":60`, `"value":60,"Value":61`, fault.InvalidRequest},
-		{`"value":60`, `"value":60,"scale":2`, fault.UnknownField}, {`"JPY"`, `"QQQ"`, fault.InvalidCurrency}, {`"JPY"`, `"jpy"`, fault.InvalidCurrency},
-		{`"charge"`, `"gift"`, fault.InvalidRequest}, {`"tenant":7`, `"tenant":0`, fault.MissingField}, {`"tenant":7`, `"tenant":-7`, fault.InvalidRequest},
-		{`.3"`, `.300"`, fault.InvalidID}, {`.3"`, `"`, fault.InvalidID}, {`.3"`, `.03"`, fault.InvalidID}, {`.3"`, `\n.3"`, fault.InvalidID},
-		{good, `{}`, fault.MissingField}, {good, `[]`, fault.InvalidRequest}, {good, ``, fault.InvalidRequest}, {good, good + good, fault.InvalidRequest},
-		{good, strings.Repeat(" ", 65<<10), fault.RequestTooLarge}, {good, strings.Repeat("[", 60000), fault.InvalidRequest},
-		{`"not_after":"2`, `"not_after":"x2`, fault.InvalidRequest}, {`"not_after":"2`, `"not_after":"0`, fault.InvalidRequest},
+		{`"value":60`, `"value":60.0`, fault.InvalidAmount},
+		{`"value":60`, `"value":6e1`, fault.InvalidAmount},
+		{`"value":60`, `"value":-60`, fault.InvalidAmount},
+		{`"value":60`, `"value":9007199254740992`, fault.InvalidAmount},
+		{`"value":60`, `"value":60,"value":61`, fault.InvalidRequest},
+		{`"value":60`, `"value":60,"Value":61`, fault.InvalidRequest},
+		{`"value":60`, `"value":60,"scale":2`, fault.UnknownField},
+		{`"JPY"`, `"QQQ"`, fault.InvalidCurrency},
+		{`"JPY"`, `"jpy"`, fault.InvalidCurrency},
+		{`"charge"`, `"gift"`, fault.InvalidRequest},
+		{`"tenant":7`, `"tenant":0`, fault.MissingField},
+		{`"tenant":7`, `"tenant":-7`, fault.InvalidRequest},
+		{`.3"`, `.300"`, fault.InvalidID},
+		{`.3"`, `"`, fault.InvalidID},
+		{`.3"`, `.03"`, fault.InvalidID},
+		{`.3"`, `\n.3"`, fault.InvalidID},
+		{good, `{}`, fault.MissingField},
+		{good, `[]`, fault.InvalidRequest},
+		{good, ``, fault.InvalidRequest},
+		{good, good + good, fault.InvalidRequest},
+		{good, strings.Repeat(" ", 65<<10), fault.RequestTooLarge},
+		{good, strings.Repeat("[", 60000), fault.InvalidRequest},
+		{`"not_after":"2`, `"not_after":"x2`, fault.InvalidRequest},
+		{`"not_after":"2`, `"not_after":"0`, fault.InvalidRequest},
 	} {
 		_, err := c.Send(t.Context(), tccrpc.Try, []byte(strings.Replace(good, x.old, x.new, 1)))
 		if !fault.HasCode(err, x.code) {
@@ -278,8 +298,10 @@ func TestFieldsOfALaterContractAreRefused(t *testing.T) {
 	s := &stub{}
 	server := httptest.NewServer(tccrpc.Service(tccrpc.Server{Participant: s}))
 	defer server.Close()
-	q := &tccv1.TryRequest{Branch: "b", Tenant: 1, Account: "a", Amount: &typev1.Money{Currency: "JPY", Value: 1}, Purpose: "charge", NotAfter: 1,
-		EffectiveAt: 1}
+	q := &tccv1.TryRequest{
+		Branch: "b", Tenant: 1, Account: "a", Amount: &typev1.Money{Currency: "JPY", Value: 1}, Purpose: "charge", NotAfter: 1,
+		EffectiveAt: 1,
+	}
 	q.Amount.ProtoReflect().SetUnknown([]byte{0xf8, 0x06, 1}) // field 111
 	c := connect.NewClient[tccv1.TryRequest, tccv1.Answer](server.Client(), server.URL+tccrpc.ServicePath+"Try")
 	answer, err := c.CallUnary(t.Context(), connect.NewRequest(q))

@@ -41,7 +41,8 @@ var addChecks = []check{
 		more.amount = 61
 		return errors.Join(expect(step{"add", p.add(ctx), ""}, step{"add of more", more.add(ctx), fault.IDReused}), p.holds(ctx, 160, 0))
 	}},
-	{"add-unknown-account", "An Add that cannot be placed is done, and the receipt says that it waits for a person.", receiver,
+	{
+		"add-unknown-account", "An Add that cannot be placed is done, and the receipt says that it waits for a person.", receiver,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 100, 60)
 			if err != nil {
@@ -59,7 +60,8 @@ var addChecks = []check{
 				}
 			}
 			return p.holds(ctx, 100, 0)
-		}},
+		},
+	},
 	{"restart-add", "A restart does not forget an Add.", receiver | restart, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 60)
 		if err != nil {

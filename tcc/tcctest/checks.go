@@ -49,14 +49,16 @@ var tryChecks = []check{
 		}
 		return errors.Join(expect(step{"try", p.try(ctx), ""}), p.holds(ctx, 0, 100))
 	}},
-	{"try-one-too-many", "A Try of one unit more than is available is refused with insufficient_funds, and sets nothing aside.", arithmetic,
+	{
+		"try-one-too-many", "A Try of one unit more than is available is refused with insufficient_funds, and sets nothing aside.", arithmetic,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 100, 101)
 			if err != nil {
 				return err
 			}
 			return errors.Join(expect(step{"try", p.try(ctx), fault.InsufficientFunds}), p.holds(ctx, 100, 0))
-		}},
+		},
+	},
 	{"try-counts-holds", "What is on hold is not available to another payment.", arithmetic, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 60)
 		if err != nil {
@@ -76,7 +78,8 @@ var tryChecks = []check{
 		more.amount = 61
 		return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"try of more", more.try(ctx), fault.IDReused}), p.holds(ctx, 940, 60))
 	}},
-	{"try-other-account", "A Try from another account under the same branch is the conflict id_reused.", accounts,
+	{
+		"try-other-account", "A Try from another account under the same branch is the conflict id_reused.", accounts,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 1000, 60)
 			if err != nil {
@@ -88,7 +91,8 @@ var tryChecks = []check{
 			}
 			return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"try from another account", other.try(ctx), fault.IDReused}),
 				p.holds(ctx, 940, 60), other.holds(ctx, 1000, 0))
-		}},
+		},
+	},
 	{"try-unknown-account", "A Try from an account that does not exist is refused, each time.", 0, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 60)
 		if err != nil {
@@ -97,7 +101,8 @@ var tryChecks = []check{
 		p.account = e.Payment(p.account)
 		return errors.Join(refusal("the try", p.try(ctx)), refusal("the try again", p.try(ctx)))
 	}},
-	{"try-other-currency", "A Try in a currency that the account does not hold is refused, and sets nothing aside.", arithmetic,
+	{
+		"try-other-currency", "A Try in a currency that the account does not hold is refused, and sets nothing aside.", arithmetic,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 100, 60)
 			if err != nil {
@@ -110,7 +115,8 @@ var tryChecks = []check{
 			}
 			foreign.exam = &other
 			return errors.Join(refusal("the try", foreign.try(ctx)), p.holds(ctx, 100, 0))
-		}},
+		},
+	},
 	{"try-too-late", "A Try that arrives after its deadline is refused with try_too_late.", 0, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 60)
 		if err != nil {
@@ -120,7 +126,8 @@ var tryChecks = []check{
 		return errors.Join(expect(step{"try", p.try(ctx), fault.TryTooLate}, step{"try again", p.try(ctx), fault.TryTooLate},
 			step{"cancel", p.cancel(ctx), ""}), p.holds(ctx, 100, 0))
 	}},
-	{"try-last-units", "Of 100 payments that want the last 100 units at once, one gets them and the others are refused.", 0,
+	{
+		"try-last-units", "Of 100 payments that want the last 100 units at once, one gets them and the others are refused.", 0,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 100, 100)
 			if err != nil {
@@ -128,7 +135,8 @@ var tryChecks = []check{
 			}
 			errs := atOnce(100, func(int) error { return e.from(p.account, 100).try(ctx) })
 			return errors.Join(oneWins(errs, 1), p.holds(ctx, 0, 100))
-		}},
+		},
+	},
 	{"try-no-overdraw", "Payments at once never get more than there is, nor less.", arithmetic, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 255, 10)
 		if err != nil {
@@ -184,7 +192,8 @@ var confirmChecks = []check{
 		errs := atOnce(copies, func(int) error { return p.confirm(ctx) })
 		return errors.Join(allDone("confirm", errs), p.holds(ctx, 100*copies-60, 0))
 	}},
-	{"try-after-confirm", "A duplicate of the Try that arrives after the Confirm is done, and sets nothing aside.", 0,
+	{
+		"try-after-confirm", "A duplicate of the Try that arrives after the Confirm is done, and sets nothing aside.", 0,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 1000, 60)
 			if err != nil {
@@ -192,7 +201,8 @@ var confirmChecks = []check{
 			}
 			return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"confirm", p.confirm(ctx), ""}, step{"late try", p.try(ctx), ""}),
 				p.holds(ctx, 940, 0))
-		}},
+		},
+	},
 	{"confirm-without-try", "A Confirm whose Try never came is refused with not_tried.", 0, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 60)
 		if err != nil {
@@ -224,7 +234,8 @@ var confirmChecks = []check{
 		return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"confirm 25, final", p.capture(ctx, 1, 25, true), ""}), p.holds(ctx, 75, 0))
 	}},
 	{"confirm-in-parts", "Captures take their parts, each once; the final one lets the rest go; none comes after it.", arithmetic, inParts},
-	{"confirm-too-much", "A Confirm of more than is held is refused with exceeds_hold, and takes nothing.", arithmetic,
+	{
+		"confirm-too-much", "A Confirm of more than is held is refused with exceeds_hold, and takes nothing.", arithmetic,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 100, 60)
 			if err != nil {
@@ -232,8 +243,10 @@ var confirmChecks = []check{
 			}
 			return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"confirm 61", p.capture(ctx, 1, 61, true), fault.ExceedsHold}),
 				p.holds(ctx, 40, 60))
-		}},
-	{"confirm-too-much-in-parts", "A capture of more than the earlier ones left is refused with exceeds_hold, and takes nothing.", arithmetic,
+		},
+	},
+	{
+		"confirm-too-much-in-parts", "A capture of more than the earlier ones left is refused with exceeds_hold, and takes nothing.", arithmetic,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 100, 60)
 			if err != nil {
@@ -242,7 +255,8 @@ var confirmChecks = []check{
 			return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"capture 1 of 40", p.capture(ctx, 1, 40, false), ""},
 				step{"capture 2 of 21", p.capture(ctx, 2, 21, true), fault.ExceedsHold}, step{"capture 3 of 20", p.capture(ctx, 3, 20, true), ""}),
 				p.holds(ctx, 40, 0))
-		}},
+		},
+	},
 	{"confirm-other-body", "Another Confirm under the same capture is the conflict id_reused.", arithmetic, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 60)
 		if err != nil {
@@ -252,7 +266,7 @@ var confirmChecks = []check{
 			step{"confirm 21", p.capture(ctx, 1, 21, false), fault.IDReused}), p.holds(ctx, 40, 40))
 	}},
 	{"confirm-after-deadline", "Once the Try was done, no expiry stops the Confirm.", advance, func(ctx context.Context, e *exam) error {
-		p, err := e.expiring(ctx, 100, 60)
+		p, err := e.expiring(ctx)
 		if err != nil {
 			return err
 		}
@@ -346,7 +360,8 @@ var cancelChecks = []check{
 		}
 		return errors.Join(expect(step{"cancel", late.cancel(ctx), ""}, step{"cancel again", late.cancel(ctx), ""}), p.holds(ctx, 0, 100))
 	}},
-	{"try-after-cancel", "A Try that arrives after its Cancel is refused with try_after_cancel, and sets nothing aside.", 0,
+	{
+		"try-after-cancel", "A Try that arrives after its Cancel is refused with try_after_cancel, and sets nothing aside.", 0,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 100, 60)
 			if err != nil {
@@ -354,10 +369,12 @@ var cancelChecks = []check{
 			}
 			return errors.Join(expect(step{"empty cancel", p.cancel(ctx), ""}, step{"late try", p.try(ctx), fault.TryAfterCancel},
 				step{"late try again", p.try(ctx), fault.TryAfterCancel}), p.holds(ctx, 100, 0))
-		}},
-	{"try-long-after-cancel", "A Try that arrives long after its Cancel and its deadline is refused.", advance,
+		},
+	},
+	{
+		"try-long-after-cancel", "A Try that arrives long after its Cancel and its deadline is refused.", advance,
 		func(ctx context.Context, e *exam) error {
-			p, err := e.expiring(ctx, 100, 60)
+			p, err := e.expiring(ctx)
 			if err != nil {
 				return err
 			}
@@ -368,7 +385,8 @@ var cancelChecks = []check{
 				return fmt.Errorf("the late try ended with %v, should be refused", err)
 			}
 			return p.holds(ctx, 100, 0)
-		}},
+		},
+	},
 	{"try-after-try-and-cancel", "A duplicate of the Try that arrives after both sets nothing aside.", 0, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 60)
 		if err != nil {
@@ -382,7 +400,8 @@ var cancelChecks = []check{
 		}
 		return p.holds(ctx, 100, 0)
 	}},
-	{"cancel-after-confirm", "A Cancel after the Confirm is refused with already_confirmed, and gives nothing back.", 0,
+	{
+		"cancel-after-confirm", "A Cancel after the Confirm is refused with already_confirmed, and gives nothing back.", 0,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 100, 60)
 			if err != nil {
@@ -390,7 +409,8 @@ var cancelChecks = []check{
 			}
 			return errors.Join(expect(step{"try", p.try(ctx), ""}, step{"confirm", p.confirm(ctx), ""},
 				step{"cancel", p.cancel(ctx), fault.AlreadyConfirmed}), p.holds(ctx, 40, 0))
-		}},
+		},
+	},
 	{"cancel-after-part", "A Cancel after a capture that was not final is refused with already_confirmed, and changes nothing; the rest " +
 		"stays on hold until a final capture.", arithmetic, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 60)

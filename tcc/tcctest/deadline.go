@@ -11,7 +11,7 @@ import (
 // deadlineChecks are about what passes with time, and what must not.
 var deadlineChecks = []check{
 	{"cancel-after-deadline", "A Cancel that arrives after the deadline of its Try lets go.", advance, func(ctx context.Context, e *exam) error {
-		p, err := e.expiring(ctx, 100, 60)
+		p, err := e.expiring(ctx)
 		if err != nil {
 			return err
 		}
@@ -20,9 +20,10 @@ var deadlineChecks = []check{
 		}
 		return errors.Join(expect(step{"cancel", p.cancel(ctx), ""}), p.holds(ctx, 100, 0))
 	}},
-	{"tombstone-lasts", "A Cancel whose Try never came is remembered until the deadline of that Try.", advance,
+	{
+		"tombstone-lasts", "A Cancel whose Try never came is remembered until the deadline of that Try.", advance,
 		func(ctx context.Context, e *exam) error {
-			p, err := e.expiring(ctx, 100, 60)
+			p, err := e.expiring(ctx)
 			if err != nil {
 				return err
 			}
@@ -30,7 +31,8 @@ var deadlineChecks = []check{
 				return err
 			}
 			return errors.Join(expect(step{"late try", p.try(ctx), fault.TryAfterCancel}), p.holds(ctx, 100, 0))
-		}},
+		},
+	},
 	{"clock-agrees", "Its clock is within ten seconds of the caller's.", 0, func(ctx context.Context, e *exam) error {
 		early, err := e.part(ctx, 100, 30)
 		if err != nil {
@@ -49,9 +51,9 @@ const (
 	slack = clock.Second
 )
 
-// expiring returns a payment whose deadline can be let pass.
-func (e *exam) expiring(ctx context.Context, funded, amount int64) (*part, error) {
-	p, err := e.part(ctx, funded, amount)
+// expiring returns a payment of 60 from an account with 100, whose deadline can be let pass.
+func (e *exam) expiring(ctx context.Context) (*part, error) {
+	p, err := e.part(ctx, 100, 60)
 	if err == nil && e.Advance == nil {
 		p.made = e.Now()
 		p.until = p.made + brief

@@ -132,8 +132,10 @@ func (e *exam) part(ctx context.Context, funded, amount int64) (*part, error) {
 // from returns a fresh payment from account.
 func (e *exam) from(account id.ID, amount int64) *part {
 	now := e.Now()
-	return &part{exam: e, account: account, amount: amount, made: now, until: now + longEnough,
-		branch: tcc.Branch{Tenant: e.Tenant, ID: e.Payment(account).Facet(1)}}
+	return &part{
+		exam: e, account: account, amount: amount, made: now, until: now + longEnough,
+		branch: tcc.Branch{Tenant: e.Tenant, ID: e.Payment(account).Facet(1)},
+	}
 }
 
 func (p *part) money(minor int64) money.Amount {
@@ -141,8 +143,10 @@ func (p *part) money(minor int64) money.Amount {
 }
 
 func (p *part) tryRequest() tcc.TryRequest {
-	r := tcc.TryRequest{Branch: p.branch, Account: p.account, Amount: p.money(p.amount), Purpose: tcc.Charge,
-		NotAfter: p.until, EffectiveAt: p.made}
+	r := tcc.TryRequest{
+		Branch: p.branch, Account: p.account, Amount: p.money(p.amount), Purpose: tcc.Charge,
+		NotAfter: p.until, EffectiveAt: p.made,
+	}
 	if p.AdjustTry != nil {
 		p.AdjustTry(&r)
 	}
@@ -157,14 +161,18 @@ func (p *part) try(ctx context.Context) error {
 func (p *part) confirm(ctx context.Context) error { return p.capture(ctx, 1, p.amount, true) }
 
 func (p *part) capture(ctx context.Context, n uint32, minor int64, final bool) error {
-	_, err := p.Participant.Confirm(ctx, tcc.ConfirmRequest{Branch: p.branch, Account: p.account, Capture: n,
-		Amount: p.money(minor), Final: final, EffectiveAt: p.made})
+	_, err := p.Participant.Confirm(ctx, tcc.ConfirmRequest{
+		Branch: p.branch, Account: p.account, Capture: n,
+		Amount: p.money(minor), Final: final, EffectiveAt: p.made,
+	})
 	return err
 }
 
 func (p *part) cancel(ctx context.Context) error {
-	_, err := p.Participant.Cancel(ctx, tcc.CancelRequest{Branch: p.branch, Account: p.account, NotAfter: p.until,
-		EffectiveAt: p.made})
+	_, err := p.Participant.Cancel(ctx, tcc.CancelRequest{
+		Branch: p.branch, Account: p.account, NotAfter: p.until,
+		EffectiveAt: p.made,
+	})
 	return err
 }
 
@@ -174,8 +182,10 @@ func (p *part) add(ctx context.Context) error {
 }
 
 func (p *part) addRequest() tcc.AddRequest {
-	r := tcc.AddRequest{Branch: p.branch, Account: p.account, Amount: p.money(p.amount), Purpose: tcc.Charge,
-		EffectiveAt: p.made}
+	r := tcc.AddRequest{
+		Branch: p.branch, Account: p.account, Amount: p.money(p.amount), Purpose: tcc.Charge,
+		EffectiveAt: p.made,
+	}
 	if p.AdjustAdd != nil {
 		p.AdjustAdd(&r)
 	}
@@ -233,9 +243,9 @@ func expect(steps ...step) error {
 		case s.want == "" && s.err != nil:
 			errs = append(errs, fmt.Errorf("%s: %w, should be done", s.what, s.err))
 		case s.want != "" && s.err == nil:
-			errs = append(errs, fmt.Errorf("%s: was done, should be %s", s.what, s.want))
+			errs = append(errs, fmt.Errorf("%s: was done, should be %v", s.what, s.want))
 		case s.want != "" && !fault.HasCode(s.err, s.want):
-			errs = append(errs, fmt.Errorf("%s: %w, should be %s", s.what, s.err, s.want))
+			errs = append(errs, fmt.Errorf("%s: %w, should be %v", s.what, s.err, s.want))
 		}
 	}
 	return errors.Join(errs...)
@@ -276,6 +286,7 @@ func oneWins(errs []error, want int) error {
 			done++
 		case tcc.Unknown:
 			return fmt.Errorf("a call ended with %w, which is no definite refusal", err)
+		case tcc.Refused:
 		}
 	}
 	if done != want {

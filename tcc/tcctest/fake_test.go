@@ -46,12 +46,15 @@ type fakeBranch struct {
 }
 
 func newFake(d defect) *fake {
-	return &fake{defect: d, clk: clock.NewManual(clock.Micros(1_790_000_000) * clock.Second), ids: id.NewSource(nil),
-		accounts: make(map[id.ID]*fakeAccount), branches: make(map[tcc.Branch]*fakeBranch), adds: make(map[id.ID]tcc.AddRequest)}
+	return &fake{
+		defect: d, clk: clock.NewManual(clock.Micros(1_790_000_000) * clock.Second), ids: id.NewSource(nil),
+		accounts: make(map[id.ID]*fakeAccount), branches: make(map[tcc.Branch]*fakeBranch), adds: make(map[id.ID]tcc.AddRequest),
+	}
 }
 
 func (f *fake) fixture() Fixture {
-	return Fixture{Participant: f, Receiver: f, Tenant: 1, Currency: money.JPY, Now: f.clk.Now, Advance: f.clk.Advance,
+	return Fixture{
+		Participant: f, Receiver: f, Tenant: 1, Currency: money.JPY, Now: f.clk.Now, Advance: f.clk.Advance,
 		Fund: func(_ context.Context, minor int64) (id.ID, error) {
 			f.mu.Lock()
 			defer f.mu.Unlock()

@@ -14,14 +14,17 @@ import (
 // lostChecks are about answers that nobody hears. Whoever hears nothing asks again with the same request; the answer has
 // to be the one that was lost.
 var lostChecks = []check{
-	{"lost-try", "A Try whose answer was lost is done when it comes again, and has set the amount aside once.", 0,
+	{
+		"lost-try", "A Try whose answer was lost is done when it comes again, and has set the amount aside once.", 0,
 		func(ctx context.Context, e *exam) error {
 			return e.lose(ctx, func(p, deaf *part) error {
 				_ = deaf.try(ctx) // nobody heard
 				return errors.Join(expect(step{"try again", settled(ctx, p.try), ""}, step{"and again", p.try(ctx), ""}), p.holds(ctx, 140, 60))
 			})
-		}},
-	{"lost-confirm", "A Confirm whose answer was lost is done when it comes again, and has taken the amount once.", 0,
+		},
+	},
+	{
+		"lost-confirm", "A Confirm whose answer was lost is done when it comes again, and has taken the amount once.", 0,
 		func(ctx context.Context, e *exam) error {
 			return e.lose(ctx, func(p, deaf *part) error {
 				if err := expect(step{"try", p.try(ctx), ""}); err != nil {
@@ -30,8 +33,10 @@ var lostChecks = []check{
 				_ = deaf.confirm(ctx) // nobody heard
 				return errors.Join(expect(step{"confirm again", settled(ctx, p.confirm), ""}, step{"and again", p.confirm(ctx), ""}), p.holds(ctx, 140, 0))
 			})
-		}},
-	{"lost-cancel", "A Cancel whose answer was lost is done when it comes again, and has let go once.", 0,
+		},
+	},
+	{
+		"lost-cancel", "A Cancel whose answer was lost is done when it comes again, and has let go once.", 0,
 		func(ctx context.Context, e *exam) error {
 			return e.lose(ctx, func(p, deaf *part) error {
 				if err := expect(step{"try", p.try(ctx), ""}); err != nil {
@@ -40,8 +45,10 @@ var lostChecks = []check{
 				_ = deaf.cancel(ctx) // nobody heard
 				return errors.Join(expect(step{"cancel again", settled(ctx, p.cancel), ""}, step{"and again", p.cancel(ctx), ""}), p.holds(ctx, 200, 0))
 			})
-		}},
-	{"lost-refusal", "A Try whose refusal was lost is refused in the same way when it comes again.", arithmetic,
+		},
+	},
+	{
+		"lost-refusal", "A Try whose refusal was lost is refused in the same way when it comes again.", arithmetic,
 		func(ctx context.Context, e *exam) error {
 			return e.lose(ctx, func(p, deaf *part) error {
 				p.amount, deaf.amount = 500, 500
@@ -49,7 +56,8 @@ var lostChecks = []check{
 				return errors.Join(expect(step{"try again", settled(ctx, p.try), fault.InsufficientFunds},
 					step{"cancel", p.cancel(ctx), ""}), p.holds(ctx, 200, 0))
 			})
-		}},
+		},
+	},
 	{"ended-context", "A caller whose time is up hears no refusal, and may ask again.", 0, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 60)
 		if err != nil {

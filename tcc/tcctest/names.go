@@ -19,7 +19,8 @@ var nameChecks = []check{
 		q.branch.ID, q.amount = p.branch.ID.Facet(2), 30
 		return bothHold(ctx, p, &q)
 	}},
-	{"other-tenant", "The same branch of another tenant is another branch: what is asked of it changes nothing here.", 0,
+	{
+		"other-tenant", "The same branch of another tenant is another branch: what is asked of it changes nothing here.", 0,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 100, 60)
 			if err != nil {
@@ -35,8 +36,10 @@ var nameChecks = []check{
 			}
 			_ = stranger.cancel(ctx) // an empty cancel, or refused: it is nobody's here
 			return errors.Join(p.holds(ctx, 40, 60), expect(step{"confirm", p.confirm(ctx), ""}), p.holds(ctx, 40, 0))
-		}},
-	{"long-ids", "Two branches whose names have 64 characters and differ in the last one are two, or both are refused with invalid_id.",
+		},
+	},
+	{
+		"long-ids", "Two branches whose names have 64 characters and differ in the last one are two, or both are refused with invalid_id.",
 		wire | arithmetic, func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 100, 60)
 			if err != nil {
@@ -49,7 +52,8 @@ var nameChecks = []check{
 				return errors.Join(expect(step{"the other try", q.try(ctx), fault.InvalidID}), p.holds(ctx, 100, 0))
 			}
 			return bothHold(ctx, p, &q)
-		}},
+		},
+	},
 }
 
 // bothHold has two branches of one account hold 60 and 30 of 100, and end each in its own way.

@@ -13,7 +13,8 @@ import (
 
 // restartChecks are about crashes.
 var restartChecks = []check{
-	{"restart-confirm", "A restart between any two verbs on the way to a Confirm changes no answer.", restart,
+	{
+		"restart-confirm", "A restart between any two verbs on the way to a Confirm changes no answer.", restart,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 1000, 60)
 			if err != nil {
@@ -24,8 +25,10 @@ var restartChecks = []check{
 				return err
 			}
 			return p.holds(ctx, 940, 0)
-		}},
-	{"restart-cancel", "A restart between any two verbs on the way to a Cancel changes no answer.", restart,
+		},
+	},
+	{
+		"restart-cancel", "A restart between any two verbs on the way to a Cancel changes no answer.", restart,
 		func(ctx context.Context, e *exam) error {
 			p, err := e.part(ctx, 1000, 60)
 			if err != nil {
@@ -36,7 +39,8 @@ var restartChecks = []check{
 				return err
 			}
 			return p.holds(ctx, 1000, 0)
-		}},
+		},
+	},
 	{"restart-refused", "A restart does not turn a refusal into a success.", restart, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 100)
 		if err != nil {

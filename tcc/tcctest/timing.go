@@ -26,7 +26,8 @@ var timingChecks = []check{
 		}
 		return nil
 	}},
-	{"answers-in-time-at-once", "Every answer comes before its caller gives up waiting, also where many ask at once.", timing | arithmetic,
+	{
+		"answers-in-time-at-once", "Every answer comes before its caller gives up waiting, also where many ask at once.", timing | arithmetic,
 		func(ctx context.Context, e *exam) error {
 			first, err := e.part(ctx, 100*copies, 10)
 			if err != nil {
@@ -36,7 +37,8 @@ var timingChecks = []check{
 				p := e.from(first.account, 10)
 				return e.inTime(ctx, []func(context.Context) error{p.try, p.cancel})
 			}))
-		}},
+		},
+	},
 }
 
 // inTime makes calls one after another, and measures each.

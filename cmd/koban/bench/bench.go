@@ -109,7 +109,7 @@ func Measure(ctx context.Context, c Config) (*Report, error) {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
 	if !c.Keep {
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }() // what stays is in a folder for what is temporary
 	}
 	host, err := describe(dir, clk)
 	if err != nil {
@@ -206,8 +206,10 @@ func (b *bench) one(ctx context.Context, s subject, at *place, n int, done *int6
 		return nil, err
 	}
 	*done += t.all
-	run := &Run{Mode: b.mode, Store: at.engine(), Concurrency: n, Hot: b.Hot,
-		Count: t.count, Errors: t.errors, Lag: t.lag, Growth: t.growth}
+	run := &Run{
+		Mode: b.mode, Store: at.engine(), Concurrency: n, Hot: b.Hot,
+		Count: t.count, Errors: t.errors, Lag: t.lag, Growth: t.growth,
+	}
 	if t.first != nil {
 		run.Problem = t.first.Error()
 	}

@@ -25,8 +25,10 @@ import (
 func TestMeasure(t *testing.T) {
 	dir := t.TempDir()
 	var told []string
-	report, err := Measure(t.Context(), Config{Dir: dir, Customers: 100, Concurrency: []int{8}, Duration: 200 * time.Millisecond, Hot: true,
-		Progress: func(step, _ string) { told = append(told, step) }})
+	report, err := Measure(t.Context(), Config{
+		Dir: dir, Customers: 100, Concurrency: []int{8}, Duration: 200 * time.Millisecond, Hot: true,
+		Progress: func(step, _ string) { told = append(told, step) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,8 +107,10 @@ func TestVerifySees(t *testing.T) {
 		t.Error("a payment that was never made is not missed")
 	}
 	now := p.app.Clock.Now()
-	_, err = p.app.Balance.Credit(t.Context(), balance.AddCredit{Key: book.Key{Tenant: tenant, ID: id.ID(randomKey())},
-		ID: p.app.Fresh.New(now, p.merchants[0].Slot()), Account: p.merchants[0].Facet(tcc.PayableAccount), Amount: money.Yen(1), EffectiveAt: now})
+	_, err = p.app.Balance.Credit(t.Context(), balance.AddCredit{
+		Key: book.Key{Tenant: tenant, ID: id.ID(randomKey())},
+		ID:  p.app.Fresh.New(now, p.merchants[0].Slot()), Account: p.merchants[0].Facet(tcc.PayableAccount), Amount: money.Yen(1), EffectiveAt: now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,9 +50,11 @@ func (l *load) grow(ctx context.Context) []Step {
 func (l *load) step(stored, n int64, took, cpu time.Duration) Step {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return Step{Stored: stored, PerSecond: round(ratio(float64(n), took.Seconds())),
+	return Step{
+		Stored: stored, PerSecond: round(ratio(float64(n), took.Seconds())),
 		CPU: tenth(ratio(float64(cpu.Nanoseconds())/1e3, float64(n)), 100), Heap: int64(m.HeapAlloc), Resident: resident(),
-		Lag: l.figures().lag}
+		Lag: l.figures().lag,
+	}
 }
 
 // resident returns the bytes of memory that this process has, or 0 where /proc does not say.

@@ -44,8 +44,10 @@ const (
 )
 
 func describe(dir string, clk clock.Clock) (*Host, error) {
-	h := &Host{CPU: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(), MaxProcs: runtime.GOMAXPROCS(0),
-		System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
+	h := &Host{
+		CPU: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(), MaxProcs: runtime.GOMAXPROCS(0),
+		System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
+	}
 	h.GCPercent = debug.SetGCPercent(-1)
 	debug.SetGCPercent(h.GCPercent)
 	h.Settings.Journal, h.Settings.State = sqliteJournal, sqliteState
@@ -62,7 +64,7 @@ func describe(dir string, clk clock.Clock) (*Host, error) {
 	}
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err == nil {
-		h.FileSystem = fileSystem(int64(fs.Type))
+		h.FileSystem = fileSystem(fs.Type)
 	}
 	delays, err := syncDelays(dir, clk)
 	if err != nil {
@@ -74,7 +76,7 @@ func describe(dir string, clk clock.Clock) (*Host, error) {
 
 // field returns what a file of lines "name : value" says of name first.
 func field(path, name string) string {
-	text, err := os.ReadFile(path) //nolint:gosec // a constant
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return unknownHardware
 	}
@@ -106,12 +108,11 @@ func fileSystem(magic int64) string {
 // syncDelays returns, sorted, how many microseconds it takes to append a page to a file and have it on the disk.
 func syncDelays(dir string, clk clock.Clock) (out []uint32, err error) {
 	path := filepath.Join(dir, "sync")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600) //nolint:gosec // ours
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	defer os.Remove(path)
-	defer f.Close()
+	defer func() { _, _ = f.Close(), os.Remove(path) }() // the folder goes too
 	page := make([]byte, syncProbeBytes)
 	for range syncProbes {
 		start := clk.Now()
@@ -121,7 +122,7 @@ func syncDelays(dir string, clk clock.Clock) (out []uint32, err error) {
 		if err := f.Sync(); err != nil {
 			return nil, fmt.Errorf("bench: %w", err)
 		}
-		out = append(out, uint32(clk.Now()-start)) //nolint:gosec // a sync is no hour
+		out = append(out, uint32(clk.Now()-start))
 	}
 	slices.Sort(out)
 	return out, nil

@@ -65,8 +65,10 @@ func (x *bare) open(ctx context.Context, at *place) (err error) {
 	x.undo = append(x.undo, func(context.Context) error { x.saver.Close(); return nil })
 	x.writer = book.NewWriter(x.journal, x.clk, at.url != "", nil, book.Hooks{Fatal: x.fatal})
 	x.undo = append(x.undo, func(ctx context.Context) error { x.writer.Close(ctx); return nil })
-	x.book, err = book.Open(ctx, book.Config{Service: "transfers", Machine: newTransfers(), Log: x.journal, State: state, Clock: x.clk,
-		Writer: x.writer, Saver: x.saver})
+	x.book, err = book.Open(ctx, book.Config{
+		Service: "transfers", Machine: newTransfers(), Log: x.journal, State: state, Clock: x.clk,
+		Writer: x.writer, Saver: x.saver,
+	})
 	if err != nil {
 		return err
 	}
@@ -123,8 +125,10 @@ func (x *bare) caller(n int) (func(context.Context) (int64, error), error) {
 
 func (x *bare) figures() figures {
 	j, s, b := x.journal.Stats(), x.saver.Stats(), x.book.Stats()
-	return figures{commits: j.Commits, blocks: j.Blocks, bytes: j.Bytes, saves: map[string]int64{"transfers": s.Saves},
-		rows: map[string]int64{"transfers": s.Rows}, lag: int64(b.Head - b.Saved)}
+	return figures{
+		commits: j.Commits, blocks: j.Blocks, bytes: j.Bytes, saves: map[string]int64{"transfers": s.Saves},
+		rows: map[string]int64{"transfers": s.Rows}, lag: int64(b.Head - b.Saved),
+	}
 }
 
 func (x *bare) rowBytes(ctx context.Context) (map[string]float64, error) {

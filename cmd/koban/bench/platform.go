@@ -104,8 +104,10 @@ func (p *platform) customer(ctx context.Context) (id.ID, error) {
 func (p *platform) owner(ctx context.Context, kind balance.Kind, opening int64) (id.ID, error) {
 	key := id.ID(randomKey())
 	now := p.app.Clock.Now()
-	return p.app.Balance.OpenOwner(ctx, balance.OpenOwner{Key: book.Key{Tenant: tenant, ID: key}, Owner: p.app.Fresh.New(now, id.SlotOf(key[:])),
-		Kind: kind, Terms: balance.Terms{Currency: money.JPY}, Opening: opening, EffectiveAt: now})
+	return p.app.Balance.OpenOwner(ctx, balance.OpenOwner{
+		Key: book.Key{Tenant: tenant, ID: key}, Owner: p.app.Fresh.New(now, id.SlotOf(key[:])),
+		Kind: kind, Terms: balance.Terms{Currency: money.JPY}, Opening: opening, EffectiveAt: now,
+	})
 }
 
 func randomKey() (k [16]byte) {
@@ -155,7 +157,7 @@ func (p *platform) figures() figures {
 	j := p.app.Journal.Stats()
 	f := figures{commits: j.Commits, blocks: j.Blocks, bytes: j.Bytes, saves: map[string]int64{}, rows: map[string]int64{}}
 	w := &page{header: http.Header{}}
-	r, _ := http.NewRequest(http.MethodGet, "/metrics", http.NoBody) // a constant, which is well formed
+	r, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, "/metrics", http.NoBody) // a constant, which is well formed
 	p.app.Gateway.ServeHTTP(w, r)
 	for line := range strings.Lines(w.String()) {
 		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")

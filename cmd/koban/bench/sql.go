@@ -59,7 +59,7 @@ func (p *place) administer(ctx context.Context, statement string) error {
 	if err != nil {
 		return errors.New("the URL of the store cannot be read") // it may hold a password
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }() // what it was to do is done, or has failed
 	if _, err := db.ExecContext(ctx, statement); err != nil {
 		return fmt.Errorf("make a database for the run, which the role must be allowed to (CREATEDB): %w", err)
 	}
@@ -99,8 +99,10 @@ func (p *place) open(ctx context.Context, name string, d store.Durability, readO
 // accountSchema is the table of the book of transfers.
 var accountSchema = book.Schema[ledger.Account]{
 	Table: "transfer_accounts",
-	Columns: []string{"may_go_negative", "debits_posted", "credits_posted", "used_day", "used_day_in", "used_day_out", "used_month_in",
-		"used_month_out", "version"},
+	Columns: []string{
+		"may_go_negative", "debits_posted", "credits_posted", "used_day", "used_day_in", "used_day_out", "used_month_in",
+		"used_month_out", "version",
+	},
 	Args: func(a *ledger.Account, args []any) []any {
 		free := int64(0)
 		if a.MayGoNegative {
@@ -216,7 +218,7 @@ func (p *place) bound(ctx context.Context, s shape, d time.Duration) (float64, e
 		if dbs[i], err = p.open(ctx, fmt.Sprintf("bound/%d_%d", clk.Now(), i), durability, false); err != nil {
 			return 0, err
 		}
-		defer dbs[i].Close()
+		defer func() { _ = dbs[i].Close() }() // what was measured is thrown away
 		if err := dbs[i].Write(ctx, func(tx *sql.Tx) error { _, err := tx.ExecContext(ctx, schema); return err }); err != nil {
 			return 0, err
 		}

@@ -262,8 +262,10 @@ func TestEveryMistakeIsFound(t *testing.T) {
 		}
 	})
 	n := int(caught.Load())
-	score.Report(t, score.Line{ID: "conformance", Name: "conformance kit over the wire", Value: int64(n), OK: n == len(names) && n == len(Checks()),
-		Figure: fmt.Sprintf("%d checks, %d of %d broken participants caught", len(Checks()), n, len(names)), Target: "every check, every broken participant"})
+	score.Report(t, score.Line{
+		ID: "conformance", Name: "conformance kit over the wire", Value: int64(n), OK: n == len(names) && n == len(Checks()),
+		Figure: fmt.Sprintf("%d checks, %d of %d broken participants caught", len(Checks()), n, len(names)), Target: "every check, every broken participant",
+	})
 }
 
 func isFound(t *testing.T, name string) bool {

@@ -96,7 +96,7 @@ func (h *hooks) post(ctx context.Context, name string, body map[string]any, out 
 	if err != nil {
 		return err
 	}
-	defer a.Body.Close() //nolint:errcheck // it was only read
+	defer a.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(a.Body, 64<<10))
 	switch {
 	case err != nil:

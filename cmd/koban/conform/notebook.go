@@ -82,8 +82,10 @@ func evidence(all []noted, failed bool) (out []Call, leftOut int) {
 		all = append(slices.Clone(all[:most/2]), all[len(all)-most/2:]...)
 	}
 	for _, e := range all {
-		c := Call{By: e.By, Verb: string(e.Verb), Request: short(string(e.Request)), Status: e.Status, Answer: short(string(e.Answer)),
-			Outcome: tcc.OutcomeOf(e.Err).String(), TookMicros: micros(e.Took)}
+		c := Call{
+			By: e.By, Verb: string(e.Verb), Request: short(string(e.Request)), Status: e.Status, Answer: short(string(e.Answer)),
+			Outcome: tcc.OutcomeOf(e.Err).String(), TookMicros: micros(e.Took),
+		}
 		if e.Err != nil {
 			c.Understood = e.Err.Error()
 		}

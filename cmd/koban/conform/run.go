@@ -147,8 +147,10 @@ func prepare(ctx context.Context, o Options) (*run, error) {
 
 // knock finds out whether anybody answers.
 func (r *run) knock(ctx context.Context) error {
-	p := tcc.ConfirmRequest{Branch: tcc.Branch{Tenant: r.Tenant, ID: r.fresh().Facet(1)}, Account: r.fresh(), Capture: 1,
-		Amount: money.Of(1, r.Currency), Final: true, EffectiveAt: r.Clock.Now()}
+	p := tcc.ConfirmRequest{
+		Branch: tcc.Branch{Tenant: r.Tenant, ID: r.fresh().Facet(1)}, Account: r.fresh(), Capture: 1,
+		Amount: money.Of(1, r.Currency), Final: true, EffectiveAt: r.Clock.Now(),
+	}
 	_, err := limited{r.kit}.Confirm(ctx, p)
 	for _, e := range r.notes.take() {
 		if e.Status != "" {
@@ -169,8 +171,10 @@ func (r *run) long() (a, b id.ID) {
 func (r *run) fresh() id.ID { return r.ids.New(r.Clock.Now(), r.ids.Slot()) }
 
 func (r *run) dial(by string, transport http.RoundTripper) (*tccrpc.Client, error) {
-	return tccrpc.Dial(tccrpc.Config{URL: r.URL, Names: r.names, Header: r.Header, Transport: transport, Clock: r.Clock,
-		Observe: func(e tccrpc.Exchange) { r.notes.note(by, e) }})
+	return tccrpc.Dial(tccrpc.Config{
+		URL: r.URL, Names: r.names, Header: r.Header, Transport: transport, Clock: r.Clock,
+		Observe: func(e tccrpc.Exchange) { r.notes.note(by, e) },
+	})
 }
 
 // fixture is the participant as the kit sees it.
@@ -237,8 +241,10 @@ func (r *run) restart(ctx context.Context) error {
 	r.kit.Close()
 	ctx, stop := context.WithTimeout(ctx, startLimit)
 	defer stop()
-	q := tcc.ConfirmRequest{Branch: tcc.Branch{Tenant: r.Tenant, ID: r.fresh().Facet(1)}, Account: r.fresh(), Capture: 1,
-		Amount: money.Of(1, r.Currency), Final: true, EffectiveAt: r.Clock.Now()}
+	q := tcc.ConfirmRequest{
+		Branch: tcc.Branch{Tenant: r.Tenant, ID: r.fresh().Facet(1)}, Account: r.fresh(), Capture: 1,
+		Amount: money.Of(1, r.Currency), Final: true, EffectiveAt: r.Clock.Now(),
+	}
 	for {
 		_, err := limited{r.kit}.Confirm(ctx, q)
 		if tcc.OutcomeOf(err) != tcc.Unknown {

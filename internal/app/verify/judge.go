@@ -39,8 +39,10 @@ func (r *run) newAudit() *audit {
 		volumes = max(volumes, s.Volumes)
 	}
 	a := &audit{run: r, attic: attic.New(r.dir, atticRoom), whole: true}
-	a.judge = judge.New(judge.Config{Volumes: volumes, IDs: r.IDs, Keep: keep, Full: full, Remember: math.MaxInt,
-		Attic: a.attic, Deep: true, Found: r.found.violation})
+	a.judge = judge.New(judge.Config{
+		Volumes: volumes, IDs: r.IDs, Keep: keep, Full: full, Remember: math.MaxInt,
+		Attic: a.attic, Deep: true, Found: r.found.violation,
+	})
 	return a
 }
 

@@ -19,8 +19,10 @@ const tailBlocks = 256
 // Errors: as Run.
 func Light(ctx context.Context, c Config) (*Report, error) {
 	c.Resume, c.Rebuild = "", false
-	r := &run{Config: c, found: newFindings(), compared: newFindings(), progress: &progress{tell: c.Progress},
-		cut: map[string]journal.Head{}}
+	r := &run{
+		Config: c, found: newFindings(), compared: newFindings(), progress: &progress{tell: c.Progress},
+		cut: map[string]journal.Head{},
+	}
 	for _, s := range c.Services {
 		r.shelves = append(r.shelves, r.newShelf(s))
 	}

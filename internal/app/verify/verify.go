@@ -73,8 +73,10 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 		return nil, fmt.Errorf("verify: make room for the rebuilt tables: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	r := &run{Config: c, found: newFindings(), compared: newFindings(), progress: &progress{tell: c.Progress}, dir: dir,
-		cut: map[string]journal.Head{}}
+	r := &run{
+		Config: c, found: newFindings(), compared: newFindings(), progress: &progress{tell: c.Progress}, dir: dir,
+		cut: map[string]journal.Head{},
+	}
 	for _, s := range c.Services {
 		r.shelves = append(r.shelves, r.newShelf(s))
 	}

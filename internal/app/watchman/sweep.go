@@ -34,8 +34,10 @@ type beat struct {
 
 func (w *Watchman) newBeat() *beat {
 	b := &beat{attic: attic.New(w.Temp, room)}
-	b.judge = judge.New(judge.Config{Volumes: w.Volumes, IDs: w.IDs, Keep: keep, Full: full, Remember: remember, Forget: forget,
-		Attic: b.attic, Found: w.found})
+	b.judge = judge.New(judge.Config{
+		Volumes: w.Volumes, IDs: w.IDs, Keep: keep, Full: full, Remember: remember, Forget: forget,
+		Attic: b.attic, Found: w.found,
+	})
 	b.follower = &reader.Follower{Journal: w.Journal, Judge: b.judge, Pace: w.pace}
 	return b
 }

@@ -37,8 +37,10 @@ func New(t testing.TB, service string, newMachine func() book.Machine) *Harness 
 
 // NewVolume is New for a given volume.
 func NewVolume(t testing.TB, service string, volume int, newMachine func() book.Machine) *Harness {
-	h := &Harness{Clock: clock.NewManual(Start), Log: book.NewMemLog(), State: book.NewMemState(), SaveEvery: 3,
-		t: t, name: book.Name(service, volume), volume: volume, make: newMachine}
+	h := &Harness{
+		Clock: clock.NewManual(Start), Log: book.NewMemLog(), State: book.NewMemState(), SaveEvery: 3,
+		t: t, name: book.Name(service, volume), volume: volume, make: newMachine,
+	}
 	h.Restart()
 	return h
 }

@@ -26,7 +26,7 @@ func Fold(t *testing.T, version uint32, file protoreflect.FileDescriptor, words 
 	t.Helper()
 	path := filepath.Join("testdata", "fold", fmt.Sprintf("%d.txt", version))
 	now := contents(file, words)
-	then, err := os.ReadFile(path) //nolint:gosec // a name of ours
+	then, err := os.ReadFile(path)
 	switch {
 	case os.IsNotExist(err) && *record:
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {

@@ -105,8 +105,10 @@ type added struct {
 }
 
 func newBooks() *books {
-	return &books{accounts: make(map[string]*Account), branches: make(map[key]*branch), adds: make(map[key]added),
-		suspense: make(map[string]int64)}
+	return &books{
+		accounts: make(map[string]*Account), branches: make(map[key]*branch), adds: make(map[key]added),
+		suspense: make(map[string]int64),
+	}
 }
 
 // record is one fact of the journal. Exactly one member is set.

@@ -83,7 +83,7 @@ func Forget(name, path string) error {
 	if !ok {
 		return nil
 	}
-	file, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the caller's own journal
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

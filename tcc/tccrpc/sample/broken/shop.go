@@ -40,8 +40,10 @@ func Handler(name string, good *sample.Service, now func() time.Time, pause func
 	if _, crash := losses[name]; !ok && !crash {
 		return nil, fmt.Errorf("there is no mistake %q: expected one of %s", name, strings.Join(Names(), " "))
 	}
-	return &shop{wrong: wrong, good: good, next: good.Handler(), now: now, pause: pause,
-		parts: make(map[string]*part), rooms: make(map[string]chan struct{})}, nil
+	return &shop{
+		wrong: wrong, good: good, next: good.Handler(), now: now, pause: pause,
+		parts: make(map[string]*part), rooms: make(map[string]chan struct{}),
+	}, nil
 }
 
 // shop stands in front of a good participant.
@@ -183,7 +185,7 @@ func (s *shop) forward(verb string, raw []byte) *reply {
 	if err != nil {
 		panic("broken: " + err.Error())
 	}
-	defer a.Body.Close() //nolint:errcheck // it was only read
+	defer a.Body.Close()
 	body, err := io.ReadAll(a.Body)
 	if err != nil {
 		panic("broken: " + err.Error())
