@@ -67,7 +67,7 @@ func startAt(t testing.TB, open func(string) *store.DB, clk clock.Clock) *platfo
 		check(t, err)
 		books = append(books, b)
 	}
-	p.Service = New(books, log, log, id.NewSource(nil), clk)
+	p.Service = New(books, log, log, id.NewSource(nil), clk, db, p.saver.Sync)
 	return p
 }
 

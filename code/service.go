@@ -9,6 +9,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -43,13 +44,16 @@ type Service struct {
 	names names
 	ids   *id.Source
 	clk   clock.Clock
+
+	tables tables
 }
 
 var _ tcc.Participant = (*Service)(nil)
 
-// New returns the service over its books, one per volume in order.
-func New[B Book](books []B, log Reader, notes Notes, ids *id.Source, clk clock.Clock) *Service {
-	s := &Service{log: log, notes: notes, names: names{notes: notes, clk: clk}, ids: ids, clk: clk}
+// New returns the service over its books, one per volume in order. db holds the state tables; sync returns when they hold
+// what is durable now.
+func New[B Book](books []B, log Reader, notes Notes, ids *id.Source, clk clock.Clock, db *store.DB, sync func(context.Context) error) *Service {
+	s := &Service{log: log, notes: notes, names: names{notes: notes, clk: clk}, ids: ids, clk: clk, tables: tables{db, sync}}
 	for _, b := range books {
 		s.books = append(s.books, b)
 	}
@@ -119,6 +123,32 @@ func (s *Service) Forget(ctx context.Context, tenant id.Tenant, merchant id.ID) 
 	}
 	s.names.forget(tenant, found.Note)
 	return nil
+}
+
+// forgetPage is how many sessions ForgetCustomer erases in one go.
+const forgetPage = 100
+
+// ForgetCustomer erases what the codes said that a customer has scanned, of every session that is durable now. The sessions
+// themselves stay: books tell no text.
+//
+// Errors: unavailable if they cannot be read or erased; those that were erased stay so, and calling it again does the rest.
+func (s *Service) ForgetCustomer(ctx context.Context, tenant id.Tenant, customer id.ID) error {
+	if err := s.tables.sync(ctx); err != nil {
+		return err
+	}
+	for last := id.Nil; ; {
+		page, err := s.tables.noted(ctx, tenant, customer, last, forgetPage)
+		if err != nil {
+			return fault.Unavailable.New("the sessions cannot be read").Because(err)
+		}
+		if err := s.notes.EraseNotes(ctx, uint32(tenant), serviceName, page...); err != nil {
+			return fault.Unavailable.New("the notes cannot be erased").Because(err)
+		}
+		if len(page) < forgetPage {
+			return nil
+		}
+		last = id.ID(page[len(page)-1])
+	}
 }
 
 // describe adds what the shop's note says. A shop whose note was erased has neither name nor payload; its printed code

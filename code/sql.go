@@ -2,12 +2,16 @@ package code
 
 import (
 	"cmp"
+	"context"
+	"database/sql"
 	"embed"
 	"fmt"
 
+	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/internal/wire"
 )
 
@@ -124,3 +128,34 @@ func flag(yes bool) int64 {
 
 // raw copies an id or a print: the row may change before it is saved.
 func raw(x id.ID) []byte { return append([]byte(nil), x[:]...) }
+
+// tables reads the state tables.
+type tables struct {
+	db   *store.DB
+	sync func(context.Context) error // returns when they hold what is durable now
+}
+
+// noted returns the ids of up to limit sessions of a customer that have a note, after last.
+func (t tables) noted(ctx context.Context, tenant id.Tenant, customer, last id.ID, limit int) (out [][]byte, err error) {
+	err = t.db.Read(ctx, func(tx *sql.Tx) error {
+		out = nil
+		rows, err := tx.QueryContext(ctx, `SELECT id FROM code_sessions WHERE tenant = $1 AND customer = $2 AND noted = 1 AND id > $3
+			ORDER BY id LIMIT $4`, int64(tenant), customer[:], last[:], limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var session []byte
+			if err := rows.Scan(&session); err != nil {
+				return err
+			}
+			if len(session) != len(id.Nil) {
+				return fault.DataDamaged.New("a session's id has %d bytes", len(session))
+			}
+			out = append(out, session)
+		}
+		return rows.Err()
+	})
+	return out, err
+}

@@ -128,6 +128,8 @@ func (d *door) registry() *Registry {
 	Handle(r, "koban.code.v1.SessionService.GetSession", meet[*codev1.GetSessionRequest](d, &codev1.Session{}))
 	Handle(r, "koban.platform.v1.PlatformService.CreateCustomer", meet[*platformv1.CreateCustomerRequest](d, &platformv1.Customer{}))
 	Handle(r, "koban.platform.v1.PlatformService.CreateMerchant", meet[*platformv1.CreateMerchantRequest](d, &platformv1.Merchant{}))
+	Handle(r, "koban.platform.v1.PlatformService.EraseCustomer", meet[*platformv1.EraseCustomerRequest](d, &platformv1.Erasure{}))
+	Handle(r, "koban.platform.v1.PlatformService.EraseMerchant", meet[*platformv1.EraseMerchantRequest](d, &platformv1.Erasure{}))
 	Handle(r, "koban.feed.v1.FeedService.ReadFeed", meet[*feedv1.ReadFeedRequest](d, &feedv1.ReadFeedResponse{}))
 	const rehearsal = "koban.rehearsal.v1.RehearsalService."
 	Handle(r, rehearsal+"ListFaults", meet[*rehearsalv1.ListFaultsRequest](d, &rehearsalv1.ListFaultsResponse{}))

@@ -54,6 +54,8 @@ var about = map[string]told{
 		codes:   []fault.Code{fault.InvalidAmount, fault.CurrencyMismatch, fault.SupplyExhausted},
 	},
 	"koban.platform.v1.PlatformService.CreateMerchant": {example: `{"name":"小判珈琲"}`},
+	"koban.platform.v1.PlatformService.EraseCustomer":  {example: `{}`, codes: []fault.Code{fault.CustomerNotFound}},
+	"koban.platform.v1.PlatformService.EraseMerchant":  {example: `{}`, codes: []fault.Code{fault.MerchantNotFound}},
 	"koban.code.v1.SessionService.CreateSession": {
 		example: `{"payload":"00020101021226…6304ABCD","customer":"cus_1jmdf1ymeav37kr1m9x047my022ebrbp"}`,
 		codes:   []fault.Code{fault.InvalidCode, fault.ShopNotFound, fault.CustomerNotFound},

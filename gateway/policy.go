@@ -50,6 +50,8 @@ var (
 
 		"koban.platform.v1.PlatformService.CreateCustomer": {Roles: operator},
 		"koban.platform.v1.PlatformService.CreateMerchant": {Roles: operator},
+		"koban.platform.v1.PlatformService.EraseCustomer":  {Roles: operator},
+		"koban.platform.v1.PlatformService.EraseMerchant":  {Roles: operator},
 
 		"koban.code.v1.SessionService.CreateSession": {Roles: operatorApp},
 		"koban.code.v1.SessionService.GetSession":    {Roles: operatorApp},

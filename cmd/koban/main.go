@@ -52,6 +52,7 @@ type commands struct {
 	Accounts accountsCmd `cmd:"" help:"Show what customers and shops hold."`
 	Explain  explainCmd  `cmd:"" help:"Show everything about one payment on one page."`
 	Verify   verifyCmd   `cmd:"" help:"Prove the books, beside a running platform or on a stopped one. It changes nothing."`
+	Erase    eraseCmd    `cmd:"" help:"Erase what was kept in words about a customer or a merchant, for good."`
 	Backup   backupCmd   `cmd:"" help:"Copy the books of a platform in files, beside the running platform."`
 	Bench    benchCmd    `cmd:"" help:"Measure what this machine can do."`
 	Sim      simCmd      `cmd:"" help:"Simulate the platform under faults, from seeds, and judge it."`

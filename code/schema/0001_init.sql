@@ -48,6 +48,9 @@ CREATE TABLE code_sessions (
 	PRIMARY KEY (tenant, volume, id)
 );
 
+-- Whose codes said something, so that it can be erased when the customer is.
+CREATE INDEX code_sessions_noted ON code_sessions (tenant, customer, id) WHERE noted = 1;
+
 CREATE INDEX code_sessions_due ON code_sessions (volume, due) WHERE due > 0;
 
 -- This service's part in each payment, and how each verb was answered.

@@ -98,6 +98,8 @@ func (a *App) registry() *gateway.Registry {
 	const platform = "koban.platform.v1.PlatformService."
 	writes(a, r, platform+"CreateCustomer", h.platform.CreateCustomer)
 	writes(a, r, platform+"CreateMerchant", h.platform.CreateMerchant)
+	writes(a, r, platform+"EraseCustomer", h.platform.EraseCustomer)
+	writes(a, r, platform+"EraseMerchant", h.platform.EraseMerchant)
 	writes(a, r, "koban.code.v1.SessionService.CreateSession", h.code.CreateSession)
 	gateway.Handle(r, "koban.code.v1.SessionService.GetSession", h.code.GetSession)
 	gateway.Handle(r, "koban.feed.v1.FeedService.ReadFeed", h.feeds.ReadFeed)

@@ -14,6 +14,7 @@ import (
 	"github.com/koban-pay/koban/internal/rpc"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/points"
 	"github.com/koban-pay/koban/tcc"
 )
@@ -25,6 +26,7 @@ type platform struct {
 	*accounts
 	fresh   *id.Source
 	code    *code.Service
+	payment *payment.Service
 	key     func(id.Tenant, id.ID) string // of a merchant
 	errands *errands
 }

@@ -37,7 +37,7 @@ func (a *App) build(context.Context) (err error) {
 	h.accounts = a.accountHandler()
 	spans := newErrands(a.Log)
 	a.onStop(spans.close)
-	h.platform = &platform{accounts: h.accounts, fresh: a.Fresh, code: a.Code, key: a.keys.Merchant, errands: spans}
+	h.platform = &platform{accounts: h.accounts, fresh: a.Fresh, code: a.Code, key: a.keys.Merchant, errands: spans, payment: a.Payment}
 	h.code = code.NewHandler(a.Code, a.IDs, h.accounts)
 	h.payment = a.paymentHandler()
 	h.feeds = a.feedHandler()
@@ -53,7 +53,8 @@ func (a *App) points() *points.Service {
 }
 
 func (a *App) code() *code.Service {
-	return code.New(a.shelves["code"].books, a.Journal, a.Journal, a.Fresh, a.Clock)
+	s := a.shelves["code"]
+	return code.New(s.books, a.Journal, a.Journal, a.Fresh, a.Clock, s.db, s.saver.Sync)
 }
 
 func (a *App) payment() *payment.Service {

@@ -280,6 +280,140 @@ func (x *Merchant) GetCreatedAt() int64 {
 	return 0
 }
 
+type EraseCustomerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCustomerRequest) Reset() {
+	*x = EraseCustomerRequest{}
+	mi := &file_koban_platform_v1_platform_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCustomerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCustomerRequest) ProtoMessage() {}
+
+func (x *EraseCustomerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_platform_v1_platform_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCustomerRequest.ProtoReflect.Descriptor instead.
+func (*EraseCustomerRequest) Descriptor() ([]byte, []int) {
+	return file_koban_platform_v1_platform_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *EraseCustomerRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type EraseMerchantRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseMerchantRequest) Reset() {
+	*x = EraseMerchantRequest{}
+	mi := &file_koban_platform_v1_platform_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseMerchantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseMerchantRequest) ProtoMessage() {}
+
+func (x *EraseMerchantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_platform_v1_platform_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseMerchantRequest.ProtoReflect.Descriptor instead.
+func (*EraseMerchantRequest) Descriptor() ([]byte, []int) {
+	return file_koban_platform_v1_platform_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *EraseMerchantRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// Erasure says whose texts were erased.
+type Erasure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The customer or the merchant.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Erasure) Reset() {
+	*x = Erasure{}
+	mi := &file_koban_platform_v1_platform_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Erasure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Erasure) ProtoMessage() {}
+
+func (x *Erasure) ProtoReflect() protoreflect.Message {
+	mi := &file_koban_platform_v1_platform_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
+func (*Erasure) Descriptor() ([]byte, []int) {
+	return file_koban_platform_v1_platform_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Erasure) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 var File_koban_platform_v1_platform_proto protoreflect.FileDescriptor
 
 const file_koban_platform_v1_platform_proto_rawDesc = "" +
@@ -304,10 +438,18 @@ const file_koban_platform_v1_platform_proto_rawDesc = "" +
 	"\aaccount\x18\x04 \x01(\tR\aaccount\x12\x10\n" +
 	"\x03key\x18\x05 \x01(\tR\x03key\x12\x1d\n" +
 	"\n" +
-	"created_at\x18\x06 \x01(\x03R\tcreatedAt2\xf7\x01\n" +
+	"created_at\x18\x06 \x01(\x03R\tcreatedAt\".\n" +
+	"\x14EraseCustomerRequest\x12\x16\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\".\n" +
+	"\x14EraseMerchantRequest\x12\x16\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\"\x19\n" +
+	"\aErasure\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id2\xed\x03\n" +
 	"\x0fPlatformService\x12q\n" +
 	"\x0eCreateCustomer\x12(.koban.platform.v1.CreateCustomerRequest\x1a\x1b.koban.platform.v1.Customer\"\x18\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/v1/customers\x12q\n" +
-	"\x0eCreateMerchant\x12(.koban.platform.v1.CreateMerchantRequest\x1a\x1b.koban.platform.v1.Merchant\"\x18\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/v1/merchantsB=Z;github.com/koban-pay/koban/gen/koban/platform/v1;platformv1b\x06proto3"
+	"\x0eCreateMerchant\x12(.koban.platform.v1.CreateMerchantRequest\x1a\x1b.koban.platform.v1.Merchant\"\x18\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/v1/merchants\x12y\n" +
+	"\rEraseCustomer\x12'.koban.platform.v1.EraseCustomerRequest\x1a\x1a.koban.platform.v1.Erasure\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/customers/{id}/erase\x12y\n" +
+	"\rEraseMerchant\x12'.koban.platform.v1.EraseMerchantRequest\x1a\x1a.koban.platform.v1.Erasure\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/merchants/{id}/eraseB=Z;github.com/koban-pay/koban/gen/koban/platform/v1;platformv1b\x06proto3"
 
 var (
 	file_koban_platform_v1_platform_proto_rawDescOnce sync.Once
@@ -321,26 +463,33 @@ func file_koban_platform_v1_platform_proto_rawDescGZIP() []byte {
 	return file_koban_platform_v1_platform_proto_rawDescData
 }
 
-var file_koban_platform_v1_platform_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_koban_platform_v1_platform_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_koban_platform_v1_platform_proto_goTypes = []any{
 	(*CreateCustomerRequest)(nil), // 0: koban.platform.v1.CreateCustomerRequest
 	(*Customer)(nil),              // 1: koban.platform.v1.Customer
 	(*CreateMerchantRequest)(nil), // 2: koban.platform.v1.CreateMerchantRequest
 	(*Merchant)(nil),              // 3: koban.platform.v1.Merchant
-	(*v1.Money)(nil),              // 4: koban.type.v1.Money
-	(*v11.Account)(nil),           // 5: koban.balance.v1.Account
+	(*EraseCustomerRequest)(nil),  // 4: koban.platform.v1.EraseCustomerRequest
+	(*EraseMerchantRequest)(nil),  // 5: koban.platform.v1.EraseMerchantRequest
+	(*Erasure)(nil),               // 6: koban.platform.v1.Erasure
+	(*v1.Money)(nil),              // 7: koban.type.v1.Money
+	(*v11.Account)(nil),           // 8: koban.balance.v1.Account
 }
 var file_koban_platform_v1_platform_proto_depIdxs = []int32{
-	4, // 0: koban.platform.v1.CreateCustomerRequest.balance:type_name -> koban.type.v1.Money
-	4, // 1: koban.platform.v1.CreateCustomerRequest.points:type_name -> koban.type.v1.Money
-	5, // 2: koban.platform.v1.Customer.balance:type_name -> koban.balance.v1.Account
-	5, // 3: koban.platform.v1.Customer.points:type_name -> koban.balance.v1.Account
+	7, // 0: koban.platform.v1.CreateCustomerRequest.balance:type_name -> koban.type.v1.Money
+	7, // 1: koban.platform.v1.CreateCustomerRequest.points:type_name -> koban.type.v1.Money
+	8, // 2: koban.platform.v1.Customer.balance:type_name -> koban.balance.v1.Account
+	8, // 3: koban.platform.v1.Customer.points:type_name -> koban.balance.v1.Account
 	0, // 4: koban.platform.v1.PlatformService.CreateCustomer:input_type -> koban.platform.v1.CreateCustomerRequest
 	2, // 5: koban.platform.v1.PlatformService.CreateMerchant:input_type -> koban.platform.v1.CreateMerchantRequest
-	1, // 6: koban.platform.v1.PlatformService.CreateCustomer:output_type -> koban.platform.v1.Customer
-	3, // 7: koban.platform.v1.PlatformService.CreateMerchant:output_type -> koban.platform.v1.Merchant
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
+	4, // 6: koban.platform.v1.PlatformService.EraseCustomer:input_type -> koban.platform.v1.EraseCustomerRequest
+	5, // 7: koban.platform.v1.PlatformService.EraseMerchant:input_type -> koban.platform.v1.EraseMerchantRequest
+	1, // 8: koban.platform.v1.PlatformService.CreateCustomer:output_type -> koban.platform.v1.Customer
+	3, // 9: koban.platform.v1.PlatformService.CreateMerchant:output_type -> koban.platform.v1.Merchant
+	6, // 10: koban.platform.v1.PlatformService.EraseCustomer:output_type -> koban.platform.v1.Erasure
+	6, // 11: koban.platform.v1.PlatformService.EraseMerchant:output_type -> koban.platform.v1.Erasure
+	8, // [8:12] is the sub-list for method output_type
+	4, // [4:8] is the sub-list for method input_type
 	4, // [4:4] is the sub-list for extension type_name
 	4, // [4:4] is the sub-list for extension extendee
 	0, // [0:4] is the sub-list for field type_name
@@ -357,7 +506,7 @@ func file_koban_platform_v1_platform_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_koban_platform_v1_platform_proto_rawDesc), len(file_koban_platform_v1_platform_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

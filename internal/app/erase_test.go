@@ -1,0 +1,214 @@
+package app
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/koban-pay/koban/code/emv"
+	"github.com/koban-pay/koban/internal/store"
+)
+
+// scribe keeps what is logged.
+type scribe struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *scribe) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+// made sends a POST that has to succeed, and returns the answer.
+func (r *rig) made(as, path, key, body string) (out map[string]any) {
+	r.t.Helper()
+	a := r.ask(as, path, key, body)
+	if err := json.Unmarshal([]byte(a.body), &out); err != nil || a.status/100 != 2 {
+		r.t.Fatalf("POST %s: %+v %v", path, a, err)
+	}
+	return out
+}
+
+// withLabels returns a code that says three texts for the shop's books.
+func withLabels(t *testing.T, payload, bill, reference, till string) string {
+	t.Helper()
+	c, err := emv.Decode(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := len(c.Objects) - 1
+	out := append(slices.Clone(c.Objects[:last]), emv.Template("62", emv.Text("01", bill), emv.Text("05", reference), emv.Text("07", till)),
+		c.Objects[last])
+	text, err := emv.Encode(&emv.Code{Objects: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// raw returns where a text stands in what is stored: in the bytes of any file, or in any row of PostgreSQL.
+func (r *rig) raw(text string) (places []string) {
+	r.t.Helper()
+	err := filepath.WalkDir(r.config.Data, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path) //nolint:gosec // of the test's own folder
+		if bytes.Contains(b, []byte(text)) {
+			places = append(places, d.Name())
+		}
+		return err
+	})
+	if err == nil && r.config.StoreURL != "" {
+		db, openErr := store.Open(r.t.Context(), store.Config{URL: r.config.StoreURL, Schema: journalName, ReadOnly: true, Clock: r.app.Clock})
+		if openErr != nil {
+			r.t.Fatal(openErr)
+		}
+		defer db.Close()
+		err = db.Read(r.t.Context(), func(tx *sql.Tx) error {
+			var found error
+			places, found = inTables(r, tx, text, places)
+			return found
+		})
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return places
+}
+
+// inTables looks for a text in every row of every table; bytes are shown in hexadecimal there.
+func inTables(r *rig, tx *sql.Tx, text string, places []string) ([]string, error) {
+	rows, err := tx.QueryContext(r.t.Context(), `SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+		WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`)
+	if err != nil {
+		return nil, err
+	}
+	var tables []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		tables = append(tables, name)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for _, name := range tables {
+		var n int
+		err := tx.QueryRowContext(r.t.Context(), `SELECT count(*) FROM `+name+` x WHERE x::text LIKE $1 OR x::text LIKE $2`,
+			"%"+text+"%", "%"+hex.EncodeToString([]byte(text))+"%").Scan(&n)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			places = append(places, name)
+		}
+	}
+	return places, nil
+}
+
+// TestErasedTextsAreGone: what callers wrote about a customer and a merchant stands nowhere after they were erased, not in
+// a file's bytes, not in a row, and comes back neither with a request that is sent again, nor by a restart, nor from tables
+// built anew; and the books are right.
+func TestErasedTextsAreGone(t *testing.T) {
+	eachStore(t, func(t *testing.T, r *rig) {
+		r.stop()
+		var log scribe
+		r.config.Listen = "127.0.0.1:0"
+		r.config.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		r.start()
+		k := &r.app.Card.Keys
+		shop := r.made(k.Operator, "/v1/merchants", "shop", `{"name":"marker-shop"}`)
+		who := r.made(k.Operator, "/v1/customers", "who", `{"balance":{"currency":"JPY","value":1000}}`)["id"].(string)
+		other := r.app.Card.Customers[0].ID
+		markers := []string{"marker-reference", "marker-key", "marker-value", "marker-bill", "marker-label", "marker-till", "marker-back"}
+		scan := fmt.Sprintf(`{"payload":%q,"customer":%q}`, withLabels(t, shop["payload"].(string), "marker-bill", "marker-label", "marker-till"), who)
+		session := r.made(k.CustomerApp, "/v1/code-sessions", "scan", scan)["id"].(string)
+		pay := fmt.Sprintf(`{"kind":"charge","session":%q,"amount":{"currency":"JPY","value":300},"reference":"marker-reference",`+
+			`"metadata":{"marker-key":"marker-value"}}`, session)
+		paid := r.made(k.CustomerApp, "/v1/payments", "pay", pay)["id"].(string)
+		back := `{"amount":{"currency":"JPY","value":100},"reference":"marker-back"}`
+		r.made(k.Operator, "/v1/payments/"+paid+"/refunds", "back", back)
+		// A session that nobody pays, and what is said about somebody else.
+		r.made(k.CustomerApp, "/v1/code-sessions", "scan 2", scan)
+		r.made(k.CustomerApp, "/v1/payments", "other", fmt.Sprintf(`{"kind":"charge","merchant":%q,"customer":%q,`+
+			`"amount":{"currency":"JPY","value":10},"reference":"kept-reference"}`, shop["id"], other))
+		for _, m := range append(markers, "marker-shop") {
+			if len(r.raw(m)) == 0 {
+				t.Fatalf("%s stands nowhere before it is erased: the test does not look where it is", m)
+			}
+		}
+
+		if a := r.ask(k.CustomerApp, "/v1/customers/"+who+"/erase", "no", `{}`); a.status != 403 {
+			t.Errorf("not by an operator: %+v", a)
+		}
+		first := r.made(k.Operator, "/v1/customers/"+who+"/erase", "erase", `{}`)
+		again := r.made(k.Operator, "/v1/customers/"+who+"/erase", "erase", `{}`)
+		if first["id"] != who || again["id"] != who {
+			t.Errorf("erased: %v, then %v", first, again)
+		}
+		gone := func(what string, texts ...string) {
+			t.Helper()
+			for _, m := range texts {
+				r.wait(fmt.Sprintf("%s: %s stands in %v", what, m, r.raw(m)), func() bool { return len(r.raw(m)) == 0 })
+			}
+		}
+		gone("erased", markers...)
+		if len(r.raw("marker-shop")) == 0 || len(r.raw("kept-reference")) == 0 {
+			t.Error("more was erased than was asked for")
+		}
+		merchant := "/v1/merchants/" + shop["id"].(string) + "/erase"
+		r.made(k.Operator, merchant, "erase shop", `{}`)
+		markers = append(markers, "marker-shop")
+		gone("the merchant erased", markers...)
+
+		// Requests that are sent again, a restart, tables built anew.
+		r.made(k.CustomerApp, "/v1/code-sessions", "scan", scan)
+		if v := r.made(k.CustomerApp, "/v1/payments", "pay", pay); v["id"] != paid || v["reference"] != nil || v["metadata"] != nil {
+			t.Errorf("the payment asked for again: %v", v)
+		}
+		r.made(k.Operator, "/v1/payments/"+paid+"/refunds", "back", back)
+		r.made(k.Operator, "/v1/merchants", "shop", `{"name":"marker-shop"}`)
+		for _, path := range []string{"/v1/payments/" + paid, "/v1/payments?limit=100", "/v1/code-sessions/" + session, "/v1/feeds/payment",
+			"/v1/payments/" + paid + "/explain", "/v1/feeds/code"} {
+			if a := r.ask(k.Operator, path, "", ""); a.status != 200 || strings.Contains(a.body, "marker-") {
+				t.Errorf("GET %s: %+v", path, a)
+			}
+		}
+		r.stop()
+		gone("after the stop", markers...)
+		r.right(nil)
+		if r.config.StoreURL == "" {
+			if err := os.RemoveAll(filepath.Join(r.config.Data, "state")); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			r.dropSchema("payment")
+			r.dropSchema("code")
+		}
+		r.start()
+		if a := r.ask(r.app.Card.Keys.Operator, "/v1/payments/"+paid, "", ""); a.status != 200 || strings.Contains(a.body, "marker-") {
+			t.Errorf("with tables built anew: %+v", a)
+		}
+		r.stop()
+		gone("built anew", markers...)
+		r.right(nil)
+		if log.text.Len() == 0 || strings.Contains(log.text.String(), "marker-") {
+			t.Errorf("the log has %d bytes, and tells a text: %s", log.text.Len(), log.text.String())
+		}
+	})
+}
