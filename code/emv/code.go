@@ -30,6 +30,8 @@ type Code struct {
 	Profile  string    // ProfileJPQR, or ""
 	JPQR     *JPQR     // the store id, when Profile is ProfileJPQR
 	Warnings []Warning // oddities that do not make the code unreadable
+
+	national bool
 }
 
 // Account is one way the merchant can be paid: an object 02–51.

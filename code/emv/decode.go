@@ -37,7 +37,7 @@ func (d Decoder) decode(payload string) (*Code, *Error) {
 	if refusal := d.checkSum(payload, length, objects); refusal != nil {
 		return nil, refusal
 	}
-	c := &Code{Objects: objects}
+	c := &Code{Objects: objects, national: isNational(objects)}
 	if refusal := c.read(); refusal != nil {
 		return nil, refusal
 	}
@@ -115,7 +115,7 @@ func next(text, parent string, offset int) (o Object, rest string, _ *Error) {
 		}
 	}
 	length := number(text[2:4])
-	if length == 0 {
+	if length == 0 && !mayBeEmpty(parent, id) {
 		return o, "", refuse(BadLength, join(parent, id), offset+2, "The length is zero; an object without a value is left out.")
 	}
 	end := 4

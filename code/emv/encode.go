@@ -69,7 +69,7 @@ func (w *writer) writeOne(o *Object, parent string) *Error {
 		}
 	}
 	length := w.length - start - 4
-	if length < 1 || length > 99 {
+	if length > 99 || length < 1 && !mayBeEmpty(parent, o.ID) {
 		return refuse(BadLength, path, start+2, "The length is %d; expected 1 to 99.", length)
 	}
 	copy(w.buf[header+2:], idText(length))

@@ -45,10 +45,13 @@ func readJPQR(c *Code, end int) *Error {
 		return nil
 	}
 	c.Profile = ProfileJPQR
-	for _, want := range [...]struct{ id, value string }{{"53", "392"}, {"58", "JP"}, {"61", ""}, {"64", ""}, {"64.00", "JA"}} {
+	for _, want := range [...]struct{ id, value string }{{"52", ""}, {"53", "392"}, {"58", "JP"}, {"59", ""}, {"60", ""}, {"61", ""}, {"64", ""}, {"64.00", "JA"}} {
 		o := find(c.Objects, want.id)
 		if o == nil {
 			return refuse(MissingMandatory, want.id, end, "JPQR demands the object, but it is not there.")
+		}
+		if o.Value == "" && o.Objects == nil {
+			return refuse(BadLength, want.id, o.Offset+2, "The length is zero; JPQR demands a value.")
 		}
 		if want.value != "" && o.Value != want.value {
 			return refuse(BadValue, want.id, o.Offset+4, "Found %q; JPQR demands %s.", o.Value, want.value)

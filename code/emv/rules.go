@@ -24,56 +24,57 @@ type rule struct {
 	min, max  int // length in characters
 	class     class
 	mandatory bool
+	expected  bool // codes of whole countries leave it out: see nationalSystems
 }
 
 // rootRules is the table of root objects (EMV MPM §3.2, table 3.1 and §4.7). Templates have the class that their
 // objects share. At least one of 02–51 is mandatory as well.
 var rootRules = func() (t [100]rule) {
-	t[0] = rule{2, 2, digits, true}
-	t[1] = rule{2, 2, digits, false}
-	fill(t[2:52], rule{1, 99, special, false})
-	t[52] = rule{4, 4, digits, true}
-	t[53] = rule{3, 3, digits, true}
-	t[54] = rule{1, 13, special, false}
-	t[55] = rule{2, 2, digits, false}
-	t[56] = rule{1, 13, special, false}
-	t[57] = rule{1, 5, special, false}
-	t[58] = rule{2, 2, special, true}
-	t[59] = rule{1, 25, special, true}
-	t[60] = rule{1, 15, special, true}
-	t[61] = rule{1, 10, special, false}
-	t[62] = rule{1, 99, open, false} // oddities inside are warnings
-	t[63] = rule{4, 4, special, true}
-	t[64] = rule{1, 99, open, false}
-	fill(t[65:80], rule{1, 99, open, false})
-	fill(t[80:], rule{1, 99, text, false})
+	t[0] = rule{2, 2, digits, true, false}
+	t[1] = rule{2, 2, digits, false, false}
+	fill(t[2:52], rule{1, 99, special, false, false})
+	t[52] = rule{min: 4, max: 4, class: digits, expected: true}
+	t[53] = rule{3, 3, digits, true, false}
+	t[54] = rule{1, 13, special, false, false}
+	t[55] = rule{2, 2, digits, false, false}
+	t[56] = rule{1, 13, special, false, false}
+	t[57] = rule{1, 5, special, false, false}
+	t[58] = rule{2, 2, special, true, false}
+	t[59] = rule{min: 1, max: 25, class: special, expected: true}
+	t[60] = rule{min: 1, max: 15, class: special, expected: true}
+	t[61] = rule{1, 10, special, false, false}
+	t[62] = rule{1, 99, open, false, false} // oddities inside are warnings
+	t[63] = rule{4, 4, special, true, false}
+	t[64] = rule{1, 99, open, false, false}
+	fill(t[65:80], rule{1, 99, open, false, false})
+	fill(t[80:], rule{1, 99, text, false, false})
 	return t
 }()
 
 // systemRules is the table inside a template that belongs to a payment system: 26–51, 80–99, and 62.50–99.
 var systemRules = func() (t [100]rule) {
-	t[0] = rule{1, 32, special, true}
-	fill(t[1:], rule{1, 99, open, false})
+	t[0] = rule{1, 32, special, true, false}
+	fill(t[1:], rule{1, 99, open, false, false})
 	return t
 }()
 
 // additionalRules is the table inside 62. Only the lengths are binding.
 var additionalRules = func() (t [100]rule) {
-	t[0] = rule{1, 99, open, false}
-	fill(t[1:9], rule{1, 25, special, false})
-	t[9] = rule{1, 3, special, false}
-	t[10] = rule{1, 20, special, false}
-	t[11] = rule{3, 3, digits, false}
-	fill(t[12:], rule{1, 99, open, false})
+	t[0] = rule{1, 99, open, false, false}
+	fill(t[1:9], rule{1, 25, special, false, false})
+	t[9] = rule{1, 3, special, false, false}
+	t[10] = rule{1, 20, special, false, false}
+	t[11] = rule{3, 3, digits, false, false}
+	fill(t[12:], rule{1, 99, open, false, false})
 	return t
 }()
 
 // languageRules is the table inside 64.
 var languageRules = func() (t [100]rule) {
-	t[0] = rule{2, 2, special, true}
-	t[1] = rule{1, 25, text, true}
-	t[2] = rule{1, 15, text, false}
-	fill(t[3:], rule{1, 99, open, false})
+	t[0] = rule{2, 2, special, true, false}
+	t[1] = rule{1, 25, text, true, false}
+	t[2] = rule{1, 15, text, false, false}
+	fill(t[3:], rule{1, 99, open, false, false})
 	return t
 }()
 
@@ -126,25 +127,42 @@ func (c *Code) check(objects []Object, rules *[100]rule, parent string, end int)
 		}
 	}
 	for n := range rules {
-		if !rules[n].mandatory {
+		if !rules[n].mandatory && !rules[n].expected || find(objects, idText(n)) != nil {
 			continue
 		}
-		if id := idText(n); find(objects, id) == nil {
-			return refuse(MissingMandatory, join(parent, id), end, "The object is mandatory, but it is not there.")
+		missing := refuse(MissingMandatory, join(parent, idText(n)), end, "The object is mandatory, but it is not there.")
+		if rules[n].mandatory {
+			return missing
+		}
+		if refusal := c.tolerate(missing); refusal != nil {
+			return refusal
 		}
 	}
 	return nil
 }
 
+// mayBeEmpty reports whether an object may have a length of zero. The standard leaves out what has no value; live codes
+// have an empty name or city, and empty hints in 62.
+func mayBeEmpty(parent, id string) bool {
+	return parent == "62" || parent == "" && (id == "59" || id == "60")
+}
+
 // checkValue holds one object against its row.
 func (c *Code) checkValue(o *Object, rule *rule, parent string) *Error {
 	length := utf8.RuneCountInString(o.Value)
+	if length == 0 {
+		return c.tolerate(refuse(BadLength, join(parent, o.ID), o.Offset+2, "The length is zero; an object without a value is left out."))
+	}
 	if length < rule.min || length > rule.max {
 		expected := idText(rule.max)
 		if rule.min < rule.max {
 			expected = idText(rule.min) + " to " + expected
 		}
-		return refuse(BadLength, join(parent, o.ID), o.Offset+2, "The length is %02d; expected %s.", length, expected)
+		refusal := refuse(BadLength, join(parent, o.ID), o.Offset+2, "The length is %02d; expected %s.", length, expected)
+		if parent == "62" && o.ID == "09" { // Vietnam has an invoice number there
+			return c.tolerate(refusal)
+		}
+		return refusal
 	}
 	if at := rule.class.mismatch(o.Value); at >= 0 {
 		refusal := refuse(BadFormat, join(parent, o.ID), o.Offset+4+at, "Found %q; expected %s.", []rune(o.Value)[at], rule.class)
@@ -176,7 +194,7 @@ func (c *Code) openTemplate(o *Object, parent string) *Error {
 	end := start + utf8.RuneCountInString(o.Value)
 	objects, refusal := scan(o.Value, path, start)
 	if refusal == nil && parent == "62" { // nothing in 62 makes a code unreadable: look before it is believed
-		refusal = new(Code).check(slices.Clone(objects), rules, path, end)
+		refusal = (&Code{national: c.national}).check(slices.Clone(objects), rules, path, end)
 	}
 	if refusal != nil && (parent == "62" || unreserved(path) && isPlain(o.Value)) {
 		c.warn(refuse(refusal.Code, path, o.Offset+4, "It should be a template and is read as text, because of %s: %s", refusal.Object, refusal.Message))
@@ -213,6 +231,15 @@ func (c *Code) checkAdditional(o *Object) {
 			}
 		}
 	}
+}
+
+// tolerate makes a warning of what is odd in the codes of a national system, and returns it as it is for all others.
+func (c *Code) tolerate(e *Error) *Error {
+	if !c.national {
+		return e
+	}
+	c.warn(e)
+	return nil
 }
 
 func (c *Code) warn(e *Error) {
@@ -300,5 +327,12 @@ func checkMoney(c *Code, _ int) *Error {
 	if currency == money.None {
 		return refuse(BadValue, "53", o.Offset+4, "%q is no active currency of ISO 4217.", o.Value)
 	}
-	return checkAmount(find(c.Objects, "54"), currency)
+	refusal := checkAmount(find(c.Objects, "54"), currency)
+	if refusal != nil && isZero(c.Text("54")) { // the payer says how much
+		refusal = c.tolerate(refusal)
+	}
+	return refusal
 }
+
+// isZero reports whether an amount is digits of value zero.
+func isZero(s string) bool { return s != "" && strings.Trim(s, "0.") == "" && strings.Contains(s, "0") }
