@@ -291,3 +291,36 @@ func TestErasedShop(t *testing.T) {
 		}
 	}
 }
+
+// TestForgettingACustomerReachesEverySession: more sessions than one page has, in every volume, and nobody else's.
+func TestForgettingACustomerReachesEverySession(t *testing.T) {
+	p := sqlite(t)
+	shop, err := p.RegisterShop(t.Context(), request(1), Details{Name: "cafe"})
+	check(t, err)
+	c, err := emv.Decode(shop.Payload)
+	check(t, err)
+	last := len(c.Objects) - 1
+	says, err := emv.Encode(&emv.Code{Objects: append(slices.Clone(c.Objects[:last]), emv.Template("62", emv.Text("01", "order 7")), c.Objects[last])})
+	check(t, err)
+	open := func(n int, who string, payload string) Session {
+		s, err := p.OpenSession(t.Context(), request(n), name(who), payload)
+		check(t, err)
+		return s
+	}
+	var hers []Session
+	for n := range 2*forgetPage + 3 {
+		hers = append(hers, open(10+n, "ann", says))
+	}
+	open(5, "ann", shop.Payload) // says nothing
+	his := open(6, "bob", says)
+	check(t, p.ForgetCustomer(t.Context(), tenant, name("ann")))
+	check(t, p.ForgetCustomer(t.Context(), tenant, name("ann")))
+	for i := range hers {
+		if l, err := p.Labels(t.Context(), tenant, hers[i]); err != nil || l != (Labels{}) {
+			t.Fatalf("session %d of %d says %+v, %v", i, len(hers), l, err)
+		}
+	}
+	if l, err := p.Labels(t.Context(), tenant, his); err != nil || l.BillNumber != "order 7" {
+		t.Errorf("another customer's session says %+v, %v", l, err)
+	}
+}

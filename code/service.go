@@ -50,8 +50,8 @@ type Service struct {
 
 var _ tcc.Participant = (*Service)(nil)
 
-// New returns the service over its books, one per volume in order. db holds the state tables; sync returns when they hold
-// what is durable now.
+// New returns the service over its books, one per volume in order. db holds the state tables; sync returns
+// when they hold what is durable now.
 func New[B Book](books []B, log Reader, notes Notes, ids *id.Source, clk clock.Clock, db *store.DB, sync func(context.Context) error) *Service {
 	s := &Service{log: log, notes: notes, names: names{notes: notes, clk: clk}, ids: ids, clk: clk, tables: tables{db, sync}}
 	for _, b := range books {
@@ -128,10 +128,11 @@ func (s *Service) Forget(ctx context.Context, tenant id.Tenant, merchant id.ID) 
 // forgetPage is how many sessions ForgetCustomer erases in one go.
 const forgetPage = 100
 
-// ForgetCustomer erases what the codes said that a customer has scanned, of every session that is durable now. The sessions
-// themselves stay: books tell no text.
+// ForgetCustomer erases what the codes said that a customer has scanned, of every session that is durable
+// now. The sessions themselves stay: books tell no text.
 //
-// Errors: unavailable if they cannot be read or erased; those that were erased stay so, and calling it again does the rest.
+// Errors: unavailable if they cannot be read or erased; those that were erased stay so, and calling it
+// again does the rest.
 func (s *Service) ForgetCustomer(ctx context.Context, tenant id.Tenant, customer id.ID) error {
 	if err := s.tables.sync(ctx); err != nil {
 		return err

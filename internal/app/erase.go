@@ -9,8 +9,9 @@ import (
 	"github.com/koban-pay/koban/internal/rpc"
 )
 
-// EraseCustomer serves POST /v1/customers/{id}/erase: the notes of payments and refunds, then those of sessions. Each note is
-// erased once and for good, so a request that died half-way is finished by sending it again, under any key.
+// EraseCustomer serves POST /v1/customers/{id}/erase: the notes of payments and refunds, then those of
+// sessions. Each note is erased once and for good, so a request that died half-way is finished by sending
+// it again, under any key.
 //
 // Errors: customer_not_found; unavailable or timeout if some may be left.
 func (h *platform) EraseCustomer(ctx context.Context, q *platformv1.EraseCustomerRequest) (*platformv1.Erasure, error) {

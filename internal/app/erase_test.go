@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/koban-pay/koban/code/emv"
+	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/store"
 )
 
@@ -49,8 +50,8 @@ func withLabels(t *testing.T, payload, bill, reference, till string) string {
 		t.Fatal(err)
 	}
 	last := len(c.Objects) - 1
-	out := append(slices.Clone(c.Objects[:last]), emv.Template("62", emv.Text("01", bill), emv.Text("05", reference), emv.Text("07", till)),
-		c.Objects[last])
+	out := append(slices.Clone(c.Objects[:last]),
+		emv.Template("62", emv.Text("01", bill), emv.Text("05", reference), emv.Text("07", till)), c.Objects[last])
 	text, err := emv.Encode(&emv.Code{Objects: out})
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +73,8 @@ func (r *rig) raw(text string) (places []string) {
 		return err
 	})
 	if err == nil && r.config.StoreURL != "" {
-		db, openErr := store.Open(r.t.Context(), store.Config{URL: r.config.StoreURL, Schema: journalName, ReadOnly: true, Clock: r.app.Clock})
+		db, openErr := store.Open(r.t.Context(),
+			store.Config{URL: r.config.StoreURL, Schema: journalName, ReadOnly: true, Clock: r.app.Clock})
 		if openErr != nil {
 			r.t.Fatal(openErr)
 		}
@@ -121,9 +123,9 @@ func inTables(r *rig, tx *sql.Tx, text string, places []string) ([]string, error
 	return places, nil
 }
 
-// TestErasedTextsAreGone: what callers wrote about a customer and a merchant stands nowhere after they were erased, not in
-// a file's bytes, not in a row, and comes back neither with a request that is sent again, nor by a restart, nor from tables
-// built anew; and the books are right.
+// TestErasedTextsAreGone: what callers wrote about a customer and a merchant stands nowhere after they were
+// erased, not in a file's bytes, not in a row, and comes back neither with a request that is sent again,
+// nor by a restart, nor from tables built anew; and the books are right.
 func TestErasedTextsAreGone(t *testing.T) {
 	eachStore(t, func(t *testing.T, r *rig) {
 		r.stop()
@@ -135,8 +137,10 @@ func TestErasedTextsAreGone(t *testing.T) {
 		shop := r.made(k.Operator, "/v1/merchants", "shop", `{"name":"marker-shop"}`)
 		who := r.made(k.Operator, "/v1/customers", "who", `{"balance":{"currency":"JPY","value":1000}}`)["id"].(string)
 		other := r.app.Card.Customers[0].ID
-		markers := []string{"marker-reference", "marker-key", "marker-value", "marker-bill", "marker-label", "marker-till", "marker-back"}
-		scan := fmt.Sprintf(`{"payload":%q,"customer":%q}`, withLabels(t, shop["payload"].(string), "marker-bill", "marker-label", "marker-till"), who)
+		markers := []string{"marker-reference", "marker-key", "marker-value", "marker-bill", "marker-label", "marker-till",
+			"marker-back"}
+		scan := fmt.Sprintf(`{"payload":%q,"customer":%q}`,
+			withLabels(t, shop["payload"].(string), "marker-bill", "marker-label", "marker-till"), who)
 		session := r.made(k.CustomerApp, "/v1/code-sessions", "scan", scan)["id"].(string)
 		pay := fmt.Sprintf(`{"kind":"charge","session":%q,"amount":{"currency":"JPY","value":300},"reference":"marker-reference",`+
 			`"metadata":{"marker-key":"marker-value"}}`, session)
@@ -173,6 +177,7 @@ func TestErasedTextsAreGone(t *testing.T) {
 		}
 		merchant := "/v1/merchants/" + shop["id"].(string) + "/erase"
 		r.made(k.Operator, merchant, "erase shop", `{}`)
+		r.made(k.Operator, "/v1/merchants/"+r.app.Card.Merchants[4].ID+"/erase", "erase demo shop", `{}`)
 		markers = append(markers, "marker-shop")
 		gone("the merchant erased", markers...)
 
@@ -204,6 +209,9 @@ func TestErasedTextsAreGone(t *testing.T) {
 		if a := r.ask(r.app.Card.Keys.Operator, "/v1/payments/"+paid, "", ""); a.status != 200 || strings.Contains(a.body, "marker-") {
 			t.Errorf("with tables built anew: %+v", a)
 		}
+		if m := r.app.Card.Merchants[4]; m.Name != "" || m.Payload != "" {
+			t.Errorf("platform.json tells the name of a shop that was erased: %+v", m)
+		}
 		r.stop()
 		gone("built anew", markers...)
 		r.right(nil)
@@ -211,4 +219,43 @@ func TestErasedTextsAreGone(t *testing.T) {
 			t.Errorf("the log has %d bytes, and tells a text: %s", log.text.Len(), log.text.String())
 		}
 	})
+}
+
+// TestAnErasureThatWasCutShort: what a crash in the middle leaves is erased when it is asked for again,
+// under any key; and whoever is no customer, or no merchant, is not found.
+func TestAnErasureThatWasCutShort(t *testing.T) {
+	r := newRig(t, "")
+	r.stop()
+	r.config.Listen = "127.0.0.1:0"
+	r.start()
+	k, who, shop := r.app.Card.Keys, r.app.Card.Customers[0].ID, r.app.Card.Merchants[0]
+	session := r.made(k.CustomerApp, "/v1/code-sessions", "scan", fmt.Sprintf(`{"payload":%q,"customer":%q}`,
+		withLabels(t, shop.Payload, "marker-bill", "marker-label", "marker-till"), who))["id"]
+	r.made(k.CustomerApp, "/v1/payments", "pay", fmt.Sprintf(
+		`{"kind":"charge","session":%q,"amount":{"currency":"JPY","value":10},"reference":"marker-reference"}`, session))
+	if err := r.app.Payment.Forget(t.Context(), demoTenant, r.id(id.Customer, who)); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	if len(r.raw("marker-reference")) != 0 || len(r.raw("marker-bill")) == 0 {
+		t.Fatal("it is not half erased")
+	}
+	r.start()
+	k = r.app.Card.Keys
+	r.made(k.Operator, "/v1/customers/"+who+"/erase", "again", `{}`)
+	r.stop()
+	if at := r.raw("marker-bill"); len(at) != 0 {
+		t.Errorf("it stands in %v", at)
+	}
+	r.right(nil)
+	r.start()
+	k = r.app.Card.Keys
+	for path, code := range map[string]string{
+		"/v1/customers/" + shop.ID + "/erase": "customer_not_found", "/v1/customers/x/erase": "customer_not_found",
+		"/v1/merchants/" + who + "/erase": "merchant_not_found", "/v1/merchants/x/erase": "merchant_not_found",
+	} {
+		if a := r.ask(k.Operator, path, path, `{}`); a.status != 404 || !strings.Contains(a.body, code) {
+			t.Errorf("POST %s: %+v", path, a)
+		}
+	}
 }
