@@ -427,8 +427,7 @@ func TestStartRefuses(t *testing.T) {
 		"group folder": {func(t *testing.T, c *Config) { chmod(t, c.Data, 0o770) }, "chmod go-w"},
 		"state of many": {func(t *testing.T, c *Config) {
 			once(t, *c)
-			chmod(t, filepath.Join(c.Data, "state"),
-				0o720)
+			chmod(t, filepath.Join(c.Data, "state"), 0o720)
 		}, "go-w"},
 		"state elsewhere": {
 			func(t *testing.T, c *Config) { lead(t, filepath.Join(c.Data, "state"), t.TempDir()) },
@@ -436,17 +435,14 @@ func TestStartRefuses(t *testing.T) {
 		},
 		"a file": {func(t *testing.T, c *Config) {
 			c.Data = filepath.Join(c.Data, "x")
-			write(t,
-				c.Data)
+			write(t, c.Data)
 		}, "data folder"},
 		"full disk": {func(_ *testing.T, c *Config) { c.MinFree = 1 << 60 }, "make room"},
 		"clock":     {func(_ *testing.T, c *Config) { c.Clock = clock.NewManual(wellKnown - 1) }, "clock"},
 		"volumes":   {func(_ *testing.T, c *Config) { c.Volumes = 100 }, "expected 1 to 64"},
 		"tenant":    {func(_ *testing.T, c *Config) { c.Tenant = "other" }, "expected demo or none"},
 		"address":   {func(_ *testing.T, c *Config) { c.Listen = "256.0.0.1:1" }, "--listen"},
-		"store": {func(_ *testing.T,
-			c *Config,
-		) {
+		"store": {func(_ *testing.T, c *Config) {
 			c.StoreURL = "postgres://nobody@127.0.0.1:1/x?connect_timeout=1"
 		}, "PostgreSQL"},
 		"read by all": {func(t *testing.T, c *Config) {
@@ -454,12 +450,18 @@ func TestStartRefuses(t *testing.T) {
 			chmod(t, filepath.Join(c.Data, journalFile), 0o644)
 		}, "chmod 600"},
 		"other volumes": {func(t *testing.T, c *Config) { once(t, *c); c.Volumes = 3 }, "which is for good"},
-		"no volumes": {func(t *testing.T, c *Config) { once(t, *c); spoil(t, *c, volumesName) }, "volumes; " +
-			"expected"},
-		"constants": {func(t *testing.T, c *Config) { once(t, *c); spoil(t, *c, checkName) }, "restore the " +
-			"store"},
-		"check of the key": {func(t *testing.T, c *Config) { once(t, *c); spoil(t, *c, rootName) }, "is not the " +
-			"root key"},
+		"no volumes": {func(t *testing.T, c *Config) {
+			once(t, *c)
+			spoil(t, *c, volumesName)
+		}, "volumes; expected"},
+		"constants": {func(t *testing.T, c *Config) {
+			once(t, *c)
+			spoil(t, *c, checkName)
+		}, "restore the store"},
+		"check of the key": {func(t *testing.T, c *Config) {
+			once(t, *c)
+			spoil(t, *c, rootName)
+		}, "is not the root key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := good(t)
@@ -562,10 +564,7 @@ func spoil(t *testing.T, c Config, name string) {
 func TestKeysOfPurposesDiffer(t *testing.T) {
 	c := constants{secret: make([]byte, secretBytes)}
 	seen := map[string]string{}
-	for _, purpose := range []string{
-		"ids", "door", "root", "check/8", "demo/customer-1",
-		"demo-body/customer-1",
-	} {
+	for _, purpose := range []string{"ids", "door", "root", "check/8", "demo/customer-1", "demo-body/customer-1"} {
 		key := string(c.derive(purpose, 16))
 		if other, ok := seen[key]; ok {
 			t.Errorf("%s and %s share a key", purpose, other)

@@ -57,10 +57,10 @@ func makeCheckpointKey(data string) error {
 	seed := make([]byte, ed25519.SeedSize)
 	rand.Read(seed) // never fails: it ends the process instead
 	public := PublicKeyText(ed25519.NewKeyFromSeed(seed))
-	for _, one := range []struct{ name, text string }{{checkpointPubFile, public}, {
-		checkpointKeyFile,
-		hex.EncodeToString(seed),
-	}} {
+	for _, one := range []struct{ name, text string }{
+		{checkpointPubFile, public},
+		{checkpointKeyFile, hex.EncodeToString(seed)},
+	} {
 		if err := store.WriteFileAtomic(filepath.Join(data, one.name), []byte(one.text+"\n"), 0o600); err != nil {
 			return fmt.Errorf("app: keep the key that signs checkpoints: %w", err)
 		}
