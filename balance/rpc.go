@@ -151,6 +151,7 @@ func (m *Machine) Announce(typ uint32, body []byte, ids *id.Codec) (string, *bal
 			what = "account.restored"
 		case ledger.Closed:
 			what = "account.closed"
+		case ledger.NoOut, ledger.NoIn, ledger.Suspended: // each is a suspension
 		}
 		return what, announced(ids, e.Account, e.Currency, 0, e.Posted, e.Available, e.Status), nil
 	}

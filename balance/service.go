@@ -145,6 +145,7 @@ func (s *Service) Suspend(ctx context.Context, t id.Tenant, x id.ID, how ledger.
 	switch how {
 	case ledger.NoOut, ledger.NoIn, ledger.Suspended:
 		return do[Account](ctx, s.book(x), &SetStatus{t, x, how})
+	case ledger.Open, ledger.Closed: // Lift and Close do that
 	}
 	return Account{}, fault.InvalidRequest.New("%v is no way to suspend an account", how)
 }
