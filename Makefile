@@ -83,9 +83,10 @@ test-race: postgres pooler page-tools disk-tools
 ## lint: run go vet and the linters of .golangci.yaml (builds them the first time)
 lint:
 	@echo "linting; the first time the linters are built, which takes minutes"
-	@$(GO) vet ./... && $(GO) vet -tags planted ./internal/...
-	@$(GOLANGCI) run && echo "lint: nothing found" || { \
-		echo "lint: see above. make fmt mends what is only form; if the linters cannot be built, go needs its module proxy."; exit 1; }
+	@code=0; $(GO) vet ./... || code=1; $(GO) vet -tags planted ./internal/... || code=1; $(GOLANGCI) run || code=1; \
+	if [ $$code = 0 ]; then echo "lint: nothing found"; else \
+		echo "lint: see above. make fmt mends what is only form; if the linters cannot be built, go needs its module proxy."; \
+	fi; exit $$code
 
 ## fmt: format what is written by hand
 fmt:
