@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -109,6 +110,7 @@ type platform struct {
 	t    *testing.T
 	dir  string
 	url  string
+	with string // the program; "" is the one that was built from this tree
 	cmd  *exec.Cmd
 	said *bytes.Buffer
 	card *app.Card
@@ -121,7 +123,7 @@ func (p *platform) start() {
 		args = append(args, "--store", p.url)
 	}
 	p.said = &bytes.Buffer{}
-	p.cmd = exec.Command(binary, args...)
+	p.cmd = exec.Command(cmp.Or(p.with, binary), args...)
 	p.cmd.Stdout, p.cmd.Stderr = p.said, p.said
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

@@ -1,0 +1,5 @@
+//go:build later
+
+package payment
+
+const later = 1
