@@ -22,7 +22,8 @@ func (x *eraseCmd) Run(c *console) error {
 	case strings.HasPrefix(x.ID, "mer_"):
 		kind = "merchants"
 	default:
-		return fmt.Errorf("%s is no customer (cus_…) and no merchant (mer_…): the texts of a payment go with its customer", x.ID)
+		return fmt.Errorf("%s is no customer (cus_…) and no merchant (mer_…): the texts of a payment go with its customer",
+			x.ID)
 	}
 	api, _, err := x.find(asOperator)
 	if err != nil {

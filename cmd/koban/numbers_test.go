@@ -80,6 +80,8 @@ func TestNumbersAreSentAsTheyAre(t *testing.T) {
 		{[]string{"refund", "pay_1"}, "/v1/payments/pay_1/refunds {}"},
 		{[]string{"refund", "pay_1", "600"}, `/v1/payments/pay_1/refunds {"amount":{"currency":"JPY","value":600}}`},
 		{[]string{"refund", "pay_1", "9007199254740991"}, `/v1/payments/pay_1/refunds {"amount":{"currency":"JPY","value":9007199254740991}}`},
+		{[]string{"erase", "cus_1"}, "/v1/customers/cus_1/erase {}"},
+		{[]string{"erase", "mer_1", "--idempotency-key", "k"}, "/v1/merchants/mer_1/erase {}"},
 		{[]string{"payments", "--limit", "100"}, "/v1/payments?limit=100 "},
 		{[]string{"payments"}, "/v1/payments?limit=20 "},
 		{

@@ -123,6 +123,71 @@ func inTables(r *rig, tx *sql.Tx, text string, places []string) ([]string, error
 	return places, nil
 }
 
+// texts is what callers wrote about one customer and one shop, and the requests that said it.
+type texts struct {
+	shop, who, session, paid string
+	scan, pay, back          string
+	markers                  []string // of the customer
+}
+
+const shopMarker, keptMarker = "marker-shop", "kept-reference"
+
+// write has callers write everything that they can about a new customer and a new shop, and something about
+// another customer.
+func (r *rig) write() *texts {
+	r.t.Helper()
+	k := &r.app.Card.Keys
+	shop := r.made(k.Operator, "/v1/merchants", "shop", `{"name":"marker-shop"}`)
+	who := r.made(k.Operator, "/v1/customers", "who", `{"balance":{"currency":"JPY","value":1000}}`)
+	x := &texts{shop: shop["id"].(string), who: who["id"].(string),
+		back: `{"amount":{"currency":"JPY","value":100},"reference":"marker-back"}`}
+	x.scan = fmt.Sprintf(`{"payload":%q,"customer":%q}`,
+		withLabels(r.t, shop["payload"].(string), "marker-bill", "marker-label", "marker-till"), x.who)
+	x.session = r.made(k.CustomerApp, "/v1/code-sessions", "scan", x.scan)["id"].(string)
+	x.pay = fmt.Sprintf(`{"kind":"charge","session":%q,"amount":{"currency":"JPY","value":300},`+
+		`"reference":"marker-reference","metadata":{"marker-key":"marker-value"}}`, x.session)
+	x.paid = r.made(k.CustomerApp, "/v1/payments", "pay", x.pay)["id"].(string)
+	r.made(k.Operator, "/v1/payments/"+x.paid+"/refunds", "back", x.back)
+	r.made(k.CustomerApp, "/v1/code-sessions", "scan 2", x.scan) // that nobody pays
+	r.made(k.CustomerApp, "/v1/payments", "other", fmt.Sprintf(`{"kind":"charge","merchant":%q,"customer":%q,`+
+		`"amount":{"currency":"JPY","value":10},"reference":%q}`, x.shop, r.app.Card.Customers[0].ID, keptMarker))
+	x.markers = []string{"marker-reference", "marker-key", "marker-value", "marker-bill", "marker-label", "marker-till",
+		"marker-back"}
+	for _, m := range append(slices.Clone(x.markers), shopMarker, keptMarker) {
+		if len(r.raw(m)) == 0 {
+			r.t.Fatalf("%s stands nowhere before it is erased: the test does not look where it is", m)
+		}
+	}
+	return x
+}
+
+// gone requires that texts stand nowhere, soon.
+func (r *rig) gone(what string, texts ...string) {
+	r.t.Helper()
+	for _, m := range texts {
+		r.wait(fmt.Sprintf("%s: %s stands in %v", what, m, r.raw(m)), func() bool { return len(r.raw(m)) == 0 })
+	}
+}
+
+// again sends every request again, and reads what can be read.
+func (x *texts) again(r *rig) {
+	r.t.Helper()
+	k := &r.app.Card.Keys
+	r.made(k.CustomerApp, "/v1/code-sessions", "scan", x.scan)
+	paid := r.made(k.CustomerApp, "/v1/payments", "pay", x.pay)
+	if paid["id"] != x.paid || paid["reference"] != nil || paid["metadata"] != nil {
+		r.t.Errorf("the payment asked for again: %v", paid)
+	}
+	r.made(k.Operator, "/v1/payments/"+x.paid+"/refunds", "back", x.back)
+	r.made(k.Operator, "/v1/merchants", "shop", `{"name":"marker-shop"}`)
+	for _, path := range []string{"/v1/payments/" + x.paid, "/v1/payments/" + x.paid + "/explain", "/v1/payments?limit=100",
+		"/v1/code-sessions/" + x.session, "/v1/feeds/payment", "/v1/feeds/code"} {
+		if a := r.ask(k.Operator, path, "", ""); a.status != 200 || strings.Contains(a.body, "marker-") {
+			r.t.Errorf("GET %s: %+v", path, a)
+		}
+	}
+}
+
 // TestErasedTextsAreGone: what callers wrote about a customer and a merchant stands nowhere after they were
 // erased, not in a file's bytes, not in a row, and comes back neither with a request that is sent again,
 // nor by a restart, nor from tables built anew; and the books are right.
@@ -133,70 +198,28 @@ func TestErasedTextsAreGone(t *testing.T) {
 		r.config.Listen = "127.0.0.1:0"
 		r.config.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		r.start()
-		k := &r.app.Card.Keys
-		shop := r.made(k.Operator, "/v1/merchants", "shop", `{"name":"marker-shop"}`)
-		who := r.made(k.Operator, "/v1/customers", "who", `{"balance":{"currency":"JPY","value":1000}}`)["id"].(string)
-		other := r.app.Card.Customers[0].ID
-		markers := []string{"marker-reference", "marker-key", "marker-value", "marker-bill", "marker-label", "marker-till",
-			"marker-back"}
-		scan := fmt.Sprintf(`{"payload":%q,"customer":%q}`,
-			withLabels(t, shop["payload"].(string), "marker-bill", "marker-label", "marker-till"), who)
-		session := r.made(k.CustomerApp, "/v1/code-sessions", "scan", scan)["id"].(string)
-		pay := fmt.Sprintf(`{"kind":"charge","session":%q,"amount":{"currency":"JPY","value":300},"reference":"marker-reference",`+
-			`"metadata":{"marker-key":"marker-value"}}`, session)
-		paid := r.made(k.CustomerApp, "/v1/payments", "pay", pay)["id"].(string)
-		back := `{"amount":{"currency":"JPY","value":100},"reference":"marker-back"}`
-		r.made(k.Operator, "/v1/payments/"+paid+"/refunds", "back", back)
-		// A session that nobody pays, and what is said about somebody else.
-		r.made(k.CustomerApp, "/v1/code-sessions", "scan 2", scan)
-		r.made(k.CustomerApp, "/v1/payments", "other", fmt.Sprintf(`{"kind":"charge","merchant":%q,"customer":%q,`+
-			`"amount":{"currency":"JPY","value":10},"reference":"kept-reference"}`, shop["id"], other))
-		for _, m := range append(markers, "marker-shop") {
-			if len(r.raw(m)) == 0 {
-				t.Fatalf("%s stands nowhere before it is erased: the test does not look where it is", m)
-			}
-		}
-
-		if a := r.ask(k.CustomerApp, "/v1/customers/"+who+"/erase", "no", `{}`); a.status != 403 {
+		x, k := r.write(), r.app.Card.Keys
+		if a := r.ask(k.CustomerApp, "/v1/customers/"+x.who+"/erase", "no", `{}`); a.status != 403 {
 			t.Errorf("not by an operator: %+v", a)
 		}
-		first := r.made(k.Operator, "/v1/customers/"+who+"/erase", "erase", `{}`)
-		again := r.made(k.Operator, "/v1/customers/"+who+"/erase", "erase", `{}`)
-		if first["id"] != who || again["id"] != who {
-			t.Errorf("erased: %v, then %v", first, again)
-		}
-		gone := func(what string, texts ...string) {
-			t.Helper()
-			for _, m := range texts {
-				r.wait(fmt.Sprintf("%s: %s stands in %v", what, m, r.raw(m)), func() bool { return len(r.raw(m)) == 0 })
+		for range 2 {
+			if v := r.made(k.Operator, "/v1/customers/"+x.who+"/erase", "erase", `{}`); v["id"] != x.who {
+				t.Errorf("erased: %v", v)
 			}
 		}
-		gone("erased", markers...)
-		if len(r.raw("marker-shop")) == 0 || len(r.raw("kept-reference")) == 0 {
+		r.gone("erased", x.markers...)
+		if len(r.raw(shopMarker)) == 0 || len(r.raw(keptMarker)) == 0 {
 			t.Error("more was erased than was asked for")
 		}
-		merchant := "/v1/merchants/" + shop["id"].(string) + "/erase"
-		r.made(k.Operator, merchant, "erase shop", `{}`)
+		r.made(k.Operator, "/v1/merchants/"+x.shop+"/erase", "erase shop", `{}`)
 		r.made(k.Operator, "/v1/merchants/"+r.app.Card.Merchants[4].ID+"/erase", "erase demo shop", `{}`)
-		markers = append(markers, "marker-shop")
-		gone("the merchant erased", markers...)
-
-		// Requests that are sent again, a restart, tables built anew.
-		r.made(k.CustomerApp, "/v1/code-sessions", "scan", scan)
-		if v := r.made(k.CustomerApp, "/v1/payments", "pay", pay); v["id"] != paid || v["reference"] != nil || v["metadata"] != nil {
-			t.Errorf("the payment asked for again: %v", v)
-		}
-		r.made(k.Operator, "/v1/payments/"+paid+"/refunds", "back", back)
-		r.made(k.Operator, "/v1/merchants", "shop", `{"name":"marker-shop"}`)
-		for _, path := range []string{"/v1/payments/" + paid, "/v1/payments?limit=100", "/v1/code-sessions/" + session, "/v1/feeds/payment",
-			"/v1/payments/" + paid + "/explain", "/v1/feeds/code"} {
-			if a := r.ask(k.Operator, path, "", ""); a.status != 200 || strings.Contains(a.body, "marker-") {
-				t.Errorf("GET %s: %+v", path, a)
-			}
-		}
+		all := append(x.markers, shopMarker)
+		r.gone("the merchant erased", all...)
+		x.again(r)
 		r.stop()
-		gone("after the stop", markers...)
+		r.gone("after the stop", all...)
 		r.right(nil)
+
 		if r.config.StoreURL == "" {
 			if err := os.RemoveAll(filepath.Join(r.config.Data, "state")); err != nil {
 				t.Fatal(err)
@@ -206,14 +229,12 @@ func TestErasedTextsAreGone(t *testing.T) {
 			r.dropSchema("code")
 		}
 		r.start()
-		if a := r.ask(r.app.Card.Keys.Operator, "/v1/payments/"+paid, "", ""); a.status != 200 || strings.Contains(a.body, "marker-") {
-			t.Errorf("with tables built anew: %+v", a)
-		}
+		x.again(r)
 		if m := r.app.Card.Merchants[4]; m.Name != "" || m.Payload != "" {
 			t.Errorf("platform.json tells the name of a shop that was erased: %+v", m)
 		}
 		r.stop()
-		gone("built anew", markers...)
+		r.gone("built anew", all...)
 		r.right(nil)
 		if log.text.Len() == 0 || strings.Contains(log.text.String(), "marker-") {
 			t.Errorf("the log has %d bytes, and tells a text: %s", log.text.Len(), log.text.String())
