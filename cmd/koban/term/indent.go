@@ -7,7 +7,7 @@ import (
 
 // Indent returns a writer that puts prefix before every line that is not empty.
 func (w *Writer) Indent(prefix string) *Writer {
-	return &Writer{Writer: &indented{w: w.Writer, prefix: []byte(prefix), fresh: true}, colour: w.colour}
+	return &Writer{Writer: &indented{w: w.Writer, prefix: []byte(prefix), fresh: true}, colour: w.colour, columns: max(1, w.columns-Width(prefix))}
 }
 
 type indented struct {

@@ -30,7 +30,8 @@ func (t *Table) Row(cells ...string) { t.rows = append(t.rows, cells) }
 // Len returns how many rows there are.
 func (t *Table) Len() int { return len(t.rows) }
 
-// Print prints the table.
+// Print prints the table. Where it is wider than the terminal, the widest texts go below their row, each under its
+// head; then the last columns do.
 func (t *Table) Print() {
 	widths := make([]int, len(t.head))
 	for i, h := range t.head {
@@ -41,22 +42,84 @@ func (t *Table) Print() {
 			widths[i] = max(widths[i], Width(cell))
 		}
 	}
+	below := t.fold(widths)
 	if strings.Join(t.head, "") != "" {
 		heads := make([]string, len(t.head))
 		for i, h := range t.head {
 			heads[i] = t.w.Dim(h)
 		}
-		t.line(heads, widths)
+		t.line(heads, widths, below)
 	}
 	for _, row := range t.rows {
-		t.line(row, widths)
+		t.line(row, widths, below)
+		t.under(row, below)
 	}
 }
 
-func (t *Table) line(cells []string, widths []int) {
-	out := make([]string, len(cells))
-	for i, cell := range cells {
-		out[i] = pad(cell, widths[i], t.right[i])
+// fold returns which columns go below the row so that the others fit.
+func (t *Table) fold(widths []int) []bool {
+	below := make([]bool, len(widths))
+	all := -gap
+	for _, w := range widths {
+		all += w + gap
 	}
-	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(out, "  "), " "))
+	for left := len(widths); all > t.w.columns && left > 1; left-- {
+		widest := -1
+		for i, w := range widths {
+			if !below[i] && !t.right[i] && i > 0 && (widest < 0 || w > widths[widest]) {
+				widest = i
+			}
+		}
+		for i := len(widths) - 1; widest < 0; i-- {
+			if !below[i] {
+				widest = i
+			}
+		}
+		below[widest] = true
+		all -= widths[widest] + gap
+	}
+	return below
+}
+
+// gap is how many blanks stand between columns.
+const gap = 2
+
+func (t *Table) line(cells []string, widths []int, below []bool) {
+	var out []string
+	for i, cell := range cells {
+		if !below[i] {
+			out = append(out, pad(cell, widths[i], t.right[i]))
+		}
+	}
+	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(out, strings.Repeat(" ", gap)), " "))
+}
+
+// under prints what has no room in the row, as much on a line as there is room for.
+func (t *Table) under(cells []string, below []bool) {
+	indent := 4
+	if len(cells) > 0 {
+		indent += len(cells[0]) - len(strings.TrimLeft(cells[0], " "))
+	}
+	room := t.w.columns - indent
+	var lines []string
+	for i, cell := range cells {
+		if !below[i] || strings.TrimSpace(cell) == "" {
+			continue
+		}
+		if head := strings.TrimSpace(t.head[i]); head != "" {
+			cell = t.w.Dim(head) + " " + cell
+		}
+		last := len(lines) - 1
+		switch {
+		case last >= 0 && Width(lines[last])+gap+Width(cell) <= room:
+			lines[last] += strings.Repeat(" ", gap) + cell
+		case Width(cell) > room && strings.Contains(strings.TrimSpace(cell), " "):
+			lines = append(lines, Wrap(cell, room)...)
+		default:
+			lines = append(lines, cell)
+		}
+	}
+	for _, line := range lines {
+		fmt.Fprintln(t.w, strings.Repeat(" ", indent)+line)
+	}
 }

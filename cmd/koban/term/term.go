@@ -3,25 +3,45 @@ package term
 import (
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
 	"golang.org/x/text/width"
 )
 
-// Writer prints, and knows whether colours are seen.
+// Writer prints, and knows whether colours are seen, and how wide a line may be.
 type Writer struct {
 	io.Writer
-	colour bool
+	colour  bool
+	columns int
 }
+
+// usual is how wide a line is where nobody knows the terminal's width: in files, mails and narrow windows.
+const usual = 80
 
 // New returns a writer on w. Colours are on if w is a terminal that knows them and nobody said no (https://no-color.org).
 func New(w io.Writer, env func(string) string) *Writer {
 	f, ok := w.(*os.File)
 	colour := ok && isatty.IsTerminal(f.Fd()) && env("NO_COLOR") == "" && env("TERM") != "dumb"
-	return &Writer{w, colour || env("CLICOLOR_FORCE") == "1"}
+	return &Writer{w, colour || env("CLICOLOR_FORCE") == "1", columnsOf(f, env)}
 }
+
+// columnsOf returns the width of the terminal that f is, or what COLUMNS says, at least 80.
+func columnsOf(f *os.File, env func(string) string) int {
+	n, err := strconv.Atoi(env("COLUMNS"))
+	if err != nil && f != nil {
+		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
+			n = int(size.Col)
+		}
+	}
+	return max(usual, n)
+}
+
+// Columns returns how wide a line may be.
+func (w *Writer) Columns() int { return w.columns }
 
 // Colour reports whether colours are on.
 func (w *Writer) Colour() bool { return w.colour }
