@@ -66,7 +66,7 @@ func (r *rig) raw(text string) (places []string) {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		b, err := os.ReadFile(path) //nolint:gosec // of the test's own folder
+		b, err := os.ReadFile(path)
 		if bytes.Contains(b, []byte(text)) {
 			places = append(places, d.Name())
 		}
@@ -98,6 +98,7 @@ func inTables(r *rig, tx *sql.Tx, text string, places []string) ([]string, error
 	if err != nil {
 		return nil, err
 	}
+	defer rows.Close()
 	var tables []string
 	for rows.Next() {
 		var name string
@@ -139,8 +140,10 @@ func (r *rig) write() *texts {
 	k := &r.app.Card.Keys
 	shop := r.made(k.Operator, "/v1/merchants", "shop", `{"name":"marker-shop"}`)
 	who := r.made(k.Operator, "/v1/customers", "who", `{"balance":{"currency":"JPY","value":1000}}`)
-	x := &texts{shop: shop["id"].(string), who: who["id"].(string),
-		back: `{"amount":{"currency":"JPY","value":100},"reference":"marker-back"}`}
+	x := &texts{
+		shop: shop["id"].(string), who: who["id"].(string),
+		back: `{"amount":{"currency":"JPY","value":100},"reference":"marker-back"}`,
+	}
 	x.scan = fmt.Sprintf(`{"payload":%q,"customer":%q}`,
 		withLabels(r.t, shop["payload"].(string), "marker-bill", "marker-label", "marker-till"), x.who)
 	x.session = r.made(k.CustomerApp, "/v1/code-sessions", "scan", x.scan)["id"].(string)
@@ -151,8 +154,10 @@ func (r *rig) write() *texts {
 	r.made(k.CustomerApp, "/v1/code-sessions", "scan 2", x.scan) // that nobody pays
 	r.made(k.CustomerApp, "/v1/payments", "other", fmt.Sprintf(`{"kind":"charge","merchant":%q,"customer":%q,`+
 		`"amount":{"currency":"JPY","value":10},"reference":%q}`, x.shop, r.app.Card.Customers[0].ID, keptMarker))
-	x.markers = []string{"marker-reference", "marker-key", "marker-value", "marker-bill", "marker-label", "marker-till",
-		"marker-back"}
+	x.markers = []string{
+		"marker-reference", "marker-key", "marker-value", "marker-bill", "marker-label", "marker-till",
+		"marker-back",
+	}
 	for _, m := range append(slices.Clone(x.markers), shopMarker, keptMarker) {
 		if len(r.raw(m)) == 0 {
 			r.t.Fatalf("%s stands nowhere before it is erased: the test does not look where it is", m)
@@ -180,8 +185,10 @@ func (x *texts) again(r *rig) {
 	}
 	r.made(k.Operator, "/v1/payments/"+x.paid+"/refunds", "back", x.back)
 	r.made(k.Operator, "/v1/merchants", "shop", `{"name":"marker-shop"}`)
-	for _, path := range []string{"/v1/payments/" + x.paid, "/v1/payments/" + x.paid + "/explain", "/v1/payments?limit=100",
-		"/v1/code-sessions/" + x.session, "/v1/feeds/payment", "/v1/feeds/code"} {
+	for _, path := range []string{
+		"/v1/payments/" + x.paid, "/v1/payments/" + x.paid + "/explain", "/v1/payments?limit=100",
+		"/v1/code-sessions/" + x.session, "/v1/feeds/payment", "/v1/feeds/code",
+	} {
 		if a := r.ask(k.Operator, path, "", ""); a.status != 200 || strings.Contains(a.body, "marker-") {
 			r.t.Errorf("GET %s: %+v", path, a)
 		}

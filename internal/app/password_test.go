@@ -24,9 +24,11 @@ func TestNothingTellsThePassword(t *testing.T) {
 	}
 	u.User = url.UserPassword(u.User.Username(), secret)
 	var log scribe
-	r := &rig{t: t, config: Config{Data: t.TempDir(), StoreURL: u.String(), Tenant: "demo", Volumes: 2, MinFree: 1,
+	r := &rig{t: t, config: Config{
+		Data: t.TempDir(), StoreURL: u.String(), Tenant: "demo", Volumes: 2, MinFree: 1,
 		Listen: "127.0.0.1:0", Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Fatal: func(err error) { t.Errorf("the process was to end: %v", err) }}}
+		Fatal: func(err error) { t.Errorf("the process was to end: %v", err) },
+	}}
 	r.start()
 	said := map[string]string{"where the books are": r.app.Books()}
 	for _, path := range []string{"/metrics", "/healthz", "/readyz", "/v1/payments", "/openapi.yaml"} {
@@ -39,8 +41,10 @@ func TestNothingTellsThePassword(t *testing.T) {
 	second.Data = t.TempDir()
 	gone, nobody, nowhere := *u, *u, *u
 	gone.Host, nobody.User, nowhere.Path = "127.0.0.1:1", url.UserPassword("nobody", secret), "/nowhere"
-	for what, u := range map[string]*url.URL{"a held store": u, "a server that is gone": &gone, "a user that is none": &nobody,
-		"a database that is none": &nowhere} {
+	for what, u := range map[string]*url.URL{
+		"a held store": u, "a server that is gone": &gone, "a user that is none": &nobody,
+		"a database that is none": &nowhere,
+	} {
 		second.StoreURL = u.String()
 		a, err := Start(t.Context(), second)
 		if err == nil {
@@ -56,7 +60,7 @@ func TestNothingTellsThePassword(t *testing.T) {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		text, err := os.ReadFile(path) //nolint:gosec // of the test's own folder
+		text, err := os.ReadFile(path)
 		said[d.Name()] = string(text)
 		return err
 	})
