@@ -158,7 +158,7 @@ func resourceText(w *term.Writer, s string) string {
 
 func (e *explanation) printSteps(w *term.Writer) {
 	heading(w, "What happened")
-	t := w.Table("  time", "event", "status", "phase", "back", ">tries", "block", "")
+	t := w.Table("  time", "event", "status", "phase", "back", ">tries", "block", "~")
 	for _, s := range e.Steps {
 		why := term.Clean(s.Message)
 		if s.Code != "" {
@@ -178,7 +178,7 @@ func (e *explanation) printOwed(w *term.Writer) {
 		return
 	}
 	heading(w, "What is owed")
-	t := w.Table("  verb", "to", ">amount", "due", ">tries", "by", "last answer")
+	t := w.Table("  verb", "to", ">amount", "due", ">tries", "by", "~last answer")
 	for _, d := range e.Owed {
 		sum := ""
 		if d.Amount != nil {
@@ -191,7 +191,7 @@ func (e *explanation) printOwed(w *term.Writer) {
 
 func (e *explanation) printParts(w *term.Writer) {
 	heading(w, "What the participants answered")
-	t := w.Table("  part", ">amount", "state", "verb", "answer", ">tries", "time", "block")
+	t := w.Table("  part", ">amount", "state", "verb", "answer", ">tries", "~time", "block")
 	for _, p := range e.Parts {
 		name, sum, state := fmt.Sprintf("  %d %s", p.Number, p.Participant), p.Amount.String(), p.State
 		for _, a := range p.Answers {
@@ -225,9 +225,9 @@ func (e *explanation) printEntries(w *term.Writer) {
 		return
 	}
 	heading(w, "Ledger")
-	t := w.Table("  time", "entry", "account", ">debit", ">credit", ">held", "block")
+	t := w.Table("  entry", "account", ">debit", ">credit", ">held", "block", "~time")
 	for _, entry := range e.Entries {
-		at, kind, block := "  "+clockText(entry.At), entry.Kind, w.Dim(entry.Block.String())
+		at, kind, block := clockText(entry.At), entry.Kind, w.Dim(entry.Block.String())
 		for _, l := range entry.Legs {
 			var debit, credit, held string
 			switch {
@@ -239,7 +239,7 @@ func (e *explanation) printEntries(w *term.Writer) {
 			if l.Held != 0 {
 				held = signed(l.Held, l.Currency)
 			}
-			t.Row(at, kind, l.Kind+" "+w.Dim(short(l.Account)), debit, credit, held, block)
+			t.Row("  "+kind, l.Kind+" "+w.Dim(short(l.Account)), debit, credit, held, block, at)
 			at, kind, block = "", "", ""
 		}
 	}

@@ -2,6 +2,7 @@ package term
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -10,16 +11,18 @@ type Table struct {
 	w     *Writer
 	head  []string
 	right []bool
+	first []bool // go below the row before others do
 	rows  [][]string
 }
 
-// Table returns an empty table. A column whose head begins with > stands to the right. Heads that are all empty are not
-// printed.
+// Table returns an empty table. A column whose head begins with > stands to the right; one whose head begins with ~ is
+// the first to go below its row where there is no room. Heads that are all empty are not printed.
 func (w *Writer) Table(heads ...string) *Table {
 	t := &Table{w: w}
 	for _, h := range heads {
-		name, right := strings.CutPrefix(h, ">")
-		t.head, t.right = append(t.head, name), append(t.right, right)
+		name, first := strings.CutPrefix(h, "~")
+		name, right := strings.CutPrefix(name, ">")
+		t.head, t.right, t.first = append(t.head, name), append(t.right, right), append(t.first, first)
 	}
 	return t
 }
@@ -64,9 +67,12 @@ func (t *Table) fold(widths []int) []bool {
 		all += w + gap
 	}
 	for left := len(widths); all > t.w.columns && left > 1; left-- {
-		widest := -1
+		widest := slices.Index(t.first, true)
+		if widest >= 0 && below[widest] {
+			widest = -1
+		}
 		for i, w := range widths {
-			if !below[i] && !t.right[i] && i > 0 && (widest < 0 || w > widths[widest]) {
+			if (widest < 0 || !t.first[widest]) && !below[i] && !t.right[i] && i > 0 && (widest < 0 || w > widths[widest]) {
 				widest = i
 			}
 		}

@@ -34,6 +34,44 @@ func TestTableLinesUpJapaneseNames(t *testing.T) {
 	}
 }
 
+// TestTableFitsTheTerminal: what has no room goes below its row, the widest text first, or what says that it is the first
+// to go; numbers stay until nothing else is left.
+func TestTableFitsTheTerminal(t *testing.T) {
+	id := strings.Repeat("x", 40)
+	for _, c := range []struct {
+		heads, cells []string
+		columns      string
+		want         string
+	}{
+		{[]string{"time", "payment", ">amount", "status"}, []string{"  12:00", id, "¥1,200", "喫茶 CAPTURED"}, "", "" +
+			"time     payment                                   amount  status\n" +
+			"  12:00  " + id + "  ¥1,200  喫茶 CAPTURED\n"},
+		{[]string{"time", "payment", ">amount", "status"}, []string{"  12:00", id, "¥1,200", strings.Repeat("y", 30)}, "", "" +
+			"time     amount  status\n" +
+			"  12:00  ¥1,200  " + strings.Repeat("y", 30) + "\n" +
+			"      payment " + id + "\n"},
+		{[]string{"time", "payment", ">amount", "~status"}, []string{"  12:00", id, "¥1,200", strings.Repeat("y", 30)}, "", "" +
+			"time     payment                                   amount\n" +
+			"  12:00  " + id + "  ¥1,200\n" +
+			"      status " + strings.Repeat("y", 30) + "\n"},
+		{[]string{"time", "payment", ">amount", "~status"}, []string{"  12:00", id, "¥1,200", strings.Repeat("y", 30)}, "120", "" +
+			"time     payment                                   amount  status\n" +
+			"  12:00  " + id + "  ¥1,200  " + strings.Repeat("y", 30) + "\n"},
+		{[]string{">a", ">b", ">c"}, []string{id, id, "3"}, "", "" +
+			strings.Repeat(" ", 39) + "a\n" + id + "\n    b " + id + "  c 3\n"},
+		{[]string{"a", ""}, []string{"1", strings.Repeat("word ", 20)}, "", "" +
+			"a\n1\n    " + strings.TrimSpace(strings.Repeat("word ", 15)) + "\n    word word word word word\n"},
+	} {
+		var b strings.Builder
+		table := New(&b, func(name string) string { return map[string]string{"COLUMNS": c.columns}[name] }).Table(c.heads...)
+		table.Row(c.cells...)
+		table.Print()
+		if b.String() != c.want {
+			t.Errorf("%q of %q:\n%s\nexpected\n%s", c.cells, c.heads, b.String(), c.want)
+		}
+	}
+}
+
 func TestColoursOnlyWhereTheyAreSeen(t *testing.T) {
 	var b strings.Builder
 	if w := plain(&b); w.Bad("x") != "x" || w.Colour() {
