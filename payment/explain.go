@@ -77,7 +77,7 @@ func (s *Service) Explain(ctx context.Context, t id.Tenant, x id.ID, blocks Bloc
 	}
 	sort.SliceStable(st.Entries, func(i, j int) bool { return st.Entries[i].At < st.Entries[j].At })
 	st.Blocks = found.list()
-	if p.Kind == Charge {
+	if p.Kind == Charge && s.tables.db != nil { // without tables nobody knows of them
 		st.Refunds, _, err = s.List(ctx, Filter{Tenant: t, Parent: x, Limit: 100})
 	}
 	return st, err

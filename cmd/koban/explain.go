@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -8,17 +9,30 @@ import (
 	"time"
 
 	"github.com/koban-pay/koban/cmd/koban/term"
+	"github.com/koban-pay/koban/internal/app"
 )
 
 type explainCmd struct {
-	ID    string `arg:"" help:"The payment or refund." placeholder:"pay_…"`
-	JSON  bool   `name:"json" help:"Print the page as JSON."`
-	where `embed:""`
+	ID      string `arg:"" help:"The payment or refund." placeholder:"pay_…"`
+	JSON    bool   `name:"json" help:"Print the page as JSON."`
+	Books   bool   `help:"Read the books themselves: no platform has to run. Without it, they are read where none answers."`
+	Store   string `help:"The books are on PostgreSQL." env:"KOBAN_STORE" placeholder:"URL"`
+	KeyFile string `help:"The file of the root key, if it is not in the data folder." type:"path" env:"KOBAN_KEY_FILE" placeholder:"FILE"`
+	where   `embed:""`
+}
+
+// Help says more than one line can.
+func (explainCmd) Help() string {
+	return `It asks the platform. Where none runs, or it does not answer, it reads the books in --data or --store: the tables, or, where
+they are missing or damaged, the journal from the first block on.`
 }
 
 // Run prints everything that is known about one payment.
 func (x *explainCmd) Run(c *console) error {
 	api, card, err := x.find(asOperator)
+	if x.Books || err != nil && x.Address == "" {
+		return x.read(c)
+	}
 	if err != nil {
 		return err
 	}
@@ -27,7 +41,31 @@ func (x *explainCmd) Run(c *console) error {
 		names[m.ID] = m.Name
 	}
 	a, err := api.get("/v1/payments/"+url.PathEscape(x.ID)+"/explain", nil)
+	if unanswered(err) && x.Address == "" {
+		fmt.Fprintf(c.err, "koban: the platform does not answer (%v); its books do:\n", err)
+		return x.read(c)
+	}
 	return say(c, x.JSON, a, err, func(e *explanation) { e.print(c.out, names) })
+}
+
+// read prints what the books themselves say.
+func (x *explainCmd) read(c *console) error {
+	found, err := app.Explain(context.Background(), app.ExplainConfig{
+		Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env), Payment: x.ID,
+	})
+	if err != nil {
+		return err
+	}
+	if !x.JSON {
+		fmt.Fprintf(c.out, "%s\n", c.out.Dim("As "+found.From+" have it, without a platform."))
+	}
+	err = say(c, x.JSON, &answer{body: found.Text}, nil, func(e *explanation) { e.print(c.out, nil) })
+	if found.Left != "" && !x.JSON {
+		for _, line := range term.Wrap(found.Left, c.out.Columns()) {
+			fmt.Fprintln(c.out, line)
+		}
+	}
+	return err
 }
 
 // explanation is the page, as data.

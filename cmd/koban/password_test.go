@@ -41,3 +41,15 @@ func TestTwoStores(t *testing.T) {
 		}
 	}
 }
+
+// TestQuotedIsReadBack: what is printed to be typed again means the same to a shell.
+func TestQuotedIsReadBack(t *testing.T) {
+	for word, want := range map[string]string{
+		"/srv/koban": "/srv/koban", "/srv/my books": "'/srv/my books'", "it's": `'it'\''s'`, "": "''", "$HOME": "'$HOME'",
+		"postgres://koban@db/koban?sslmode=verify-full": "'postgres://koban@db/koban?sslmode=verify-full'",
+	} {
+		if got := quoted(word); got != want {
+			t.Errorf("%s is printed as %s, expected %s", word, got, want)
+		}
+	}
+}

@@ -141,6 +141,15 @@ func again(err error) bool {
 	return !errors.Is(err, errNobody)
 }
 
+// unanswered reports whether an error says nothing of what was asked, only that nobody could say it.
+func unanswered(err error) bool {
+	var no *refusal
+	if errors.As(err, &no) {
+		return no.status >= http.StatusInternalServerError
+	}
+	return err != nil
+}
+
 // errNobody says that nothing was sent: nobody listens.
 var errNobody = errors.New("the platform does not answer")
 

@@ -173,19 +173,34 @@ func (x *runCmd) greet(w *term.Writer, p *app.App) {
 	}
 	t.Row(w.Dim("  API"), p.Card.Address+"/openapi.yaml")
 	t.Row(w.Dim("  keys"), filepath.Join(p.Data, "platform.json"))
+	if p.Card.Metrics != "" {
+		t.Row(w.Dim("  metrics"), p.Card.Metrics)
+	}
 	t.Print()
 	with := ""
 	if p.Data != defaultData() {
-		with = " --data " + p.Data
+		with = " --data " + quoted(p.Data)
 	}
 	fmt.Fprintf(w, "\nFrom another terminal:\n")
 	for _, command := range []string{"pay", "payments", "explain pay_…", "verify"} {
 		fmt.Fprintf(w, "  koban %s%s", command, with)
-		if command == "verify" && x.Store != "" {
-			fmt.Fprintf(w, " --store …")
+		switch {
+		case command != "verify" || x.Store == "":
+		case showsPassword([]string{x.Store}):
+			fmt.Fprintf(w, "   (with KOBAN_STORE as it is here)")
+		default:
+			fmt.Fprintf(w, " --store %s", quoted(x.Store))
 		}
 		fmt.Fprintln(w)
 	}
+}
+
+// quoted returns a word as a shell reads it back.
+func quoted(word string) string {
+	if word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-:@%+,=") == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // defaultData is the folder that the other commands look at by themselves.

@@ -95,15 +95,7 @@ type Config struct {
 // Errors: fault.DataDamaged if the journal cannot be followed; fault.Fenced if another process took over meanwhile;
 // fault.Unavailable if something cannot be read; fault.Timeout if ctx ends first.
 func Open(ctx context.Context, c Config) (*Book, error) {
-	b := &Book{
-		name: Name(c.Service, c.Volume), volume: c.Volume, state: c.State, log: c.Log, clk: c.Clock, writer: c.Writer,
-		saver: c.Saver, limits: c.Limits, onPublic: c.OnPublic, onExpiry: c.OnExpiry,
-	}
-	b.limits.Rows = cmp.Or(b.limits.Rows, DefaultLimits.Rows)
-	b.limits.Passing = cmp.Or(b.limits.Passing, DefaultLimits.Passing)
-	b.limits.Keep = cmp.Or(b.limits.Keep, DefaultLimits.Keep)
-	b.limits.Unsaved = cmp.Or(b.limits.Unsaved, DefaultLimits.Unsaved)
-	b.limits.All = cmp.Or(b.limits.All, DefaultLimits.All)
+	b := newBook(c)
 	if err := b.take(ctx, c); err != nil {
 		return nil, err
 	}
@@ -114,6 +106,20 @@ func Open(ctx context.Context, c Config) (*Book, error) {
 		b.saver.add(b)
 	}
 	return b, nil
+}
+
+// newBook returns a book without a core.
+func newBook(c Config) *Book {
+	b := &Book{
+		name: Name(c.Service, c.Volume), volume: c.Volume, state: c.State, log: c.Log, clk: c.Clock, writer: c.Writer,
+		saver: c.Saver, limits: c.Limits, onPublic: c.OnPublic, onExpiry: c.OnExpiry,
+	}
+	b.limits.Rows = cmp.Or(b.limits.Rows, DefaultLimits.Rows)
+	b.limits.Passing = cmp.Or(b.limits.Passing, DefaultLimits.Passing)
+	b.limits.Keep = cmp.Or(b.limits.Keep, DefaultLimits.Keep)
+	b.limits.Unsaved = cmp.Or(b.limits.Unsaved, DefaultLimits.Unsaved)
+	b.limits.All = cmp.Or(b.limits.All, DefaultLimits.All)
+	return b
 }
 
 // The writer before may still be at work, and the first to append. It ends once any of its books was taken over, so

@@ -49,6 +49,9 @@ const filterTable = `CREATE TABLE IF NOT EXISTS book_filters (
 
 // NewSQLState returns the state of the service whose tables stand, migrated, in db.
 func NewSQLState(ctx context.Context, db *store.DB) (*SQLState, error) {
+	if db.ReadOnly() { // who only reads finds what there is
+		return &SQLState{db: db, texts: make(map[string]string)}, nil
+	}
 	err := db.Write(ctx, func(tx *sql.Tx) error {
 		for _, t := range []string{savedTable, filterTable} {
 			if _, err := tx.ExecContext(ctx, t); err != nil {
