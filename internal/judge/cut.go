@@ -294,8 +294,8 @@ func (j *Judge) Tidy() {
 		}
 	}
 	j.aging = append(j.aging[:0], j.aging[n:]...)
-	if n > 0 && len(j.stuck) > 0 {
-		j.unstick()
+	if n > 0 {
+		j.unstick(2*n + leastUnstuck)
 	}
 	j.rebase()
 }
@@ -317,20 +317,25 @@ func (j *Judge) settle(k book.Key) bool {
 	return right
 }
 
-// unstick looks again at payments that were wrong when they were to be given up.
-func (j *Judge) unstick() {
-	left := j.stuck[:0]
-	for _, x := range j.stuck {
+// leastUnstuck is how many payments unstick looks at besides twice as many as were new.
+const leastUnstuck = 64
+
+// unstick looks again at payments that were wrong when they were to be given up: at most so many, those first that were
+// looked at longest ago. Under load one book is fed ahead of others, and thousands are wrong until those have come: to look
+// at all of them each time would cost more with every payment.
+func (j *Judge) unstick(most int) {
+	n := min(most, len(j.stuck))
+	for _, x := range j.stuck[:n] {
 		switch {
 		case j.settle(x.k):
 		case x.at+max(patience, j.Keep) < j.now:
 			j.meet(x.k)
 			j.give(x.k)
 		default:
-			left = append(left, x)
+			j.stuck = append(j.stuck, x)
 		}
 	}
-	j.stuck = left
+	j.stuck = j.stuck[n:]
 }
 
 // age notes that a payment ended.
