@@ -185,6 +185,21 @@ func TestStandbyNeedsTheRootKey(t *testing.T) {
 		second.refused("a standby without the key", "--key-file", "root key")
 		second.config.KeyFile = here
 		second.refused("a standby with a wrong name", "--key-file", "no such file")
+		wrong := filepath.Join(t.TempDir(), RootKeyFile)
+		text, err := os.ReadFile(away)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range text { // another key of the same form
+			if c == 'a' {
+				text[i] = 'b'
+			}
+		}
+		if err := os.WriteFile(wrong, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		second.config.KeyFile = wrong
+		second.refused("a standby with another key", "key")
 		if err := os.Rename(away, here); err != nil {
 			t.Fatal(err)
 		}
