@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -112,6 +113,8 @@ func (x *runCmd) Run(c *console) (err error) {
 	if x.Standby {
 		fmt.Fprintln(c.out, "Starting, as soon as nobody else holds the store.")
 	}
+	var serving atomic.Pointer[app.App]
+	onHangup(log, x.reloads(&serving, rotate), stop)
 	platform, err := app.Start(ctx, config)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -119,23 +122,29 @@ func (x *runCmd) Run(c *console) (err error) {
 		}
 		return err
 	}
+	serving.Store(platform)
 	x.greet(c.out, platform)
-	onHangup(log, x.reloads(platform, rotate), stop)
 	<-ctx.Done()
 	stop() // a second Ctrl-C ends it at once
 	fmt.Fprintln(c.out, "Stopping: what is under way is finished first.")
 	return platform.Close(context.Background())
 }
 
-// reloads returns what SIGHUP asks for, nil if there is nothing to read or open again.
-func (x *runCmd) reloads(p *app.App, rotate func() error) func() error {
-	switch {
-	case rotate == nil && x.TLSCert == "":
+// reloads returns what SIGHUP asks for, nil if there is nothing to read or open again. While a platform starts, or stands
+// by, it has read nothing yet that it would read again but its log.
+func (x *runCmd) reloads(serving *atomic.Pointer[app.App], rotate func() error) func() error {
+	if rotate == nil && x.TLSCert == "" {
 		return nil
-	case rotate == nil:
-		return p.Reload
 	}
-	return func() error { return errors.Join(rotate(), p.Reload()) }
+	return func() (err error) {
+		if rotate != nil {
+			err = rotate()
+		}
+		if p := serving.Load(); p != nil {
+			err = errors.Join(err, p.Reload())
+		}
+		return err
+	}
 }
 
 // keyFile says where the root key is: as named, or as systemd hands it over; "" means the data folder.

@@ -31,22 +31,32 @@ const (
 
 // fixMode chooses what a platform is, if it is new, refuses to run it as another, and returns what it is.
 func fixMode(ctx context.Context, j *journal.Journal, rehearse, demo bool) (is string, err error) {
-	asked := production
-	switch {
-	case rehearse:
-		asked = rehearsing
-	case demo:
-		asked = demonstrating
-	}
+	asked := modeAsked(rehearse, demo)
 	is, err = modeOf(ctx, j)
 	if err == nil && is == "" {
 		var stands []byte
 		stands, err = j.Fix(ctx, modeName, []byte(asked))
 		is = string(stands)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
+	}
+	return agree(is, asked)
+}
+
+func modeAsked(rehearse, demo bool) string {
+	switch {
+	case rehearse:
+		return rehearsing
+	case demo:
+		return demonstrating
+	}
+	return production
+}
+
+// agree returns what a platform is that was made for one thing and asked for another, if that goes together.
+func agree(is, asked string) (string, error) {
+	switch {
 	case is == asked, is == demonstrating && asked == production: // a demo without its company is still one
 		return is, nil
 	case is == rehearsing:

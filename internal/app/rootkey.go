@@ -116,8 +116,8 @@ func (p place) otherKey(ctx context.Context, j *journal.Journal, missing error) 
 	return hexKey(text, string(path))
 }
 
-// checkSuccessor refuses a standby that could not take over, because it has not the root key: nobody would
-// notice before it has to. Where there is no platform yet, nothing can be said.
+// checkSuccessor refuses a standby that could not take over, because it has not the root key, or was asked for
+// what the books are not: nobody would notice before it has to. Where there is no platform yet, nothing can be said.
 func (a *App) checkSuccessor(ctx context.Context) error {
 	p := a.place
 	p.readOnly, p.fatal = true, nil
@@ -131,7 +131,23 @@ func (a *App) checkSuccessor(ctx context.Context) error {
 	}
 	key, err := p.keyFor(ctx, j)
 	if err == nil {
-		_, err = known(ctx, j, p, key)
+		err = a.succeeds(ctx, j, key)
 	}
 	return errors.Join(err, db.Close())
+}
+
+// succeeds reports why the books would refuse this process, nil if they would not.
+func (a *App) succeeds(ctx context.Context, j *journal.Journal, key []byte) error {
+	c, err := known(ctx, j, a.place, key)
+	if err == nil && a.Volumes != 0 && a.Volumes != c.volumes {
+		err = fmt.Errorf("app: the platform was created with %d volumes, which is for good; %d were asked for", c.volumes, a.Volumes)
+	}
+	is := ""
+	if err == nil {
+		is, err = modeOf(ctx, j)
+	}
+	if err == nil && is != "" {
+		_, err = agree(is, modeAsked(a.Rehearsal, a.Tenant == "demo"))
+	}
+	return err
 }

@@ -203,6 +203,11 @@ func TestStandbyNeedsTheRootKey(t *testing.T) {
 		if err := os.Rename(away, here); err != nil {
 			t.Fatal(err)
 		}
+		second.config.KeyFile, second.config.Volumes = here, 4
+		second.refused("a standby with another number of volumes", "2 volumes")
+		second.config.Volumes, second.config.Rehearsal = r.config.Volumes, true
+		second.refused("a standby to rehearse on", "without --rehearsal")
+		second.config.Rehearsal = false
 		second.config.KeyFile = "" // on the same machine the books say where it is
 		stopped := make(chan error, 1)
 		go func() { stopped <- r.app.Close(t.Context()) }()

@@ -45,9 +45,16 @@ func answered(ctx context.Context, t *testing.T, url string, done func(status in
 }
 
 func fetch(ctx context.Context, url string) (status int, body string, h http.Header, err error) {
+	return fetchAs(ctx, url, "")
+}
+
+func fetchAs(ctx context.Context, url, key string) (status int, body string, h http.Header, err error) {
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return 0, "", nil, err
+	}
+	if key != "" {
+		q.Header.Set("Authorization", "Bearer "+key)
 	}
 	r, err := http.DefaultClient.Do(q)
 	if err != nil {
@@ -92,6 +99,9 @@ func TestStandbyAnswersAtItsDoor(t *testing.T) {
 				!strings.HasPrefix(e.Error.Message, "standby: ") || head.Get("Retry-After") == "" {
 				t.Errorf("%s: %d %s %v", path, status, body, err)
 			}
+		}
+		if status, body, _, err := fetchAs(ctx, door+"/metrics", "nobody"); err != nil || status != http.StatusServiceUnavailable {
+			t.Errorf("figures at the door, for a stranger: %d %s %v", status, body, err)
 		}
 		leads := func(n string) func(int, string, http.Header) bool {
 			return func(status int, body string, _ http.Header) bool {

@@ -12,6 +12,7 @@ import (
 	osexec "os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -264,5 +265,35 @@ func TestTheLockHoldsNoRowsBack(t *testing.T) {
 	}
 	if holds != "" {
 		t.Errorf("the holder of the lock has transaction %s", holds)
+	}
+}
+
+// TestWaiterOutlivesItsSession: who waits for the lock goes on waiting when its session ends, as when the server is restarted,
+// and gets it in the end.
+func TestWaiterOutlivesItsSession(t *testing.T) {
+	url := storetest.Postgres(t)("x").URL
+	ctx, cancel := context.WithTimeout(bg, time.Minute)
+	defer cancel()
+	held, err := store.LockStore(ctx, url, "koban", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		l, err := store.LockStore(ctx, url, "koban", true)
+		if err == nil {
+			err = l.Release()
+		}
+		got <- err
+	}()
+	for range 3 {
+		for sessions(t, url, false, false) != 1 && ctx.Err() == nil { // until it waits
+		}
+		sessions(t, url, false, true)
+	}
+	for sessions(t, url, false, false) != 1 && ctx.Err() == nil { // once more
+	}
+	if err := errors.Join(held.Release(), <-got); err != nil {
+		t.Error(err)
 	}
 }

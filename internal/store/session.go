@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func LockStore(ctx context.Context, url, name string, wait bool) (*Lock, error) 
 	to.conf.RuntimeParams["application_name"] = me()
 	view := pgx.Identifier{lockSchema, lockView(name)}.Sanitize()
 	s := &session{to: to, view: view, done: make(chan struct{}), lost: make(chan error, 1)}
-	if err := s.take(ctx, wait); err != nil {
+	if err := s.await(ctx, wait); err != nil {
 		return nil, err
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -65,6 +66,33 @@ var lockSettings = []setting{
 	{"idle_in_transaction_session_timeout", "3s"},
 	{"lock_timeout", "0"},
 	{"statement_timeout", "0"},
+}
+
+// await takes the lock. Who waits for it goes on waiting when its session ends, as when the server is restarted: that is
+// what it is there for.
+func (s *session) await(ctx context.Context, wait bool) error {
+	for {
+		err := s.take(ctx, wait)
+		var held *HeldError
+		if err == nil || !wait || errors.As(err, &held) || ctx.Err() != nil || refusedForGood(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-clock.Pause(lockAgain):
+		}
+	}
+}
+
+// refusedForGood reports whether the server has said no to what was asked, which it would say again: rights, names, syntax
+// (SQLSTATE classes 28, 3D and 42).
+func refusedForGood(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || len(pg.Code) < 2 {
+		return false
+	}
+	return slices.Contains([]string{"28", "3D", "42"}, pg.Code[:2])
 }
 
 // take connects, and takes the lock.
