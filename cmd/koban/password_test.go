@@ -53,3 +53,16 @@ func TestQuotedIsReadBack(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckpointIsWrittenOverNothingElse: a key, a journal, whatever is there, stays.
+func TestCheckpointIsWrittenOverNothingElse(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "root.key")
+	if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, said, _ := typed(t, "verify", "--data="+t.TempDir(), "--export-checkpoint="+file)
+	text, err := os.ReadFile(file)
+	if code != exitCannot || !strings.Contains(said, "is no checkpoint") || err != nil || string(text) != "secret" {
+		t.Errorf("it ended with %d, said %s, and the file holds %q (%v)", code, said, text, err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -110,6 +111,9 @@ func (x *verifyCmd) checkpoints(c *console, config *app.VerifyConfig) (err error
 	}
 	if x.Export == "" {
 		return nil
+	}
+	if err := onlyOver(x.Export); err != nil {
+		return err
 	}
 	made := false
 	if config.Export, made, err = app.CheckpointKey(x.Data, x.SignKey); err != nil {
@@ -242,4 +246,20 @@ func printWrapped(w *term.Writer, head string, columns int, text string) {
 		fmt.Fprintf(w, "%s%s\n", head, line)
 		head = strings.Repeat(" ", columns)
 	}
+}
+
+// onlyOver refuses to write a checkpoint over what is none: a key, a journal.
+func onlyOver(path string) error {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var old journal.Checkpoint
+	if err == nil {
+		err = readJSONFile(path, &old)
+	}
+	if err != nil || len(old.Signature) == 0 {
+		return fmt.Errorf("--export-checkpoint=%s: that file is there and is no checkpoint; name another", path)
+	}
+	return nil
 }

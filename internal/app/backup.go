@@ -52,6 +52,7 @@ type CopiedFile struct {
 // Errors: the books are on PostgreSQL or not there; To is taken; those of reading and of the disk; a copy that is broken, which
 // means that what was copied is.
 func BackUp(ctx context.Context, c BackupConfig) (made *Backup, err error) {
+	c.To = filepath.Clean(c.To)
 	if err := free(c.To); err != nil {
 		return nil, err
 	}
@@ -61,12 +62,11 @@ func BackUp(ctx context.Context, c BackupConfig) (made *Backup, err error) {
 	}
 	defer func() { err = errors.Join(err, o.Close()) }()
 	part := c.To + ".unfinished"
-	if err := os.RemoveAll(part); err != nil {
-		return nil, fmt.Errorf("app: remove an unfinished backup: %w", err)
+	lock, err := begin(ctx, part)
+	if err != nil {
+		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(part, "state"), 0o700); err != nil {
-		return nil, fmt.Errorf("app: make the backup's folder: %w", err)
-	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
 	made = &Backup{}
 	if !c.JournalOnly {
 		if err := o.copyTables(ctx, c, part, made); err != nil {
@@ -81,12 +81,42 @@ func BackUp(ctx context.Context, c BackupConfig) (made *Backup, err error) {
 		err = store.WriteFileAtomic(filepath.Join(part, BackupFile), append(text, '\n'), 0o600)
 	}
 	if err == nil {
+		err = os.Remove(filepath.Join(part, "lock"))
+	}
+	if err == nil {
 		err = os.Rename(part, c.To)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("app: finish the backup: %w", err)
 	}
 	return made, nil
+}
+
+// begin makes the folder of an unfinished backup, locks it, and empties it of what one before has left. Two backups at once
+// would take each other's files away.
+//
+// Errors: a *store.HeldError if another backup is at work there; those of the disk.
+func begin(ctx context.Context, part string) (*store.Lock, error) {
+	if err := os.MkdirAll(part, 0o700); err != nil {
+		return nil, fmt.Errorf("app: make the backup's folder: %w", err)
+	}
+	lock, err := store.LockDir(ctx, part, false, nil)
+	if err != nil {
+		return nil, fmt.Errorf("app: another backup is written there: %w", err)
+	}
+	left, err := os.ReadDir(part)
+	for _, f := range left {
+		if f.Name() != "lock" {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(part, f.Name())))
+		}
+	}
+	if err == nil {
+		err = os.Mkdir(filepath.Join(part, "state"), 0o700)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("app: make the backup's folder: %w", err), lock.Release())
+	}
+	return lock, nil
 }
 
 // free requires that nothing would be written over.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/koban-pay/koban/internal/app/verify"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/journal"
@@ -44,6 +46,7 @@ func Verify(ctx context.Context, c VerifyConfig) (report *verify.Report, err err
 		Journal: o.journal, Record: o.dbs[0], Rebuild: c.Rebuild, Checkpoint: c.Checkpoint,
 		Signer: c.Pinned, Temp: c.Temp, Resume: c.Resume, Progress: c.Progress,
 	}
+	config.Tables = o.which()
 	if config.IDs, err = o.constants.codec(); err != nil {
 		return nil, err
 	}
@@ -69,6 +72,20 @@ func Verify(ctx context.Context, c VerifyConfig) (report *verify.Report, err err
 		report.Checkpoint = &made
 	}
 	return report, err
+}
+
+// which names the tables of a platform so that a copy of them has another name: by their folder's place on the disk, or
+// their database.
+func (o *observer) which() string {
+	if o.url != "" {
+		return o.where()
+	}
+	state := filepath.Join(o.data, "state")
+	var s unix.Stat_t
+	if err := unix.Stat(state, &s); err != nil {
+		return state
+	}
+	return fmt.Sprintf("%s, inode %d", state, s.Ino)
 }
 
 // observer reads the databases of a platform, running or not.

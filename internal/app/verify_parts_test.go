@@ -113,7 +113,7 @@ func TestVerifyDoesNotGoOnWithAnotherJournal(t *testing.T) {
 		t.Fatalf("it was stopped, and says %v", err)
 	}
 	_, err = Verify(t.Context(), VerifyConfig{Data: r.config.Data, Resume: file})
-	if err == nil || !strings.Contains(err.Error(), "another journal") {
+	if err == nil || !strings.Contains(err.Error(), "other tables") {
 		t.Errorf("what is left of the judgement of another journal: %v", err)
 	}
 }

@@ -18,11 +18,16 @@ import (
 // tables were compared, and what was found there. Whoever goes on judges the journal again up to that cut, and leaves those
 // books out.
 type progressed struct {
+	Kind  string      `json:"kind"`   // progressKind
+	Of    string      `json:"tables"` // which tables were compared: Config.Tables
 	Cut   []Book      `json:"cut"`
 	Epoch []uint64    `json:"epochs"` // of the books of Cut
 	Done  []string    `json:"done"`
 	Found []Invariant `json:"found"`
 }
+
+// progressKind tells the file from any other: it is written over and removed.
+const progressKind = "koban verify --resume, 1"
 
 // resume takes the cut and what was found from the file, if it is there.
 func (r *run) resume(ctx context.Context) error {
@@ -36,6 +41,14 @@ func (r *run) resume(ctx context.Context) error {
 	var p progressed
 	if err == nil {
 		err = json.Unmarshal(text, &p)
+	}
+	if err == nil && p.Kind != progressKind {
+		return fmt.Errorf("verify: %s is not what a judgement left behind, and would be written over: name another file, or one that is not "+
+			"there", r.Resume)
+	}
+	if err == nil && p.Of != r.Tables {
+		return fmt.Errorf("verify: %s is of a judgement of other tables (%s), of which nothing is known here (%s); remove it to begin anew",
+			r.Resume, p.Of, r.Tables)
 	}
 	if err != nil || len(p.Epoch) != len(p.Cut) {
 		return fmt.Errorf("verify: %s is not what a judgement left behind; remove it to begin anew: %w", r.Resume,
@@ -78,7 +91,7 @@ func (r *run) finished(v *volume) error {
 	if r.Resume == "" {
 		return nil
 	}
-	p := progressed{Done: r.done}
+	p := progressed{Kind: progressKind, Of: r.Tables, Done: r.done}
 	p.Found, _ = r.compared.list()
 	for _, b := range r.books() {
 		p.Cut, p.Epoch = append(p.Cut, b), append(p.Epoch, r.cut[b.Name].Epoch)

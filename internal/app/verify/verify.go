@@ -36,6 +36,8 @@ type Config struct {
 	Signer     ed25519.PublicKey
 	// Temp is where temporary files are made; "" means the system's place. They take about as much room as the tables.
 	Temp string
+	// Tables says which tables these are, as no copy of them would say it.
+	Tables string
 	// Resume names a file in which is noted which books were compared, so that a judgement that was stopped goes on where it
 	// was; "" for none. It is removed at the end.
 	Resume string
