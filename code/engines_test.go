@@ -239,6 +239,15 @@ func TestPayloads(t *testing.T) {
 	theirs, err := p.RegisterShop(t.Context(), Request{8, request(1).Key, request(1).Fingerprint}, Details{Name: "cafe"})
 	check(t, err)
 	nobody, yen := Store{tenant, shop.Store.Slot, 99}, money.Yen(1200)
+	fee := func(kind, id, value string) string {
+		c, err := emv.Decode(encode(shop.Store, &yen))
+		check(t, err)
+		at := slices.IndexFunc(c.Objects, func(o emv.Object) bool { return o.ID == "58" })
+		c.Objects = slices.Insert(c.Objects, at, emv.Text("55", kind), emv.Text(id, value))
+		payload, err := emv.Encode(c)
+		check(t, err)
+		return payload
+	}
 	for what, tc := range map[string]struct {
 		payload string
 		code    fault.Code
@@ -249,6 +258,8 @@ func TestPayloads(t *testing.T) {
 		"empty":          {"", fault.InvalidCode, "object 00"},
 		"no shop":        {encode(nobody, nil), fault.ShopNotFound, ""},
 		"another tenant": {theirs.Payload, fault.ShopNotFound, ""},
+		"a fee":          {fee("02", "56", "100"), fault.InvalidCode, "a fee on top"},
+		"a share":        {fee("03", "57", "10"), fault.InvalidCode, "a fee on top"},
 	} {
 		_, err := p.OpenSession(t.Context(), request(50), name("ann"), tc.payload)
 		if f := fault.Of(err); f.Code != tc.code || f.Param != "payload" || !strings.Contains(f.Message, tc.message) {

@@ -209,6 +209,10 @@ func (s *Service) OpenSession(ctx context.Context, r Request, customer id.ID, pa
 		Tenant: r.Tenant, Key: r.Key, Fingerprint: r.Fingerprint, ID: s.ids.New(s.clk.Now(), r.slot()), Customer: customer,
 		Merchant: shop.Merchant, Currency: c.Currency(),
 	}
+	if t := c.Tip(); t != nil && t.Kind != emv.TipPrompt {
+		return Session{}, fault.InvalidCode.New("The code asks for a fee on top of its amount (55 is %s), which is not taken here: ask the "+
+			"shop for a code without one.", t.Kind).WithParam("payload")
+	}
 	if a := c.Amount(); a != nil {
 		cmd.Minor = a.Minor
 	}

@@ -13,8 +13,8 @@ var nationalSystems = [...]string{
 	"ID.CO.QRIS.WWW", // Indonesia
 }
 
-// isNational reports whether a code is of such a system.
-func isNational(objects []Object) bool {
+// isNational reports whether a code is of such a system, and not of JPQR beside it.
+func isNational(objects []Object) (found bool) {
 	for i := range objects {
 		o := &objects[i]
 		if o.ID < "26" || o.ID > "51" {
@@ -24,11 +24,12 @@ func isNational(objects []Object) bool {
 		if refusal != nil || first.ID != "00" {
 			continue
 		}
+		if first.Value == jpqrGUID {
+			return false
+		}
 		for _, id := range nationalSystems {
-			if strings.HasPrefix(strings.ToUpper(first.Value), id) {
-				return true
-			}
+			found = found || strings.HasPrefix(strings.ToUpper(first.Value), id)
 		}
 	}
-	return false
+	return found
 }
