@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -66,9 +67,13 @@ type clockStepCmd struct {
 
 // Run lets the wall clock that the platform goes by step.
 func (x *clockStepCmd) Run(c *console) error {
-	d, err := parseSpan(x.By)
+	by, back := strings.CutPrefix(x.By, "-")
+	d, err := parseSpan(by)
 	if err != nil {
 		return err
+	}
+	if back {
+		d = -d
 	}
 	api, _, err := x.find(asOperator)
 	if err != nil {

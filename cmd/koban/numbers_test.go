@@ -28,7 +28,11 @@ func typed(t *testing.T, args ...string) (code int, said string, sent []string) 
 	w := term.New(&out, func(string) string { return "" })
 	c := &console{in: strings.NewReader(""), out: w, err: w, env: func(string) string { return "" }}
 	if !slices.Contains([]string{"sim", "bench", "run", "tcc", "verify"}, args[0]) { // those ask no platform
-		args = append([]string{args[0], "--address", server.URL, "--key", "k", "--data", t.TempDir()}, args[1:]...)
+		at := 1 // after the words of the command
+		if args[0] == "clock" {
+			at = 2
+		}
+		args = slices.Concat(args[:at], []string{"--address", server.URL, "--key", "k", "--data", t.TempDir()}, args[at:])
 	}
 	return run(args, c), out.String(), sent
 }
@@ -84,6 +88,8 @@ func TestNumbersAreSentAsTheyAre(t *testing.T) {
 		{[]string{"erase", "mer_1", "--idempotency-key", "k"}, "/v1/merchants/mer_1/erase {}"},
 		{[]string{"payments", "--limit", "100"}, "/v1/payments?limit=100 "},
 		{[]string{"payments"}, "/v1/payments?limit=20 "},
+		{[]string{"clock", "step", "--", "-5s"}, `/v1/clock/advance {"step_ms":-5000}`},
+		{[]string{"clock", "step", "3h"}, `/v1/clock/advance {"step_ms":10800000}`},
 		{
 			[]string{"pay", "1", "--merchant", "mer_1", "--customer", "cus_1"},
 			`/v1/payments {"amount":{"currency":"JPY","value":1},"customer":"cus_1","kind":"charge","merchant":"mer_1"}`,

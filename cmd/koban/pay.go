@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/koban-pay/koban/cmd/koban/term"
 	"github.com/koban-pay/koban/internal/app"
@@ -66,17 +67,18 @@ func (x *payCmd) fill(card *app.Card) error {
 		x.Customer = word(card.Customers[0].ID)
 	}
 	if x.Merchant == "" && x.Payload == "" {
-		if len(card.Merchants) == 0 {
-			return errors.New("there is no demo shop here: say --payload with a shop's code, or --merchant mer_…")
+		shop := slices.IndexFunc(card.Merchants, func(m app.CardMerchant) bool { return m.Payload != "" }) // erased ones have none
+		if shop < 0 {
+			return errors.New("there is no demo shop here: say --payload with a shop's code, or --merchant mer_… and an amount")
 		}
 		if x.Amount == nil && x.Points == nil {
 			x.Amount, x.Points = new(minorUnits), new(minorUnits)
 			*x.Amount, *x.Points = demoAmount, demoPoints
 		}
-		x.Payload = word(card.Merchants[0].Payload)
+		x.Payload = word(card.Merchants[shop].Payload)
 	}
 	if x.Amount == nil && x.Merchant != "" {
-		return errors.New("say how much: without a code, nothing else does")
+		return errors.New("say how much, such as koban pay 500 --merchant mer_…: without a code, nothing else does")
 	}
 	return nil
 }

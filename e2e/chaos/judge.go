@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/koban-pay/koban/internal/app"
 	"github.com/koban-pay/koban/internal/clock"
@@ -258,6 +260,13 @@ func (j *Judge) idle(ctx context.Context) error {
 // get reads an address into v.
 func (j *Judge) get(ctx context.Context, path string, v any) error {
 	a, err := j.line.Call(ctx, Request{As: Operator, Path: path})
+	for range readAgain { // a machine that has much to do may take its time: what is judged is what is said
+		if err == nil && a.Status != http.StatusServiceUnavailable || ctx.Err() != nil {
+			break
+		}
+		<-clock.Pause(time.Second)
+		a, err = j.line.Call(ctx, Request{As: Operator, Path: path})
+	}
 	if err != nil {
 		return err
 	}
@@ -269,6 +278,9 @@ func (j *Judge) get(ctx context.Context, path string, v any) error {
 	}
 	return nil
 }
+
+// readAgain is how often a read is asked again that had no answer.
+const readAgain = 5
 
 // Check compares the platform with the log: all accounts, and what was acknowledged since the last check with some of
 // what was before; with all, everything. Settle has to go before it.
