@@ -155,7 +155,7 @@ func (x *faultClearCmd) Run(c *console) error {
 func rehearsed(err error) error {
 	var no *refusal
 	if errors.As(err, &no) && no.fault.Code == string(fault.RouteNotFound) {
-		no.fault.Message = "This platform is for production: nobody breaks its participants or moves its clock. " +
+		no.fault.Message = "This platform is not one to rehearse on: nobody breaks its participants or moves its clock. " +
 			"Start one to rehearse on: koban run --rehearsal --data ./koban-rehearsal"
 	}
 	return err

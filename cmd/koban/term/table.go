@@ -102,10 +102,7 @@ func (t *Table) line(cells []string, widths []int, below []bool) {
 
 // under prints what has no room in the row, as much on a line as there is room for.
 func (t *Table) under(cells []string, below []bool) {
-	indent := 4
-	if len(cells) > 0 {
-		indent += len(cells[0]) - len(strings.TrimLeft(cells[0], " "))
-	}
+	indent := 4 + max(leading(t.head[0]), leading(t.rows[0][0])) // the same below every row, also one whose first cell is empty
 	room := t.w.columns - indent
 	var lines []string
 	for i, cell := range cells {
@@ -129,3 +126,6 @@ func (t *Table) under(cells []string, below []bool) {
 		fmt.Fprintln(t.w, strings.Repeat(" ", indent)+line)
 	}
 }
+
+// leading returns how many blanks a text begins with.
+func leading(text string) int { return len(text) - len(strings.TrimLeft(text, " ")) }

@@ -294,11 +294,23 @@ func Exec(ctx context.Context, url string, statements ...string) error {
 		return err
 	}
 	for _, text := range statements {
-		if _, more := conn.Exec(ctx, text); more != nil {
+		if more := insist(ctx, conn, text); more != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", text, more))
 		}
 	}
 	return errors.Join(err, conn.Close(ctx))
+}
+
+// insist makes a statement, again if the server let it lose against a platform at work: a deadlock has one loser.
+func insist(ctx context.Context, conn *pgx.Conn, text string) error {
+	const deadlock, tries = "40P01", 50
+	for n := 1; ; n++ {
+		_, err := conn.Exec(ctx, text)
+		var pg *pgconn.PgError
+		if n == tries || !errors.As(err, &pg) || pg.Code != deadlock {
+			return err
+		}
+	}
 }
 
 // ServerError is what PostgreSQL says when something goes wrong there: a severity such as ERROR or FATAL, the SQLSTATE and
