@@ -182,6 +182,7 @@ func (v *verifying) show(p verify.Progress) {
 
 // modestMemory has a judgement take little memory, unless the environment says otherwise (GOGC, GOMEMLIMIT).
 func modestMemory(env func(string) string) {
+	store.LimitPageMemory(verifyPages)
 	if env("GOGC") == "" {
 		debug.SetGCPercent(verifyGCPercent)
 	}
@@ -190,10 +191,12 @@ func modestMemory(env func(string) string) {
 	}
 }
 
-// A judgement keeps some 300 MB. Garbage may grow to twice that, until the whole comes to 700 MB.
+// A judgement keeps some 300 MB. Garbage may grow to twice that, until the whole comes to 700 MB;
+// SQLite's pages are not counted there.
 const (
 	verifyGCPercent = 200
 	verifyMemory    = 700 << 20
+	verifyPages     = 64 << 20
 )
 
 func printReport(w *term.Writer, r *verify.Report) {

@@ -13,12 +13,22 @@ import (
 // Each open connection gets its share, and takes its new one when it is used next after others came or
 // went. What is not in these pages is in those of the system.
 type pageMemory struct {
-	bytes  int64
+	bytes  atomic.Int64
 	shares atomic.Int64 // of all open connections
 }
 
 // pages is the process's.
-var pages = &pageMemory{bytes: memoryForPages()}
+var pages = newPageMemory(memoryForPages())
+
+func newPageMemory(bytes int64) *pageMemory {
+	p := &pageMemory{}
+	p.bytes.Store(bytes)
+	return p
+}
+
+// LimitPageMemory has this process give at most so many bytes to SQLite's pages: for one that goes over each file once,
+// in order, and gains nothing by keeping what it has read. PostgreSQL's pages are not in this process.
+func LimitPageMemory(bytes int64) { pages.bytes.Store(min(bytes, pages.bytes.Load())) }
 
 // The shares of connections, and the most that is of use to one share.
 const (
@@ -44,7 +54,7 @@ func memoryForPages() int64 {
 
 // size returns how many bytes a connection with so many shares may have now.
 func (p *pageMemory) size(shares int64) int64 {
-	each := min(p.bytes/max(1, p.shares.Load()), mostPerShare)
+	each := min(p.bytes.Load()/max(1, p.shares.Load()), mostPerShare)
 	return max(each*shares, leastPages)
 }
 

@@ -15,7 +15,8 @@ import (
 func TestPagesHaveOneBudget(t *testing.T) {
 	was := pages
 	t.Cleanup(func() { pages = was })
-	pages = &pageMemory{bytes: 16 << 20}
+	pages = newPageMemory(64 << 20)
+	LimitPageMemory(16 << 20)
 	ctx := context.Background()
 	const files, readers = 6, 3
 	var dbs []*DB
@@ -61,8 +62,8 @@ func TestPagesHaveOneBudget(t *testing.T) {
 		return bytes
 	}
 	used() // opens them
-	if got := used(); got > pages.bytes || got < pages.bytes/2 {
-		t.Errorf("%d connections may have %d bytes of pages, want most of %d", files*(readers+1), got, pages.bytes)
+	if got := used(); got > pages.bytes.Load() || got < pages.bytes.Load()/2 {
+		t.Errorf("%d connections may have %d bytes of pages, want most of %d", files*(readers+1), got, pages.bytes.Load())
 	}
 	for _, db := range dbs[1:] {
 		if err := db.Close(); err != nil {

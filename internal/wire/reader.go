@@ -26,7 +26,7 @@ func (r *Reader) Fail(format string, args ...any) {
 func Read[M proto.Message](r *Reader, body []byte, m M) M {
 	if err := proto.Unmarshal(body, m); err != nil {
 		r.Fail("broken body: %w", err)
-	} else if Unknown(m.ProtoReflect()) {
+	} else if !shapeOf(m.ProtoReflect().Descriptor()).knows(body) {
 		r.Fail("a field that this version does not know")
 	}
 	return m
@@ -51,6 +51,11 @@ func Unknown(m protoreflect.Message) bool {
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
 		case f.Message() == nil:
+		case f.IsMap():
+			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
+				found = found || f.MapValue().Message() != nil && Unknown(v.Message())
+				return !found
+			})
 		case f.IsList():
 			for i := range v.List().Len() {
 				found = found || Unknown(v.List().Get(i).Message())

@@ -92,8 +92,9 @@ func (a *audit) show(s *shelf, v *volume) error {
 	for _, t := range a.judge.Tables(s.Name) {
 		columns := columnsAt(s.Machine(v.n), t)
 		values := make([]any, len(columns))
+		var all []any
 		err := v.sheets.below(t.Name, func(key, row []byte) error {
-			all := unpack(row)
+			all = unpackInto(all[:0], row)
 			for i, at := range columns {
 				values[i] = all[at]
 			}

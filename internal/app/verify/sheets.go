@@ -188,7 +188,13 @@ func pack(out []byte, values []any) []byte {
 }
 
 // unpack is the inverse of pack. Bytes are parts of row.
-func unpack(row []byte) (out []any) {
+func unpack(row []byte) []any { return unpackInto(nil, row) }
+
+// unpackInto appends what unpack returns to out, for whoever goes over many rows.
+func unpackInto(out []any, row []byte) []any {
+	if out == nil {
+		out = make([]any, 0, 16)
+	}
 	for len(row) > 0 {
 		kind := row[0]
 		if row = row[1:]; kind == packedInt {
