@@ -32,7 +32,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # One PostgreSQL for all packages: started in a temporary folder, named to the tests, gone afterwards. Unless
 # KOBAN_TEST_PG names a server that runs already.
 IS_ROOT       = $(filter 0,$(shell id -u))
-WITH_POSTGRES = $(if $(KOBAN_TEST_PG),,$(GO) run ./internal/store/storetest/pgcluster --)
+WITH_POSTGRES = $(if $(KOBAN_TEST_PG),,$(GO) run ./book/store/storetest/pgcluster --)
 VERSION       = $(shell git describe --tags --always --dirty 2>/dev/null)
 GOLANGCI      = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 
@@ -67,7 +67,7 @@ test: postgres pooler page-tools disk-tools
 	@$(call compile,./...)
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && code=0; \
 	KOBAN_SCORE=$$dir/score $(WITH_POSTGRES) $(GO) test -timeout 30m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG) 2>&1 | tee "$$dir/out" || code=$$?; \
-	$(GO) run ./e2e/scoreboard --from "$$dir/score" || code=$$?; \
+	$(GO) run ./proof/scoreboard --from "$$dir/score" || code=$$?; \
 	if [ "$(PKG)$(RUN)" = ./... ]; then $(MAKE) --no-print-directory lint 2>&1 | tee "$$dir/lint" || code=$$?; fi; \
 	if [ $$code != 0 ]; then \
 		echo; echo "FAILED (what each has to say stands above):"; \
@@ -83,7 +83,7 @@ test-race: postgres pooler page-tools disk-tools
 ## lint: run go vet and the linters of .golangci.yaml (builds them the first time)
 lint:
 	@echo "linting; the first time the linters are built, which takes minutes"
-	@code=0; $(GO) vet ./... || code=1; $(GO) vet -tags planted ./internal/... || code=1; $(GOLANGCI) run || code=1; \
+	@code=0; $(GO) vet ./... || code=1; $(GO) vet -tags planted ./... || code=1; $(GOLANGCI) run || code=1; \
 	if [ $$code = 0 ]; then echo "lint: nothing found"; else \
 		echo "lint: see above. make fmt mends what is only form; if the linters cannot be built, go needs its module proxy."; \
 	fi; exit $$code
@@ -107,30 +107,30 @@ bench: build
 
 ## scoreboard: run every proof at full size (90 minutes at most) and keep the score in docs/scoreboard
 scoreboard: postgres disk-tools
-	@$(GO) run ./e2e/scoreboard $(ARGS)
+	@$(GO) run ./proof/scoreboard $(ARGS)
 
 ## scoreboard-ci: the same at the sizes of make test
 scoreboard-ci: postgres disk-tools
-	@$(GO) run ./e2e/scoreboard --ci $(ARGS)
+	@$(GO) run ./proof/scoreboard --ci $(ARGS)
 
 ## sim: simulate SEEDS (5000) worlds of PAYMENTS (100) each, and the simulator's own controls
 sim: PAYMENTS = 100
 sim:
-	KOBAN_SIM_SEEDS=$(SEEDS) KOBAN_SIM_PAYMENTS=$(PAYMENTS) $(GO) test -count=1 -timeout 60m -v ./internal/sim \
+	KOBAN_SIM_SEEDS=$(SEEDS) KOBAN_SIM_PAYMENTS=$(PAYMENTS) $(GO) test -count=1 -timeout 60m -v ./proof/sim \
 		-run '^Test(Swarm|PastSeeds|Replay|PlantedFaults|ReplayNotices)$$'
 
 ## planted: plant one bug after another, and require that the simulator finds each
 planted:
-	$(GO) test -tags planted -count=1 -timeout 60m -v ./internal/sim -run '^Test(PlantedBugs|NothingPlanted)$$' $(if $(ARGS),-args $(ARGS))
+	$(GO) test -tags planted -count=1 -timeout 60m -v ./proof/sim -run '^Test(PlantedBugs|NothingPlanted)$$' $(if $(ARGS),-args $(ARGS))
 	$(GO) run ./cmd/koban sim --seeds 500
 
 ## walk: die at every crash point of every flow, and at one pair of points in PAIRS (3)
 walk:
-	KOBAN_SIM_WALK=$(PAIRS) $(GO) test -count=1 -timeout 60m -v ./internal/sim -run '^TestCrashWalk'
+	KOBAN_SIM_WALK=$(PAIRS) $(GO) test -count=1 -timeout 60m -v ./proof/sim -run '^TestCrashWalk'
 
 ## chaos: kill -9 the platform KILLS (20) times under load, on both stores, and compare with what was acknowledged
 chaos: postgres
-	$(WITH_POSTGRES) $(GO) test -count=1 -timeout 120m -v ./e2e/chaos -args $(if $(KILLS),-kills=$(KILLS)) $(ARGS)
+	$(WITH_POSTGRES) $(GO) test -count=1 -timeout 120m -v ./proof/chaos -args $(if $(KILLS),-kills=$(KILLS)) $(ARGS)
 
 ## storm: send KEYS (10000) requests in 20 copies each, and 8 refunds for each of PAYMENTS (1000), with kills in between
 storm: postgres
@@ -138,7 +138,7 @@ storm: postgres
 
 ## disk: take the power away, fill the disk, fail its calls, flip bits, as often as DISK says (as root)
 disk: disk-tools
-	$(GO) test -count=1 -timeout 60m -v ./e2e/disk -args $(DISK) $(ARGS)
+	$(GO) test -count=1 -timeout 60m -v ./proof/disk -args $(DISK) $(ARGS)
 
 ## takeover: stop leaders, restart PostgreSQL and cut connections, ROUNDS (20) times each, PAUSE (5s) long
 takeover: postgres
@@ -146,16 +146,16 @@ takeover: postgres
 
 ## histories: record OPS (300000) operations under kill -9 and check that they are linearizable; the bank test
 histories: postgres
-	KOBAN_HISTORY_OPS=$(OPS) $(WITH_POSTGRES) $(GO) test -count=1 -timeout 60m -v ./e2e/history
+	KOBAN_HISTORY_OPS=$(OPS) $(WITH_POSTGRES) $(GO) test -count=1 -timeout 60m -v ./proof/linear
 
 ## conformance: put Koban's participants to the test over the wire, and broken ones to the kit
 conformance:
-	$(GO) test -count=1 -timeout 20m -v ./tcc/... ./cmd/koban/conform ./e2e/conformance
+	$(GO) test -count=1 -timeout 20m -v ./tcc/... ./proof/conform ./e2e/conformance
 
 ## watchman: change one yen in a row behind the platform's back, after PAYMENTS (10000), on both stores
 watchman: PAYMENTS = 10000
 watchman: postgres
-	KOBAN_WATCHMAN_PAYMENTS=$(PAYMENTS) $(WITH_POSTGRES) $(GO) test -count=1 -timeout 20m -v ./internal/app -run '^TestWatchmanFindsOneYen$$'
+	KOBAN_WATCHMAN_PAYMENTS=$(PAYMENTS) $(WITH_POSTGRES) $(GO) test -count=1 -timeout 20m -v ./platform -run '^TestWatchmanFindsOneYen$$'
 
 ## faults: every fault of koban fault at every verb of every participant; the platform killed at each
 faults:

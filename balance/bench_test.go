@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"testing"
 
-	"github.com/koban-pay/koban/internal/book"
-	"github.com/koban-pay/koban/internal/book/booktest"
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/booktest"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"

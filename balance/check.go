@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"

@@ -1,7 +1,7 @@
 package balance
 
 import (
-	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"

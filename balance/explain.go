@@ -1,10 +1,10 @@
 package balance
 
 import (
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/journal"
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/fault"
 	balancev1 "github.com/koban-pay/koban/gen/koban/balance/v1"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/rpc"

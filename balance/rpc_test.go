@@ -6,10 +6,10 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/fault"
 	balancev1 "github.com/koban-pay/koban/gen/koban/balance/v1"
 	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/rpc"
 	"github.com/koban-pay/koban/ledger"

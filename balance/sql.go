@@ -5,7 +5,7 @@ import (
 	"embed"
 	"fmt"
 
-	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/ledger"

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"

@@ -3,7 +3,7 @@ package code
 import (
 	"fmt"
 
-	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/planted"

@@ -11,14 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/journal"
+	"github.com/koban-pay/koban/book/store"
+	"github.com/koban-pay/koban/book/store/storetest"
 	"github.com/koban-pay/koban/code/emv"
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
-	"github.com/koban-pay/koban/internal/store"
-	"github.com/koban-pay/koban/internal/store/storetest"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 )

@@ -5,14 +5,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/store"
+	"github.com/koban-pay/koban/book/store/storetest"
 	"github.com/koban-pay/koban/code/emv"
 	"github.com/koban-pay/koban/fault"
 	codev1 "github.com/koban-pay/koban/gen/koban/code/v1"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/rpc"
-	"github.com/koban-pay/koban/internal/store"
-	"github.com/koban-pay/koban/internal/store/storetest"
 )
 
 // everybody is a customer, but for the stranger.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/koban-pay/koban/internal/book/booktest"
+	"github.com/koban-pay/koban/book/booktest"
 	"github.com/koban-pay/koban/internal/clock"
 )
 

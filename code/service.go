@@ -3,13 +3,13 @@ package code
 import (
 	"context"
 
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/journal"
+	"github.com/koban-pay/koban/book/store"
 	"github.com/koban-pay/koban/code/emv"
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
-	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/tcc"
 )
 

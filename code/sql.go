@@ -7,11 +7,11 @@ import (
 	"embed"
 	"fmt"
 
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/store"
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/internal/wire"
 )
 

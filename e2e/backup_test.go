@@ -12,19 +12,19 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/koban-pay/koban/internal/app"
-	"github.com/koban-pay/koban/internal/store/storetest"
+	"github.com/koban-pay/koban/book/store/storetest"
+	"github.com/koban-pay/koban/platform"
 )
 
 // The page of backups is true: of a platform in files, and of one on PostgreSQL.
 func TestBackUpAndRestore(t *testing.T) {
 	dir := t.TempDir()
-	files := &platform{t: t, dir: filepath.Join(dir, "koban-data")}
+	files := &running{t: t, dir: filepath.Join(dir, "koban-data")}
 	files.start()
 	files.buys(3)
 	t.Setenv("DATABASE", storetest.Postgres(t)("x").URL)
 	t.Setenv("RESTORED", storetest.Postgres(t)("x").URL)
-	server := &platform{t: t, dir: filepath.Join(dir, "from-postgres"), url: os.Getenv("DATABASE")}
+	server := &running{t: t, dir: filepath.Join(dir, "from-postgres"), url: os.Getenv("DATABASE")}
 	server.start()
 	server.buys(3)
 	runPage(t, filepath.Join("..", "docs", "guides", "back-up-and-restore.md"), dir)
@@ -33,7 +33,7 @@ func TestBackUpAndRestore(t *testing.T) {
 }
 
 // buys makes payments.
-func (p *platform) buys(n int) {
+func (p *running) buys(n int) {
 	p.t.Helper()
 	for i := range n {
 		out, err := p.koban("pay", "--data", p.dir, fmt.Sprintf("%d", 100+i))
@@ -44,7 +44,7 @@ func (p *platform) buys(n int) {
 }
 
 // koban runs a command to its end.
-func (p *platform) koban(args ...string) (string, error) {
+func (p *running) koban(args ...string) (string, error) {
 	cmd := exec.CommandContext(context.WithoutCancel(p.t.Context()), binary, args...)
 	cmd.Env = append(os.Environ(), "KOBAN_STORE=")
 	out, err := cmd.CombinedOutput()
@@ -55,7 +55,7 @@ func (p *platform) koban(args ...string) (string, error) {
 // began; while it is taken, payments go on. It never writes over anything, and has no secret in it.
 func TestBackupBesidePayments(t *testing.T) {
 	dir := t.TempDir()
-	p := &platform{t: t, dir: filepath.Join(dir, "data")}
+	p := &running{t: t, dir: filepath.Join(dir, "data")}
 	p.start()
 	p.buys(5)
 	var stop atomic.Bool
@@ -83,21 +83,21 @@ func TestBackupBesidePayments(t *testing.T) {
 		if out, err := p.koban("backup", "--data", p.dir, "--to", to); err == nil || !strings.Contains(out, "is not empty") {
 			t.Errorf("a backup was written over: %v: %s", err, out)
 		}
-		if _, err := os.Stat(filepath.Join(to, app.RootKeyFile)); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(to, platform.RootKeyFile)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the root key is in the backup: %v", err)
 		}
 	}
 	stop.Store(true)
 	work.Wait()
 	p.stop()
-	key, err := os.ReadFile(filepath.Join(p.dir, app.RootKeyFile))
+	key, err := os.ReadFile(filepath.Join(p.dir, platform.RootKeyFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n := range 2 {
-		copied := &platform{t: t, dir: filepath.Join(dir, fmt.Sprintf("copy-%d", n))}
+		copied := &running{t: t, dir: filepath.Join(dir, fmt.Sprintf("copy-%d", n))}
 		copied.proves("the copy")
-		if err := os.WriteFile(filepath.Join(copied.dir, app.RootKeyFile), key, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(copied.dir, platform.RootKeyFile), key, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		copied.start()
@@ -114,7 +114,7 @@ func TestBackupBesidePayments(t *testing.T) {
 // A copy whose tables are broken inside is no backup.
 func TestBackupRefusesWhatIsBroken(t *testing.T) {
 	dir := t.TempDir()
-	p := &platform{t: t, dir: filepath.Join(dir, "data")}
+	p := &running{t: t, dir: filepath.Join(dir, "data")}
 	p.start()
 	p.buys(3)
 	p.stop()

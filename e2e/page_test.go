@@ -99,7 +99,7 @@ func compareOutput(want []string, said string) string {
 // The page of the API is true.
 func TestTheAPIInTenMinutes(t *testing.T) {
 	dir := t.TempDir()
-	p := &platform{t: t, dir: filepath.Join(dir, "koban-data")}
+	p := &running{t: t, dir: filepath.Join(dir, "koban-data")}
 	p.start()
 	runPage(t, filepath.Join("..", "docs", "reference", "api.md"), dir)
 	p.stop()

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/koban-pay/koban/internal/store/storetest"
+	"github.com/koban-pay/koban/book/store/storetest"
 )
 
 // buildLater builds a program that is one release further than this tree.
@@ -37,7 +37,7 @@ func TestOlderProgramOnNewerBooks(t *testing.T) {
 }
 
 func olderOnNewer(t *testing.T, later, url string) {
-	p := &platform{t: t, dir: t.TempDir(), url: url}
+	p := &running{t: t, dir: t.TempDir(), url: url}
 	p.start()
 	p.buys(1)
 	p.stop()
@@ -85,11 +85,11 @@ func olderOnNewer(t *testing.T, later, url string) {
 }
 
 // command is one of this tree's program, on the platform's books.
-func (p *platform) command(ctx context.Context, args ...string) *exec.Cmd {
+func (p *running) command(ctx context.Context, args ...string) *exec.Cmd {
 	return p.of(ctx, binary, args...)
 }
 
-func (p *platform) of(ctx context.Context, program string, args ...string) *exec.Cmd {
+func (p *running) of(ctx context.Context, program string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	p.t.Cleanup(cancel)
 	args = append(args, "--data", p.dir)
@@ -99,13 +99,13 @@ func (p *platform) of(ctx context.Context, program string, args ...string) *exec
 	return exec.CommandContext(ctx, program, args...)
 }
 
-func (p *platform) run(ctx context.Context, program string, args ...string) (string, error) {
+func (p *running) run(ctx context.Context, program string, args ...string) (string, error) {
 	out, err := p.of(ctx, program, args...).CombinedOutput()
 	return string(out), err
 }
 
 // refused runs a command of this tree's program that has to end by itself, and fail.
-func (p *platform) refused(ctx context.Context, args ...string) string {
+func (p *running) refused(ctx context.Context, args ...string) string {
 	p.t.Helper()
 	out, err := p.run(ctx, binary, args...)
 	var code *exec.ExitError
@@ -116,7 +116,7 @@ func (p *platform) refused(ctx context.Context, args ...string) string {
 }
 
 // stands returns what is on the disk, by file, or, on PostgreSQL, what the later release reads of every book.
-func (p *platform) stands(later string) map[string]string {
+func (p *running) stands(later string) map[string]string {
 	p.t.Helper()
 	out := map[string]string{}
 	if p.url != "" {

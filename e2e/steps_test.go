@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/koban-pay/koban/internal/app"
-	"github.com/koban-pay/koban/internal/store/storetest"
+	"github.com/koban-pay/koban/book/store/storetest"
+	"github.com/koban-pay/koban/platform"
 )
 
 var binary string
@@ -55,7 +55,7 @@ func TestEveryStepHeals(t *testing.T) {
 }
 
 func everyStepHeals(t *testing.T, url string) {
-	p := &platform{t: t, dir: t.TempDir(), url: url}
+	p := &running{t: t, dir: t.TempDir(), url: url}
 	phases := map[string]bool{}
 	for step := 1; step <= steps; step++ {
 		p.start()
@@ -65,7 +65,7 @@ func everyStepHeals(t *testing.T, url string) {
 			t.Fatalf("step %d: answered %d before the payment was complete: %s", step, a.status, a.body)
 		}
 		p.died()
-		left, err := app.Autopsy(t.Context(), p.dir, url)
+		left, err := platform.Autopsy(t.Context(), p.dir, url)
 		if err != nil || len(left) != 1 || left[0].Resource != "WORK_IN_PROGRESS" {
 			t.Fatalf("step %d: the journal shows %+v unfinished, %v; expected one payment", step, left, err)
 		}
@@ -92,9 +92,9 @@ func everyStepHeals(t *testing.T, url string) {
 }
 
 // proves requires the books of the stopped platform to be right, with whatever is under way in them.
-func (p *platform) proves(when string) {
+func (p *running) proves(when string) {
 	p.t.Helper()
-	report, err := app.Verify(p.t.Context(), app.VerifyConfig{Data: p.dir, StoreURL: p.url, Rebuild: true})
+	report, err := platform.Verify(p.t.Context(), platform.VerifyConfig{Data: p.dir, StoreURL: p.url, Rebuild: true})
 	if err != nil {
 		p.t.Fatalf("%s: verify: %v", when, err)
 	}
@@ -105,18 +105,18 @@ func (p *platform) proves(when string) {
 	}
 }
 
-// platform is a koban run that is started again and again.
-type platform struct {
+// running is a koban run that is started again and again.
+type running struct {
 	t    *testing.T
 	dir  string
 	url  string
 	with string // the program; "" is the one that was built from this tree
 	cmd  *exec.Cmd
 	said *bytes.Buffer
-	card *app.Card
+	card *platform.Card
 }
 
-func (p *platform) start() {
+func (p *running) start() {
 	p.t.Helper()
 	args := []string{"run", "--data", p.dir, "--listen", "127.0.0.1:0", "--mortal"}
 	if p.url != "" {
@@ -130,14 +130,14 @@ func (p *platform) start() {
 		p.t.Fatal(err)
 	}
 	p.wait("platform.json", func() bool {
-		card, err := app.ReadCard(p.dir)
+		card, err := platform.ReadCard(p.dir)
 		p.card = card
 		return err == nil && card.PID == p.cmd.Process.Pid
 	})
 }
 
 // wait waits until something is so.
-func (p *platform) wait(what string, so func() bool) {
+func (p *running) wait(what string, so func() bool) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
@@ -153,9 +153,9 @@ func (p *platform) wait(what string, so func() bool) {
 }
 
 // arm has the platform die at a step of the next payment.
-func (p *platform) arm(step int) {
+func (p *running) arm(step int) {
 	p.t.Helper()
-	path := filepath.Join(p.dir, app.DieFile)
+	path := filepath.Join(p.dir, platform.DieFile)
 	if err := os.WriteFile(path, []byte(strconv.Itoa(step)), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func (p *platform) arm(step int) {
 }
 
 // died requires the platform to have killed itself.
-func (p *platform) died() {
+func (p *running) died() {
 	p.t.Helper()
 	_ = p.cmd.Wait() // how it ended, the state says
 	if s, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || s.Signal() != syscall.SIGKILL {
@@ -177,7 +177,7 @@ func (p *platform) died() {
 	}
 }
 
-func (p *platform) stop() {
+func (p *running) stop() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.t.Fatal(err)
@@ -204,7 +204,7 @@ func (a answer) text(name string) string {
 	return string(m[name])
 }
 
-func (p *platform) try(method, path, key string, body any) (answer, error) {
+func (p *running) try(method, path, key string, body any) (answer, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return answer{}, err
@@ -228,7 +228,7 @@ func (p *platform) try(method, path, key string, body any) (answer, error) {
 	return answer{resp.StatusCode, out}, err
 }
 
-func (p *platform) call(method, path, key string, body any) answer {
+func (p *running) call(method, path, key string, body any) answer {
 	p.t.Helper()
 	a, err := p.try(method, path, key, body)
 	if err != nil || a.status >= 400 {
@@ -237,14 +237,14 @@ func (p *platform) call(method, path, key string, body any) answer {
 	return a
 }
 
-func (p *platform) scan(step int) string {
+func (p *running) scan(step int) string {
 	p.t.Helper()
 	return p.call("POST", "/v1/code-sessions", fmt.Sprint("scan-", step), map[string]any{
 		"payload": p.card.Merchants[0].Payload, "customer": p.card.Customers[step%20].ID,
 	}).text("id")
 }
 
-func (p *platform) pay(step int, session string) (answer, error) {
+func (p *running) pay(step int, session string) (answer, error) {
 	return p.try("POST", "/v1/payments", fmt.Sprint("pay-", step), map[string]any{
 		"kind": "charge", "session": session, "customer": p.card.Customers[step%20].ID, "amount": map[string]any{"currency": "JPY", "value": 1200},
 		"sources": []any{map[string]any{"type": "points", "amount": map[string]any{"currency": "PT", "value": 200}}, map[string]any{"type": "balance"}},
@@ -252,7 +252,7 @@ func (p *platform) pay(step int, session string) (answer, error) {
 }
 
 // heals waits until a payment is captured, without anybody asking for it again.
-func (p *platform) heals(step int, id string) {
+func (p *running) heals(step int, id string) {
 	p.t.Helper()
 	p.wait(fmt.Sprintf("end of the payment killed at step %d", step), func() bool {
 		a := p.call("GET", "/v1/payments/"+id, "", nil)

@@ -12,7 +12,7 @@ import (
 // TestTablesFitATerminal: what people look at, of a platform that has done something, fits 80 columns.
 func TestTablesFitATerminal(t *testing.T) {
 	t.Setenv("COLUMNS", "")
-	p := &platform{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	p := &running{t: t, dir: filepath.Join(t.TempDir(), "data")}
 	p.start()
 	p.buys(3)
 	out, err := p.koban("payments", "--data", p.dir, "--json")

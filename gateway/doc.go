@@ -1,7 +1,7 @@
 // Package gateway is the front door: it says who is asking, what they may ask, under which idempotency key, and turns
 // REST into calls of the platform's services and their answers back.
 //
-// Routes, members and limits come from the protobuf contracts. The gateway knows no service: internal/app registers a
+// Routes, members and limits come from the protobuf contracts. The gateway knows no service: platform registers a
 // handler for every method. What the JSON codec does with a message:
 //
 //   - Members are the field names, in the order of the contract. An answer shows every field, but leaves out an optional

@@ -8,10 +8,10 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/fault"
 	paymentv1 "github.com/koban-pay/koban/gen/koban/payment/v1"
 	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
 )

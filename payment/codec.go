@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/fault"
 	journalv1 "github.com/koban-pay/koban/gen/koban/payment/journal/v1"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/wire"

@@ -11,9 +11,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"pgregory.net/rapid"
 
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/fault"
 	journalv1 "github.com/koban-pay/koban/gen/koban/payment/journal/v1"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/wire/wiretest"
 	"github.com/koban-pay/koban/money"

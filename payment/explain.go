@@ -4,11 +4,11 @@ import (
 	"context"
 	"sort"
 
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/journal"
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/tcc"
 )
 

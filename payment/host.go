@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/tcc"

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/booktest"
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/book"
-	"github.com/koban-pay/koban/internal/book/booktest"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"

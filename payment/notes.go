@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"unicode/utf8"
 
+	"github.com/koban-pay/koban/book/journal"
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
 )
 
 // callerNote is the caller's own data about a payment, and what the scanned code said for the shop's books: free text, so it

@@ -3,9 +3,9 @@ package payment
 import (
 	"context"
 
+	"github.com/koban-pay/koban/book/journal"
 	codev1 "github.com/koban-pay/koban/gen/koban/code/v1"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 )

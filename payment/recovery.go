@@ -4,8 +4,8 @@ import (
 	"context"
 	"math"
 
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 )
 

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/koban-pay/koban/book/store"
+	"github.com/koban-pay/koban/book/store/storetest"
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/store"
-	"github.com/koban-pay/koban/internal/store/storetest"
 	"github.com/koban-pay/koban/money"
 )
 

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/fault"
 	codev1 "github.com/koban-pay/koban/gen/koban/code/v1"
 	paymentv1 "github.com/koban-pay/koban/gen/koban/payment/v1"
 	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/rpc"

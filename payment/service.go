@@ -10,11 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/store"
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 )

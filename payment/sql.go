@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/store"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/internal/wire"
 )
 

@@ -5,7 +5,7 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/ledger"
 )
 

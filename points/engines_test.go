@@ -10,13 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/journal"
+	"github.com/koban-pay/koban/book/store"
+	"github.com/koban-pay/koban/book/store/storetest"
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
-	"github.com/koban-pay/koban/internal/store"
-	"github.com/koban-pay/koban/internal/store/storetest"
 	"github.com/koban-pay/koban/tcc"
 )
 

@@ -1,8 +1,8 @@
 package points
 
 import (
+	"github.com/koban-pay/koban/book/journal"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/tcc"
 )
 

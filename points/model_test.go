@@ -8,9 +8,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/booktest"
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/book"
-	"github.com/koban-pay/koban/internal/book/booktest"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/tcc"
 )

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/ledger"

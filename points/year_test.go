@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/koban-pay/koban/internal/book"
-	"github.com/koban-pay/koban/internal/book/booktest"
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/booktest"
 	"github.com/koban-pay/koban/internal/clock"
 )
 

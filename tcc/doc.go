@@ -4,5 +4,5 @@
 // subtracting may be refused, so it has three verbs. Every verb is idempotent, and every outcome is one of three:
 // done (nil), refused (a fault of a definite kind) or unknown (anything else: ask again with the same request).
 //
-// What each verb must survive stands on Participant; package tcctest proves it.
+// What each verb must survive stands on Participant; package tcc/kit proves it.
 package tcc

@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/koban-pay/koban/internal/app"
+	"github.com/koban-pay/koban/platform"
 )
 
 type accountsCmd struct {
@@ -51,7 +51,7 @@ func (x *accountsCmd) Run(c *console) error {
 }
 
 // paths returns the addresses to read.
-func (x *accountsCmd) paths(card *app.Card) (out []string, err error) {
+func (x *accountsCmd) paths(card *platform.Card) (out []string, err error) {
 	switch {
 	case strings.HasPrefix(x.ID, "cus_"):
 		return []string{"/v1/customers/" + url.PathEscape(x.ID) + "/accounts"}, nil
@@ -69,7 +69,7 @@ func (x *accountsCmd) paths(card *app.Card) (out []string, err error) {
 	return out, nil
 }
 
-func printAccounts(c *console, card *app.Card, accounts []account) {
+func printAccounts(c *console, card *platform.Card, accounts []account) {
 	w := c.out
 	names := map[string]string{}
 	for _, m := range card.Merchants {

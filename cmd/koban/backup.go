@@ -6,7 +6,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/koban-pay/koban/internal/app"
+	"github.com/koban-pay/koban/platform"
 )
 
 type backupCmd struct {
@@ -30,7 +30,7 @@ func (x *backupCmd) Run(c *console) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	line := &progress{w: c.err}
-	made, err := app.BackUp(ctx, app.BackupConfig{
+	made, err := platform.BackUp(ctx, platform.BackupConfig{
 		Data: x.Data, To: x.To, JournalOnly: x.JournalOnly,
 		Progress: func(file string, bytes int64) {
 			if c.err.Colour() {
@@ -56,7 +56,7 @@ func (x *backupCmd) Run(c *console) error {
 	t.Print()
 	fmt.Fprintf(w, "\n%d books, %d blocks, %s, as of %s.\n", len(made.Books), made.Blocks, megabytes(sum), made.At)
 	fmt.Fprintf(w, "Prove the copy:  koban verify --data %s\n", x.To)
-	fmt.Fprintf(w, "To restore it, put %s beside it; it is not in the copy.\n", app.RootKeyFile)
+	fmt.Fprintf(w, "To restore it, put %s beside it; it is not in the copy.\n", platform.RootKeyFile)
 	return nil
 }
 

@@ -12,8 +12,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/koban-pay/koban/cmd/koban/bench"
-	"github.com/koban-pay/koban/cmd/koban/term"
+	"github.com/koban-pay/koban/internal/term"
+	"github.com/koban-pay/koban/proof/bench"
 )
 
 type benchCmd struct {

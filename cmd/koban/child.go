@@ -12,14 +12,14 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/koban-pay/koban/internal/app"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/platform"
 )
 
 // child is a platform that runs as a process of its own.
 type child struct {
 	dir   string
-	card  *app.Card
+	card  *platform.Card
 	ready time.Duration // from start to ready
 	cmd   *exec.Cmd
 	said  *strings.Builder // its standard error
@@ -48,7 +48,7 @@ func launch(ctx context.Context, dir, store string) (*child, error) {
 	}
 	go func() { c.ended <- c.cmd.Wait() }()
 	for {
-		card, err := app.ReadCard(dir)
+		card, err := platform.ReadCard(dir)
 		if err == nil && card.PID == c.cmd.Process.Pid {
 			c.card, c.ready = card, clk.Now().Sub(began)
 			return c, nil
@@ -66,7 +66,7 @@ func launch(ctx context.Context, dir, store string) (*child, error) {
 
 // arm has the platform die at the given step of the next payment.
 func (c *child) arm(ctx context.Context, step int) error {
-	path := filepath.Join(c.dir, app.DieFile)
+	path := filepath.Join(c.dir, platform.DieFile)
 	if err := os.WriteFile(path, []byte(strconv.Itoa(step)), 0o600); err != nil {
 		return err
 	}

@@ -9,8 +9,8 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/koban-pay/koban/cmd/koban/term"
 	"github.com/koban-pay/koban/code/emv"
+	"github.com/koban-pay/koban/internal/term"
 )
 
 type codeCmd struct {

@@ -13,11 +13,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/koban-pay/koban/cmd/koban/term"
 	"github.com/koban-pay/koban/code/emv"
-	"github.com/koban-pay/koban/internal/app"
-	"github.com/koban-pay/koban/internal/app/verify"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/term"
+	"github.com/koban-pay/koban/judge/verify"
+	"github.com/koban-pay/koban/platform"
 )
 
 type demoCmd struct {
@@ -36,12 +36,12 @@ itself; the payment is refunded, and the books are proved. It takes a few second
 
 // demoResult is what the demo came to.
 type demoResult struct {
-	Seed     uint64          `json:"seed"`
-	Payments []*payment      `json:"payments"`
-	KilledAt demoStep        `json:"killed_at"`
-	AtDeath  *app.Unfinished `json:"at_death"`
-	HealedIn int64           `json:"healed_in_ms"`
-	Verify   *verify.Report  `json:"verify"`
+	Seed     uint64               `json:"seed"`
+	Payments []*payment           `json:"payments"`
+	KilledAt demoStep             `json:"killed_at"`
+	AtDeath  *platform.Unfinished `json:"at_death"`
+	HealedIn int64                `json:"healed_in_ms"`
+	Verify   *verify.Report       `json:"verify"`
 }
 
 // demoStep is a durable step of a payment, and how many there are before it is complete.
@@ -242,7 +242,7 @@ func (d *demo) die(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(d.w, "   %s: the caller knows nothing\n", d.w.Bad("killed, connection lost"))
-	left, err := app.Autopsy(ctx, d.dir, d.Store)
+	left, err := platform.Autopsy(ctx, d.dir, d.Store)
 	if err != nil {
 		return fmt.Errorf("read the journal of the dead platform: %w", err)
 	}
@@ -326,7 +326,7 @@ func (d *demo) refund(context.Context) error {
 // prove verifies the books beside the running platform.
 func (d *demo) prove(ctx context.Context) error {
 	d.title(6, "Prove the books")
-	report, err := app.Verify(ctx, app.VerifyConfig{Data: filepath.Clean(d.dir), StoreURL: d.Store})
+	report, err := platform.Verify(ctx, platform.VerifyConfig{Data: filepath.Clean(d.dir), StoreURL: d.Store})
 	if err != nil {
 		return err
 	}

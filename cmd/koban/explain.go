@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/koban-pay/koban/cmd/koban/term"
-	"github.com/koban-pay/koban/internal/app"
+	"github.com/koban-pay/koban/internal/term"
+	"github.com/koban-pay/koban/platform"
 )
 
 type explainCmd struct {
@@ -50,7 +50,7 @@ func (x *explainCmd) Run(c *console) error {
 
 // read prints what the books themselves say.
 func (x *explainCmd) read(c *console) error {
-	found, err := app.Explain(context.Background(), app.ExplainConfig{
+	found, err := platform.Explain(context.Background(), platform.ExplainConfig{
 		Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env), Payment: x.ID,
 	})
 	if err != nil {

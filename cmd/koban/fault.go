@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/koban-pay/koban/cmd/koban/term"
 	"github.com/koban-pay/koban/fault"
+	"github.com/koban-pay/koban/internal/term"
 )
 
 type faultCmd struct {

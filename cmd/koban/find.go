@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/koban-pay/koban/internal/app"
+	"github.com/koban-pay/koban/platform"
 )
 
 // where says which platform a command speaks to.
@@ -28,8 +28,8 @@ const (
 
 // find returns a client of the platform, and what platform.json says of it. With an address and a key that file is not
 // needed; what it says is then empty.
-func (w *where) find(r role) (*client, *app.Card, error) {
-	card, err := app.ReadCard(w.Data)
+func (w *where) find(r role) (*client, *platform.Card, error) {
+	card, err := platform.ReadCard(w.Data)
 	missing := errors.Is(err, fs.ErrNotExist)
 	switch {
 	case err != nil && !missing:
@@ -37,7 +37,7 @@ func (w *where) find(r role) (*client, *app.Card, error) {
 	case missing && (w.Address == "" || w.Key == ""):
 		return nil, nil, fmt.Errorf("no platform runs on %s: start one with koban run, or name one with --address and --key", w.Data)
 	case missing:
-		card = &app.Card{}
+		card = &platform.Card{}
 	}
 	address, key := w.Address, w.Key
 	if address == "" {

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/koban-pay/koban/internal/store"
+	"github.com/koban-pay/koban/book/store"
 )
 
 // logFile is a file that is appended to, and can be opened anew after somebody has moved it away.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/koban-pay/koban/cmd/koban/term"
-	"github.com/koban-pay/koban/internal/store"
+	"github.com/koban-pay/koban/book/store"
+	"github.com/koban-pay/koban/internal/term"
 )
 
 // Exit codes, from docs/start.md.

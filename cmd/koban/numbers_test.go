@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/koban-pay/koban/cmd/koban/term"
+	"github.com/koban-pay/koban/internal/term"
 )
 
 // typed runs a command against a platform that notes what it is sent, and returns the exit code and both.

@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/koban-pay/koban/cmd/koban/term"
-	"github.com/koban-pay/koban/internal/app"
+	"github.com/koban-pay/koban/internal/term"
+	"github.com/koban-pay/koban/platform"
 )
 
 type payCmd struct {
@@ -59,7 +59,7 @@ func (x *payCmd) Run(c *console) error {
 }
 
 // fill takes what was not said from the demo company.
-func (x *payCmd) fill(card *app.Card) error {
+func (x *payCmd) fill(card *platform.Card) error {
 	if x.Customer == "" {
 		if len(card.Customers) == 0 {
 			return errors.New("there is no demo customer here: say --customer cus_…")
@@ -67,7 +67,7 @@ func (x *payCmd) fill(card *app.Card) error {
 		x.Customer = word(card.Customers[0].ID)
 	}
 	if x.Merchant == "" && x.Payload == "" {
-		shop := slices.IndexFunc(card.Merchants, func(m app.CardMerchant) bool { return m.Payload != "" }) // erased ones have none
+		shop := slices.IndexFunc(card.Merchants, func(m platform.CardMerchant) bool { return m.Payload != "" }) // erased ones have none
 		if shop < 0 {
 			return errors.New("there is no demo shop here: say --payload with a shop's code, or --merchant mer_… and an amount")
 		}

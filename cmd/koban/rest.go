@@ -19,9 +19,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/koban-pay/koban/cmd/koban/term"
 	"github.com/koban-pay/koban/gateway"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/term"
 )
 
 // client speaks REST to one platform.

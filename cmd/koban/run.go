@@ -13,9 +13,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/koban-pay/koban/cmd/koban/term"
-	"github.com/koban-pay/koban/internal/app"
-	"github.com/koban-pay/koban/internal/app/watchman"
+	"github.com/koban-pay/koban/internal/term"
+	"github.com/koban-pay/koban/judge/watch"
+	"github.com/koban-pay/koban/platform"
 )
 
 type runCmd struct {
@@ -99,23 +99,23 @@ func (x *runCmd) Run(c *console) (err error) {
 	if err != nil {
 		return err
 	}
-	config := app.Config{
+	config := platform.Config{
 		Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env), Standby: x.Standby,
 		Listen: x.Listen, MetricsListen: x.MetricsListen, Tenant: x.Tenant, Volumes: int(x.Volumes),
 		Rehearsal: x.Rehearsal, StartOver: x.StartOver,
 		Log: log, Fatal: func(err error) { os.Exit(exitCode(err, c)) },
-		Watchman: watchman.Pace{Off: x.JudgeEvery == 0, Rest: time.Duration(x.JudgeEvery), Share: int(x.JudgeShare)},
+		Watchman: watch.Pace{Off: x.JudgeEvery == 0, Rest: time.Duration(x.JudgeEvery), Share: int(x.JudgeShare)},
 	}
 	config.TLSCert, config.TLSKey, config.Insecure = x.TLSCert, x.TLSKey, x.Insecure
 	if x.Mortal {
-		config.Watch = app.Mortal(ctx, x.Data)
+		config.Watch = platform.Mortal(ctx, x.Data)
 	}
 	if x.Standby {
 		fmt.Fprintln(c.out, "Starting, as soon as nobody else holds the store.")
 	}
-	var serving atomic.Pointer[app.App]
+	var serving atomic.Pointer[platform.App]
 	onHangup(log, x.reloads(&serving, rotate), stop)
-	platform, err := app.Start(ctx, config)
+	platform, err := platform.Start(ctx, config)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -132,7 +132,7 @@ func (x *runCmd) Run(c *console) (err error) {
 
 // reloads returns what SIGHUP asks for, nil if there is nothing to read or open again. While a platform starts, or stands
 // by, it has read nothing yet that it would read again but its log.
-func (x *runCmd) reloads(serving *atomic.Pointer[app.App], rotate func() error) func() error {
+func (x *runCmd) reloads(serving *atomic.Pointer[platform.App], rotate func() error) func() error {
 	if rotate == nil && x.TLSCert == "" {
 		return nil
 	}
@@ -150,7 +150,7 @@ func (x *runCmd) reloads(serving *atomic.Pointer[app.App], rotate func() error) 
 // keyFile says where the root key is: as named, or as systemd hands it over; "" means the data folder.
 func keyFile(named string, env func(string) string) string {
 	if dir := env("CREDENTIALS_DIRECTORY"); named == "" && dir != "" {
-		if path := filepath.Join(dir, app.RootKeyFile); exists(path) {
+		if path := filepath.Join(dir, platform.RootKeyFile); exists(path) {
 			return path
 		}
 	}
@@ -159,7 +159,7 @@ func keyFile(named string, env func(string) string) string {
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
-func (x *runCmd) greet(w *term.Writer, p *app.App) {
+func (x *runCmd) greet(w *term.Writer, p *platform.App) {
 	if state := p.RehearsalState(); state != "" {
 		printRehearsal(w, state)
 		fmt.Fprintf(w, "%s\n\n", w.Warn("Not for production: whoever has an operator's key can break participants and move the clock."))

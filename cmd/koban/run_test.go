@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/koban-pay/koban/internal/app"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/platform"
 )
 
 // A test binary that finds this in the environment is koban.
@@ -57,19 +57,19 @@ func does(t *testing.T, code int, args ...string) string {
 	return string(out)
 }
 
-// platform is a koban run that is ready.
-type platform struct {
+// running is a koban run that is ready.
+type running struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	said *bytes.Buffer // to be read once it has ended
 	over chan struct{}
-	card *app.Card
+	card *platform.Card
 }
 
 // runs starts koban run, and waits until it is ready.
-func runs(t *testing.T, dir string, args ...string) *platform {
+func runs(t *testing.T, dir string, args ...string) *running {
 	t.Helper()
-	p := &platform{t: t, cmd: koban(t, append([]string{"run", "--data", dir, "--listen", "127.0.0.1:0"}, args...)...), said: &bytes.Buffer{}, over: make(chan struct{})}
+	p := &running{t: t, cmd: koban(t, append([]string{"run", "--data", dir, "--listen", "127.0.0.1:0"}, args...)...), said: &bytes.Buffer{}, over: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.said, p.said
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -79,14 +79,14 @@ func runs(t *testing.T, dir string, args ...string) *platform {
 		close(p.over)
 	}()
 	p.await("koban run is ready", func() bool {
-		card, err := app.ReadCard(dir)
+		card, err := platform.ReadCard(dir)
 		p.card = card
 		return err == nil && card.PID == p.cmd.Process.Pid
 	})
 	return p
 }
 
-func (p *platform) await(what string, ok func() bool) {
+func (p *running) await(what string, ok func() bool) {
 	p.t.Helper()
 	for !ok() {
 		select {
@@ -100,7 +100,7 @@ func (p *platform) await(what string, ok func() bool) {
 }
 
 // metrics returns the lines of /metrics about the judge, by name.
-func (p *platform) metrics() map[string]string {
+func (p *running) metrics() map[string]string {
 	p.t.Helper()
 	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.card.Address+"/metrics", nil)
 	if err != nil {
@@ -125,7 +125,7 @@ func (p *platform) metrics() map[string]string {
 }
 
 // stop tells the platform to stop, requires that it does so in order, and returns what it said.
-func (p *platform) stop() string {
+func (p *running) stop() string {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.t.Fatal(err)

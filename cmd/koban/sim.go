@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/sim"
+	"github.com/koban-pay/koban/proof/sim"
 )
 
 type simCmd struct {

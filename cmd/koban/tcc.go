@@ -16,14 +16,14 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/koban-pay/koban/cmd/koban/conform"
+	"github.com/koban-pay/koban/book/store"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/store"
 	"github.com/koban-pay/koban/money"
-	"github.com/koban-pay/koban/tcc/tccrpc"
-	"github.com/koban-pay/koban/tcc/tccrpc/sample"
-	"github.com/koban-pay/koban/tcc/tccrpc/sample/broken"
+	"github.com/koban-pay/koban/proof/conform"
+	"github.com/koban-pay/koban/proof/sample"
+	"github.com/koban-pay/koban/proof/sample/broken"
+	"github.com/koban-pay/koban/tcc/wire"
 )
 
 type tccCmd struct {
@@ -194,7 +194,7 @@ func (x *tccSampleCmd) serve(ctx context.Context, c *console, service *sample.Se
 	mux := http.NewServeMux()
 	mux.Handle("/", verbs)
 	mux.Handle("/setup/", http.StripPrefix("/setup", service.Setup()))
-	mux.Handle(tccrpc.ServicePath, tccrpc.Bridge(verbs))
+	mux.Handle(wire.ServicePath, wire.Bridge(verbs))
 	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: time.Minute,
 		Protocols: new(http.Protocols),

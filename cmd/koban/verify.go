@@ -13,12 +13,12 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/koban-pay/koban/cmd/koban/term"
-	"github.com/koban-pay/koban/internal/app"
-	"github.com/koban-pay/koban/internal/app/verify"
+	"github.com/koban-pay/koban/book/journal"
+	"github.com/koban-pay/koban/book/store"
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/journal"
-	"github.com/koban-pay/koban/internal/store"
+	"github.com/koban-pay/koban/internal/term"
+	"github.com/koban-pay/koban/judge/verify"
+	"github.com/koban-pay/koban/platform"
 )
 
 type verifyCmd struct {
@@ -51,7 +51,7 @@ again.`
 func (x *verifyCmd) Run(c *console) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	config := app.VerifyConfig{
+	config := platform.VerifyConfig{
 		Data: x.Data, StoreURL: x.Store, KeyFile: keyFile(x.KeyFile, c.env),
 		Rebuild: x.Rebuild, Light: x.Light, Resume: x.Resume, Temp: x.Temp,
 	}
@@ -64,7 +64,7 @@ func (x *verifyCmd) Run(c *console) error {
 	modestMemory(c.env)
 	line := &progress{w: c.err}
 	config.Progress = (&verifying{line: line, clock: clock.NewSystem()}).show
-	report, err := app.Verify(ctx, config)
+	report, err := platform.Verify(ctx, config)
 	line.clear()
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (x *verifyCmd) Run(c *console) error {
 }
 
 // checkpoints reads what is needed to check a checkpoint, and to sign one.
-func (x *verifyCmd) checkpoints(c *console, config *app.VerifyConfig) (err error) {
+func (x *verifyCmd) checkpoints(c *console, config *platform.VerifyConfig) (err error) {
 	if x.Checkpoint != "" {
 		if x.PublicKey == "" {
 			return errors.New("the checkpoint: say with --public-key who has to have signed it: checkpoint.pub, as " +
@@ -101,7 +101,7 @@ func (x *verifyCmd) checkpoints(c *console, config *app.VerifyConfig) (err error
 				"outside of the platform when the first checkpoint was exported. A key from the platform itself proves " +
 				"nothing")
 		}
-		if config.Pinned, err = app.ParsePublicKey(x.PublicKey); err != nil {
+		if config.Pinned, err = platform.ParsePublicKey(x.PublicKey); err != nil {
 			return err
 		}
 		config.Checkpoint = new(journal.Checkpoint)
@@ -116,14 +116,14 @@ func (x *verifyCmd) checkpoints(c *console, config *app.VerifyConfig) (err error
 		return err
 	}
 	made := false
-	if config.Export, made, err = app.CheckpointKey(x.Data, x.SignKey); err != nil {
+	if config.Export, made, err = platform.CheckpointKey(x.Data, x.SignKey); err != nil {
 		return err
 	}
 	if made {
 		fmt.Fprintf(c.err, "A new key signs checkpoints: checkpoint.key in %s. Keep its public half, "+
 			"checkpoint.pub, outside of the "+
 			"platform, and hold checkpoints to it with --public-key:\n  %s\n", x.Data,
-			app.PublicKeyText(config.Export))
+			platform.PublicKeyText(config.Export))
 	}
 	return nil
 }

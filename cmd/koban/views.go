@@ -3,7 +3,7 @@ package main
 import (
 	"time"
 
-	"github.com/koban-pay/koban/cmd/koban/term"
+	"github.com/koban-pay/koban/internal/term"
 	"github.com/koban-pay/koban/money"
 )
 

@@ -109,8 +109,8 @@ func (r report) of(status string) (out []string) {
 	return out
 }
 
-// kit runs koban tcc test and returns its exit code, report and page.
-func kit(t *testing.T, args ...string) (code int, r report, page string) {
+// runKit runs koban tcc test and returns its exit code, report and page.
+func runKit(t *testing.T, args ...string) (code int, r report, page string) {
 	t.Helper()
 	html := filepath.Join(t.TempDir(), "report.html")
 	cmd := exec.CommandContext(context.Background(), binary, append([]string{"tcc", "test", "--json", "-", "--html", html}, args...)...)
@@ -141,7 +141,7 @@ func TestKitLearnsOfCrashes(t *testing.T) {
 	for mistake, want := range map[string]string{"": "", "restart-tombstone": "restart-tombstone"} {
 		t.Run("broken "+mistake, func(t *testing.T) {
 			s := serve(t, mistake)
-			code, r, page := kit(t, s.url, "--account", "member-1", "--amount", "1000000", "--add", "--restart", s.restart, "--only", crashes)
+			code, r, page := runKit(t, s.url, "--account", "member-1", "--amount", "1000000", "--add", "--restart", s.restart, "--only", crashes)
 			if failed := strings.Join(r.of("failed"), " "); failed != want || (code == 0) != (want == "") || len(r.of("not_run")) > 0 {
 				t.Errorf("exit code %d, failed %q, should be %q; not run %v: %+v", code, failed, want, r.of("not_run"), r.Groups)
 			}
@@ -156,7 +156,7 @@ func TestKitLearnsOfCrashes(t *testing.T) {
 // the page needs nothing from elsewhere.
 func TestKitNamesWhatIsWrong(t *testing.T) {
 	s := serve(t, "try-duplicate")
-	code, r, page := kit(t, s.url, "--setup", s.url+"/setup", "--only", "try-sets-aside,try-duplicate,add-adds")
+	code, r, page := runKit(t, s.url, "--setup", s.url+"/setup", "--only", "try-sets-aside,try-duplicate,add-adds")
 	if code != 1 || r.OK || r.Passed != 1 || r.Failed != 1 || len(r.of("not_run")) != 1 {
 		t.Fatalf("exit code %d, %+v", code, r)
 	}
@@ -185,7 +185,7 @@ func TestKitRefusesToGuess(t *testing.T) {
 		"expected http":  {"ftp://127.0.0.1:1", "--account", "a", "--amount", "10000"},
 		"currency":       {"http://127.0.0.1:1", "--currency", "QQQ"},
 	} {
-		if code, _, said := kit(t, args...); code != 2 || !strings.Contains(said, want) {
+		if code, _, said := runKit(t, args...); code != 2 || !strings.Contains(said, want) {
 			t.Errorf("%v: exit code %d, %q, should be 2 and %q", args, code, said, want)
 		}
 	}

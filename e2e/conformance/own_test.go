@@ -10,16 +10,16 @@ import (
 	"testing"
 
 	"github.com/koban-pay/koban/balance"
-	"github.com/koban-pay/koban/internal/app"
-	"github.com/koban-pay/koban/internal/book"
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/platform"
 	"github.com/koban-pay/koban/points"
 	"github.com/koban-pay/koban/tcc"
-	"github.com/koban-pay/koban/tcc/tccrpc"
-	"github.com/koban-pay/koban/tcc/tcctest"
+	"github.com/koban-pay/koban/tcc/kit"
+	"github.com/koban-pay/koban/tcc/wire"
 )
 
 const tenant = id.Tenant(9)
@@ -33,11 +33,11 @@ type house struct {
 	door atomic.Pointer[http.Handler]
 	url  string
 
-	offer func(*app.App) tccrpc.Server
-	app   *app.App
+	offer func(*platform.App) wire.Server
+	app   *platform.App
 }
 
-func open(t *testing.T, offer func(*app.App) tccrpc.Server) *house {
+func open(t *testing.T, offer func(*platform.App) wire.Server) *house {
 	h := &house{t: t, dir: t.TempDir(), clk: clock.NewManual(clock.NewSystem().Now()), ids: id.NewSource(nil), offer: offer}
 	if err := h.start(); err != nil {
 		t.Fatal(err)
@@ -54,31 +54,31 @@ func open(t *testing.T, offer func(*app.App) tccrpc.Server) *house {
 
 func (h *house) start() (err error) {
 	// One volume: a branch is known only where its account is.
-	if h.app, err = app.Start(context.Background(), app.Config{Data: h.dir, Volumes: 1, MinFree: 1, Clock: h.clk}); err != nil {
+	if h.app, err = platform.Start(context.Background(), platform.Config{Data: h.dir, Volumes: 1, MinFree: 1, Clock: h.clk}); err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", tccrpc.Handler(h.offer(h.app)))
-	mux.Handle(tccrpc.ServicePath, tccrpc.Service(h.offer(h.app)))
+	mux.Handle("/", wire.Handler(h.offer(h.app)))
+	mux.Handle(wire.ServicePath, wire.Service(h.offer(h.app)))
 	door := http.Handler(mux)
 	h.door.Store(&door)
 	return nil
 }
 
 // fixture is what both services have in common, through a client.
-func (h *house) fixture(t *testing.T, url string) tcctest.Fixture {
-	c, err := tccrpc.Dial(tccrpc.Config{URL: url})
+func (h *house) fixture(t *testing.T, url string) kit.Fixture {
+	c, err := wire.Dial(wire.Config{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return tcctest.Fixture{
+	return kit.Fixture{
 		Participant: c, Receiver: c, Tenant: tenant, Now: h.clk.Now, Advance: h.clk.Advance, Body: c.TryBody,
 		Payment: func(id.ID) id.ID { return h.ids.New(h.clk.Now(), h.ids.Slot()) },
 		Send: func(ctx context.Context, body []byte) error {
-			_, err := c.Send(ctx, tccrpc.Try, body)
-			if errors.Is(err, tccrpc.ErrUnsayable) {
-				return tcctest.ErrUnsayable
+			_, err := c.Send(ctx, wire.Try, body)
+			if errors.Is(err, wire.ErrUnsayable) {
+				return kit.ErrUnsayable
 			}
 			return err
 		},
@@ -90,10 +90,10 @@ func (h *house) fixture(t *testing.T, url string) tcctest.Fixture {
 }
 
 // eachWire runs the kit against a platform over HTTP, and against another over gRPC.
-func eachWire(t *testing.T, offer func(*app.App) tccrpc.Server, complete func(h *house, f *tcctest.Fixture)) {
+func eachWire(t *testing.T, offer func(*platform.App) wire.Server, complete func(h *house, f *kit.Fixture)) {
 	for _, scheme := range []string{"http", "grpc"} {
 		t.Run(scheme, func(t *testing.T) {
-			tcctest.Run(t, func(t *testing.T) tcctest.Fixture {
+			kit.Run(t, func(t *testing.T) kit.Fixture {
 				h := open(t, offer)
 				f := h.fixture(t, strings.Replace(h.url, "http", scheme, 1))
 				complete(h, &f)
@@ -105,8 +105,8 @@ func eachWire(t *testing.T, offer func(*app.App) tccrpc.Server, complete func(h 
 
 // TestBalanceOverTheWire: what balance keeps in one process, it keeps behind a wire.
 func TestBalanceOverTheWire(t *testing.T) {
-	offer := func(a *app.App) tccrpc.Server { return tccrpc.Server{Participant: a.Balance, Receiver: a.Balance} }
-	eachWire(t, offer, func(h *house, f *tcctest.Fixture) {
+	offer := func(a *platform.App) wire.Server { return wire.Server{Participant: a.Balance, Receiver: a.Balance} }
+	eachWire(t, offer, func(h *house, f *kit.Fixture) {
 		f.Currency = money.JPY
 		f.Fund = func(ctx context.Context, minor int64) (id.ID, error) {
 			now := h.clk.Now()
@@ -131,8 +131,8 @@ func TestBalanceOverTheWire(t *testing.T) {
 
 // TestPointsOverTheWire: what points keeps in one process, it keeps behind a wire.
 func TestPointsOverTheWire(t *testing.T) {
-	offer := func(a *app.App) tccrpc.Server { return tccrpc.Server{Participant: a.Points, Receiver: a.Points} }
-	eachWire(t, offer, func(h *house, f *tcctest.Fixture) {
+	offer := func(a *platform.App) wire.Server { return wire.Server{Participant: a.Points, Receiver: a.Points} }
+	eachWire(t, offer, func(h *house, f *kit.Fixture) {
 		f.Currency = money.PT
 		f.Fund = func(ctx context.Context, minor int64) (id.ID, error) {
 			now := h.clk.Now()

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/koban-pay/koban/internal/store/storetest"
+	"github.com/koban-pay/koban/book/store/storetest"
 )
 
 // Through a pooler that keeps sessions apart the platform works as it does without: a payment, a kill, a replay, the lock,

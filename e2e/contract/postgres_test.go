@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/koban-pay/koban/internal/store/storetest"
+	"github.com/koban-pay/koban/book/store/storetest"
 )
 
 // The same on PostgreSQL: the file, a payment, a kill, a replay, the lock and verify.

@@ -8,16 +8,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/koban-pay/koban/internal/app"
+	"github.com/koban-pay/koban/book/journal"
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/journal"
+	"github.com/koban-pay/koban/platform"
 )
 
-// platform is a running platform in files, with the demo company, and a clock that the test moves.
-type platform struct {
+// running is a running platform in files, with the demo company, and a clock that the test moves.
+type running struct {
 	t     testing.TB
 	clk   *clock.Manual
-	app   *app.App
+	app   *platform.App
 	data  string
 	calls int
 }
@@ -26,9 +26,9 @@ type object = map[string]any
 
 func jpy(n int64) object { return object{"currency": "JPY", "value": n} }
 
-func newPlatform(t testing.TB, volumes int) *platform {
-	p := &platform{t: t, clk: clock.NewManual(clock.FromTime(time.Date(2026, 4, 1, 3, 0, 0, 0, time.UTC))), data: t.TempDir()}
-	a, err := app.Start(t.Context(), app.Config{
+func newPlatform(t testing.TB, volumes int) *running {
+	p := &running{t: t, clk: clock.NewManual(clock.FromTime(time.Date(2026, 4, 1, 3, 0, 0, 0, time.UTC))), data: t.TempDir()}
+	a, err := platform.Start(t.Context(), platform.Config{
 		Data: p.data, Tenant: "demo", Listen: "127.0.0.1:0", Volumes: volumes, Clock: p.clk,
 		MinFree: 1, Fatal: func(err error) { t.Errorf("the process was to end: %v", err) },
 	})
@@ -40,14 +40,14 @@ func newPlatform(t testing.TB, volumes int) *platform {
 	return p
 }
 
-func (p *platform) stop() {
+func (p *running) stop() {
 	if err := p.app.Close(p.t.Context()); err != nil && p.t.Context().Err() == nil {
 		p.t.Error(err)
 	}
 }
 
 // post makes a request that has to succeed, under a key of its own if key is empty.
-func (p *platform) post(bearer, key, path string, body object) object {
+func (p *running) post(bearer, key, path string, body object) object {
 	p.t.Helper()
 	status, answer := p.call(bearer, key, path, body)
 	if status/100 != 2 {
@@ -57,7 +57,7 @@ func (p *platform) post(bearer, key, path string, body object) object {
 }
 
 // refused makes a request that has to be refused with a code.
-func (p *platform) refused(bearer, path string, body object, code string) {
+func (p *running) refused(bearer, path string, body object, code string) {
 	p.t.Helper()
 	_, answer := p.call(bearer, "", path, body)
 	if e, ok := answer["error"].(object); !ok || e["code"] != code {
@@ -65,7 +65,7 @@ func (p *platform) refused(bearer, path string, body object, code string) {
 	}
 }
 
-func (p *platform) call(bearer, key, path string, body object) (status int, answer object) {
+func (p *running) call(bearer, key, path string, body object) (status int, answer object) {
 	p.t.Helper()
 	if p.calls++; key == "" {
 		key = fmt.Sprint("request ", p.calls)
@@ -92,12 +92,12 @@ func (p *platform) call(bearer, key, path string, body object) (status int, answ
 }
 
 // charge is a payment by the demo company's first customer to its first shop.
-func (p *platform) charge(amount int64) object {
+func (p *running) charge(amount int64) object {
 	return object{"kind": "charge", "merchant": p.app.Card.Merchants[0].ID, "customer": p.app.Card.Customers[0].ID, "amount": jpy(amount)}
 }
 
 // blocks returns every block of every book.
-func (p *platform) blocks() (out []*journal.Block) {
+func (p *running) blocks() (out []*journal.Block) {
 	p.t.Helper()
 	heads, err := p.app.Journal.Heads(p.t.Context())
 	if err != nil {

@@ -14,12 +14,12 @@ import (
 	"time"
 
 	"github.com/koban-pay/koban/balance"
+	"github.com/koban-pay/koban/book"
+	"github.com/koban-pay/koban/book/feed"
+	"github.com/koban-pay/koban/book/journal"
 	"github.com/koban-pay/koban/code"
-	"github.com/koban-pay/koban/internal/book"
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/feed"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/journal"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/payment"
@@ -198,7 +198,7 @@ func write(t testing.TB, dir string) {
 
 // day does what there is to do, so that the journals have every event that a day without failures can make: charges, with points and with a
 // code, captures, voids, refunds, credits, refusals, suspensions, an authorization, a session and a lot that expire.
-func (p *platform) day() {
+func (p *running) day() {
 	t, card := p.t, p.app.Card
 	pay := func(o object) string {
 		return "/v1/payments/" + p.post(card.Keys.CustomerApp, "", "/v1/payments", o)["id"].(string)
@@ -272,7 +272,7 @@ func (p *platform) day() {
 }
 
 // wrote reports whether a book has an event of a type.
-func (p *platform) wrote(name string, typ uint32) bool {
+func (p *running) wrote(name string, typ uint32) bool {
 	return slices.ContainsFunc(p.blocks(), func(b *journal.Block) bool {
 		return b.Book == name && slices.ContainsFunc(b.Events, func(e journal.Event) bool { return e.Type == typ })
 	})

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/koban-pay/koban/code/emv"
-	"github.com/koban-pay/koban/internal/app"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/platform"
 )
 
 // What a caller writes stands beside the journals, where it can be erased, and in none of their blocks (rule B14).
@@ -50,7 +50,7 @@ func TestB14_NoTextOfACallerInAJournal(t *testing.T) {
 	}
 	p.erase(payment["id"].(string), canaries["reference"])
 	p.stop()
-	report, err := app.Verify(t.Context(), app.VerifyConfig{Data: p.data})
+	report, err := platform.Verify(t.Context(), platform.VerifyConfig{Data: p.data})
 	if err != nil || !report.OK {
 		t.Fatalf("without the note the books are not right: %+v %v", report, err)
 	}
@@ -74,7 +74,7 @@ func labelled(t *testing.T, payload string, canaries map[string]string) string {
 }
 
 // erase erases a payment's note, which must have been there, and told what.
-func (p *platform) erase(payment, what string) {
+func (p *running) erase(payment, what string) {
 	p.t.Helper()
 	x, err := p.app.IDs.Decode(id.Payment, payment)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/koban-pay/koban/e2e/chaos"
+	"github.com/koban-pay/koban/proof/chaos"
 )
 
 func TestMain(m *testing.M) {

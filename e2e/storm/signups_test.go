@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/koban-pay/koban/e2e/chaos"
+	"github.com/koban-pay/koban/proof/chaos"
 )
 
 var signups = flag.Int("signups", 400, "how many customers TestRestartAmidSignUps signs up, on each store")

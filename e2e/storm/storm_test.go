@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/koban-pay/koban/e2e/chaos"
-	"github.com/koban-pay/koban/internal/app"
-	"github.com/koban-pay/koban/internal/store/storetest"
+	"github.com/koban-pay/koban/book/store/storetest"
+	"github.com/koban-pay/koban/platform"
+	"github.com/koban-pay/koban/proof/chaos"
 )
 
 var (
@@ -29,7 +29,7 @@ type town struct {
 	line    *chaos.Line
 	log     *chaos.Log
 	judge   *chaos.Judge
-	card    *app.Card       // customers, merchants and keys; they never change
+	card    *platform.Card  // customers, merchants and keys; they never change
 	now     *chaos.Platform // of the goroutine that runs the test
 }
 

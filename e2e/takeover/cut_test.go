@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/koban-pay/koban/e2e/chaos"
-	"github.com/koban-pay/koban/internal/store/storetest"
+	"github.com/koban-pay/koban/book/store/storetest"
+	"github.com/koban-pay/koban/proof/chaos"
 )
 
 // cutsPerBlow is how many commits are cut one soon after the other.

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/koban-pay/koban/e2e/chaos"
+	"github.com/koban-pay/koban/proof/chaos"
 )
 
 // paused stops the platform for a while. Every third time it never wakes up: it is killed as it stands.

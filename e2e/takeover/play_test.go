@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/koban-pay/koban/e2e/chaos"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/score"
+	"github.com/koban-pay/koban/proof/chaos"
 )
 
 // Environment variables that make the tests longer.

@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/koban-pay/koban/internal/store"
-	"github.com/koban-pay/koban/internal/store/storetest"
+	"github.com/koban-pay/koban/book/store"
+	"github.com/koban-pay/koban/book/store/storetest"
 )
 
 // server is a PostgreSQL of a test's own that can be restarted.

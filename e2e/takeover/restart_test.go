@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/koban-pay/koban/e2e/chaos"
+	"github.com/koban-pay/koban/book/store"
+	"github.com/koban-pay/koban/book/store/storetest"
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/store"
-	"github.com/koban-pay/koban/internal/store/storetest"
+	"github.com/koban-pay/koban/proof/chaos"
 )
 
 // away is how long a server stays away.

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/koban-pay/koban/e2e/chaos"
-	"github.com/koban-pay/koban/internal/store/storetest"
+	"github.com/koban-pay/koban/book/store/storetest"
+	"github.com/koban-pay/koban/proof/chaos"
 )
 
 // rivals lets a second process wait for the store of the first.

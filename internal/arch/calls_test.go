@@ -11,7 +11,10 @@ var (
 	wallClock = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
 	deadlines = []string{"WithTimeout", "WithDeadline", "WithTimeoutCause", "WithDeadlineCause"}
 	// edges may end their patience by context: they stand between the platform and a person, a socket or a disk.
-	edges = []string{"gateway", "console", "client", "sandbox", "cmd", "e2e", "internal/app", "internal/rpc", "internal/store", "tcc/tccrpc"}
+	edges = []string{
+		"gateway", "console", "client", "sandbox", "cmd", "e2e", "platform", "internal/rpc", "book/store", "tcc/wire",
+		"proof/bench", "proof/chaos", "proof/conform", "proof/disk", "proof/linear", "proof/sample", "proof/scoreboard",
+	}
 )
 
 const clockPkg = module + "/internal/clock"
@@ -47,7 +50,7 @@ func clocks(t *tree) []finding {
 }
 
 // exact are the packages where every number counts money or blocks.
-var exact = []string{"money", "ledger", "balance", "points", "payment", "code", "tcc", "internal/book", "internal/journal"}
+var exact = []string{"money", "ledger", "balance", "points", "payment", "code", "tcc", "book", "book/journal"}
 
 // floats: no float comes near an amount.
 func floats(t *tree) []finding {
@@ -115,7 +118,7 @@ func wiring(t *tree) []finding {
 		switch {
 		case i.name == ".":
 			return "a dot import hides where names come from: import it by name"
-		case i.name == "_" && i.path != "embed" && !f.in("internal/store"):
+		case i.name == "_" && i.path != "embed" && !f.in("book/store"):
 			return "a blank import is a hidden constructor: call one"
 		}
 		return ""

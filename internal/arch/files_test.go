@@ -10,18 +10,18 @@ import (
 )
 
 // sqlHomes are the packages whose trade is SQL.
-var sqlHomes = []string{"internal/store", "internal/journal"}
+var sqlHomes = []string{"book/store", "book/journal"}
 
 func mayHoldSQL(f *file) bool { return f.test || f.base == "sql.go" || f.in(sqlHomes...) }
 
-// sqlImports: database/sql stands in sql.go; drivers stand in internal/store.
+// sqlImports: database/sql stands in sql.go; drivers stand in book/store.
 func sqlImports(t *tree) []finding {
 	return t.eachImport(func(f *file, i imported) string {
 		switch {
 		case (i.path == "database/sql" || strings.HasPrefix(i.path, "database/sql/")) && !mayHoldSQL(f):
 			return "database/sql outside sql.go: put the load, save or query into this package's sql.go"
-		case (i.path == "modernc.org/sqlite" || strings.HasPrefix(i.path, "github.com/jackc/pgx")) && !f.in("internal/store"):
-			return "a database driver outside internal/store: open databases through internal/store"
+		case (i.path == "modernc.org/sqlite" || strings.HasPrefix(i.path, "github.com/jackc/pgx")) && !f.in("book/store"):
+			return "a database driver outside book/store: open databases through book/store"
 		}
 		return ""
 	})
@@ -44,7 +44,7 @@ func sqlText(t *tree) []finding {
 // genImports: generated messages stop at the edge of a package.
 func genImports(t *tree) []finding {
 	edges := []string{"rpc.go", "peers.go", "codec.go"}
-	homes := []string{"gateway", "console", "client", "sandbox", "internal/app", "internal/judge", "internal/sim", "internal/rpc", "tcc/tccrpc", "cmd", "e2e"}
+	homes := []string{"gateway", "console", "client", "sandbox", "platform", "judge", "proof", "internal/rpc", "tcc/wire", "cmd", "e2e"}
 	return t.eachImport(func(f *file, i imported) string {
 		dir, ok := i.own()
 		if !ok || !strings.HasPrefix(dir, "gen/") || f.test || slices.Contains(edges, f.base) || f.in(homes...) {
@@ -86,7 +86,7 @@ var (
 		"unicode", "unicode/utf16", "unicode/utf8",
 	}
 	pureOwn = []string{
-		"money", "fault", "ledger", "tcc", "code/emv", "internal/clock", "internal/id", "internal/book", "internal/feed",
+		"money", "fault", "ledger", "tcc", "code/emv", "internal/clock", "internal/id", "book", "book/feed",
 		"internal/planted",
 	}
 )
@@ -94,9 +94,9 @@ var (
 // edgeFiles are the files of a service that meet the world: the layers by name, and of some services more. Every other
 // one is pure, also one that is new: what a machine decides with is not in machine.go alone.
 var edgeFiles = map[string][]string{
-	"":              {"service.go", "start.go", "sql.go", "rpc.go", "peers.go", "events.go", "codec.go", "encode.go", "explain.go"},
-	"code":          {"labels.go", "names.go", "shop.go"},
-	"internal/feed": {"feed.go", "follower.go", "read.go"},
+	"":          {"service.go", "start.go", "sql.go", "rpc.go", "peers.go", "events.go", "codec.go", "encode.go", "explain.go"},
+	"code":      {"labels.go", "names.go", "shop.go"},
+	"book/feed": {"feed.go", "follower.go", "read.go"},
 	"payment": {
 		"breaker.go", "call.go", "door.go", "driver.go", "figures.go", "histogram.go", "host.go", "lookout.go", "marks.go",
 		"notes.go", "recovery.go", "run.go",
@@ -111,7 +111,7 @@ func isPure(f *file) bool {
 	case f.in("money", "ledger", "code/emv"):
 		return true
 	}
-	return (isService(f) || f.in("internal/feed")) && !slices.Contains(edgeFiles[""], f.base) && !slices.Contains(edgeFiles[f.dir], f.base)
+	return (isService(f) || f.in("book/feed")) && !slices.Contains(edgeFiles[""], f.base) && !slices.Contains(edgeFiles[f.dir], f.base)
 }
 
 // pureImports: what a decision needs arrives in the command (rule B1).
@@ -135,7 +135,7 @@ func pureNodes(t *tree) []finding {
 	return t.eachNode(isPure, func(f *file, n ast.Node) string {
 		switch n.(type) {
 		case *ast.GoStmt, *ast.SelectStmt, *ast.ChanType:
-			return "concurrency in a pure decision: the runner of internal/book does the waiting (B1)"
+			return "concurrency in a pure decision: the runner of book does the waiting (B1)"
 		}
 		switch pkg, name := f.sel(n); {
 		case pkg == clockPkg && (name == "NewSystem" || name == "Pause"), pkg == module+"/internal/id" && name == "NewSource":

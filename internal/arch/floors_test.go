@@ -10,29 +10,30 @@ import (
 // floors says who may import whom: strictly downwards. An entry covers its whole directory unless a longer entry
 // covers a part of it. What lies under one entry is one thing and may import itself.
 var floors = [][]string{
-	0: {"money", "fault", "internal/aside", "internal/attic", "internal/clock", "internal/id", "internal/obs", "internal/planted", "internal/score", "internal/version", "internal/wire"},
-	1: {"internal/journal", "internal/store", "tcc", "gen"},
-	2: {"internal/book", "internal/rpc"},
-	3: {
-		"ledger", "code/emv", "internal/feed", "internal/inject", "internal/relay", "tcc/tccrpc",
-		"tcc/tcctest", "internal/store/storetest", "internal/book/booktest",
+	0: {
+		"money", "fault", "internal/aside", "internal/attic", "internal/clock", "internal/id", "internal/planted",
+		"internal/score", "internal/term", "internal/version",
 	},
+	1: {"book/journal", "book/store", "tcc", "gen"},
+	2: {"book", "internal/rpc", "internal/wire"},
+	3: {"ledger", "code/emv", "book/feed", "tcc/wire", "tcc/kit", "book/store/storetest", "book/booktest"},
 	4: {
 		"balance", "points", "deferred", "payment", "funding", "code", "card", "subscription", "campaign",
-		"accounting", "reconcile", "settlement", "risk", "identity", "history",
+		"accounting", "reconcile", "settlement", "risk", "identity", "history", "notice",
 	},
-	5: {"gateway", "console", "sandbox", "client", "internal/judge"},
-	6: {"internal/app", "internal/sim"},
-	7: {"cmd/koban", "e2e", "proto/openapi", "internal/arch"},
+	5: {"gateway", "wallet", "till", "console", "sandbox", "client", "judge"},
+	6: {"platform", "proof/sim"},
+	7: {"proof"},
+	8: {"cmd/koban", "e2e", "proto/openapi", "internal/arch"},
 }
 
 const services = 4
 
 // beside lists the imports within one floor, each with its reason. It stays short.
 var beside = map[string][]string{
-	"internal/id":      {"internal/clock"}, // an id embeds its time
-	"money":            {"fault"},          // an amount that does not fit is a fault
-	"internal/journal": {"internal/store"}, // blocks stand in a database
+	"internal/id":  {"internal/clock"}, // an id embeds its time
+	"money":        {"fault"},          // an amount that does not fit is a fault
+	"book/journal": {"book/store"},     // blocks stand in a database
 }
 
 // place returns the floor and the entry that cover dir; floor -1 if none does.
@@ -50,7 +51,7 @@ func place(dir string) (floor int, entry string) {
 
 // kit reports whether dir is a conformance kit: tests of any floor may use it.
 func kit(dir string) bool {
-	return slices.ContainsFunc(strings.Split(dir, "/"), func(s string) bool { return strings.HasSuffix(s, "test") })
+	return slices.ContainsFunc(strings.Split(dir, "/"), func(s string) bool { return strings.HasSuffix(s, "test") || s == "kit" })
 }
 
 // isService reports whether the file belongs to a service.

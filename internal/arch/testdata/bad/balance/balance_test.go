@@ -6,10 +6,10 @@ import (
 
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/payment" // want import
-	"github.com/koban-pay/koban/tcc/tcctest"
+	"github.com/koban-pay/koban/tcc/kit"
 )
 
-var _, _ = payment.X, tcctest.Run
+var _, _ = payment.X, kit.Run
 
 func TestLater(t *testing.T) {
 	t.Skip("later") // want test

@@ -4,7 +4,7 @@ import (
 	"os" // want pure
 	"strings"
 
-	"github.com/koban-pay/koban/internal/journal" // want pure
+	"github.com/koban-pay/koban/book/journal" // want pure
 	"github.com/koban-pay/koban/ledger"
 )
 
