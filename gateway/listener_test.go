@@ -145,10 +145,12 @@ func TestFiguresAreForOperatorsWhereStrangersReachTheDoor(t *testing.T) {
 // HEAD is GET without the body (RFC 9110 section 9.3.2).
 func TestHead(t *testing.T) {
 	d := newDoor(t, nil)
-	get := d.do(request{verb: "GET", path: "/v1/payments", key: d.keys.Operator(ours)})
-	head := d.do(request{verb: "HEAD", path: "/v1/payments", key: d.keys.Operator(ours)})
-	if head.Status != get.Status || head.Body != "" || head.Header.Get("Content-Length") != fmt.Sprint(len(get.Body)) {
-		t.Errorf("%d %q %v; GET says %d and %d bytes", head.Status, head.Body, head.Header, get.Status, len(get.Body))
+	for _, path := range []string{"/v1/payments", "/healthz", "/readyz", "/openapi.yaml"} {
+		get := d.do(request{verb: "GET", path: path, key: d.keys.Operator(ours)})
+		head := d.do(request{verb: "HEAD", path: path, key: d.keys.Operator(ours)})
+		if head.Status != get.Status || head.Body != "" || head.Header.Get("Content-Length") != fmt.Sprint(len(get.Body)) {
+			t.Errorf("%s: %d %q %v; GET says %d and %d bytes", path, head.Status, head.Body, head.Header, get.Status, len(get.Body))
+		}
 	}
 }
 

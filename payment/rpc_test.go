@@ -494,6 +494,10 @@ func TestForgettingReachesEveryNote(t *testing.T) {
 		if n := r.kept(); n != 4 {
 			t.Errorf("%d notes are left of four when somebody else was forgotten", n)
 		}
+		for i := range forgetPage { // more than are looked at in one go
+			q.Reference = proto.String(fmt.Sprint("more ", i))
+			p.visit(operator, q.GetReference()).post(q)
+		}
 		check(t, p.Forget(t.Context(), 1, v.Customer))
 		if n := r.kept(); n != 0 {
 			t.Errorf("%d notes are left", n)

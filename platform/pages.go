@@ -38,10 +38,7 @@ func (a *App) watchPages(context.Context) error {
 	life, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	a.onStop(func(context.Context) error { stop(); <-done; return nil })
-	wait := pagesEvery
-	if a.unclean {
-		wait = 0
-	}
+	wait := a.firstLook()
 	go func() {
 		defer close(done)
 		for {
@@ -55,6 +52,14 @@ func (a *App) watchPages(context.Context) error {
 		}
 	}()
 	return nil
+}
+
+// firstLook returns how long after the start the files are looked at: at once where the process before did not end in order.
+func (a *App) firstLook() time.Duration {
+	if a.unclean {
+		return 0
+	}
+	return pagesEvery
 }
 
 // lookAtPages looks at every file once.

@@ -45,7 +45,7 @@ func TestFilesAreNotReadAfterAnOrderlyEnd(t *testing.T) {
 	r := newRig(t, "")
 	r.stop()
 	r.start()
-	if r.app.unclean {
-		t.Error("the process before ended in order")
+	if r.app.unclean || r.app.firstLook() != pagesEvery {
+		t.Errorf("the process before ended in order, and the files are read %s after the start", r.app.firstLook())
 	}
 }
