@@ -234,14 +234,6 @@ func TestKindsAndStatusesHaveWords(t *testing.T) {
 			t.Error(k)
 		}
 	}
-	for s := Held; s <= Added; s++ {
-		if got, ok := ParseBranchStatus(s.String()); !ok || got != s {
-			t.Error(s)
-		}
-	}
-	if _, ok := ParseBranchStatus(""); ok || (Added+1).String() != "" {
-		t.Error("there is a status without a word")
-	}
 }
 
 func TestEntriesExplainAPayment(t *testing.T) {

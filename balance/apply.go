@@ -8,6 +8,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // editor lets an event change rows; at is the time of its block.
@@ -92,14 +93,11 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 		}
 	case *tryHeld:
 		m.post(e.Tenant, at, &e.Entry)
-		b := m.edit(&e.part, e.Amount.Currency)
-		b.become(Held)
-		b.Print, b.First = e.Print, Answer{seq, at, e.Available}
+		m.edit(&e.part, e.Amount.Currency).Row.Hold(e.Account, e.Print, branch.Answer{Seq: seq, At: at, Available: e.Available})
 	case *tryRefused:
 		b := m.edit(&e.part, e.Amount.Currency)
-		b.become(Refused)
-		b.Hold.Account, b.Hold.Amount = e.Account, e.Amount.Minor
-		b.Print, b.First, b.Code, b.Message = e.Print, Answer{Seq: seq, At: at}, e.Code, e.Message
+		b.Hold.Amount = e.Amount.Minor
+		b.Refuse(e.Account, e.Print, e.Refusal, branch.Answer{Seq: seq, At: at})
 	case *confirmed:
 		m.applyConfirmed(at, seq, e)
 	case *cancelled:
@@ -107,15 +105,12 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 			m.branches.Have(book.Key{Tenant: e.Tenant, ID: e.Branch})
 		}
 		m.post(e.Tenant, at, &e.Entry)
-		b := m.edit(&e.part, e.Currency)
-		b.become(Cancelled)
-		b.Hold.Account, b.Last = e.Account, Answer{seq, at, e.Available}
+		m.edit(&e.part, e.Currency).Cancel(e.Account, branch.Answer{Seq: seq, At: at, Available: e.Available})
 	case *added:
 		m.post(e.Tenant, at, &e.Entry)
 		b := m.edit(&e.part, e.Amount.Currency)
-		b.become(Added)
-		b.Hold.Account, b.Hold.Amount = e.Account, e.Amount.Minor
-		b.Print, b.First, b.Code, b.Message = e.Print, Answer{seq, at, e.Available}, e.Code, e.Message
+		b.Hold.Amount = e.Amount.Minor
+		b.Add(e.Account, e.Print, e.Refusal, branch.Answer{Seq: seq, At: at, Available: e.Available, Suspense: e.Refusal.Code != ""})
 	default:
 		panic(fmt.Sprintf("balance: event %T", ev))
 	}
@@ -137,12 +132,9 @@ func (m *Machine) applyConfirmed(at clock.Micros, seq uint64, e *confirmed) {
 	m.branches.Have(book.Key{Tenant: e.Tenant, ID: e.Branch})
 	m.post(e.Tenant, at, &e.Entry)
 	b := m.edit(&e.part, e.Amount.Currency)
-	b.Captures = append(b.Captures, Capture{e.Capture, e.Amount.Minor, e.Print, Answer{seq, at, e.Available}})
-	if b.Hold.Ended() {
-		b.become(Confirmed)
-	} else {
-		b.become(Held)
-	}
+	b.Capture(branch.Capture{
+		Number: e.Capture, Amount: e.Amount.Minor, Print: e.Print, Answer: branch.Answer{Seq: seq, At: at, Available: e.Available},
+	}, b.Hold.Ended())
 }
 
 // post applies the entry of an event, if it has one.

@@ -10,6 +10,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // bench is a core whose blocks are durable at once.
@@ -80,7 +81,7 @@ func (x *bench) try(i uint64) tcc.TryRequest {
 func BenchmarkTry(b *testing.B) {
 	x := newBench(b)
 	for i := uint64(0); b.Loop(); i++ {
-		x.do(&Try{x.try(i), 20_000})
+		x.do(&branch.Try{TryRequest: x.try(i), Day: 20_000})
 	}
 }
 
@@ -90,12 +91,12 @@ func BenchmarkCharge(b *testing.B) {
 	funding := []tcc.Funding{{From: "payment_clearing", Amount: money.Yen(1)}}
 	for i := uint64(0); b.Loop(); i++ {
 		r := x.try(i)
-		x.do(&Try{r, 20_000})
-		x.do(&Confirm{confirmOf(r, 1, 1, true), 20_000})
-		x.do(&Add{tcc.AddRequest{
+		x.do(&branch.Try{TryRequest: r, Day: 20_000})
+		x.do(&branch.Confirm{ConfirmRequest: confirmOf(r, 1, 1, true), Day: 20_000})
+		x.do(&branch.Add{AddRequest: tcc.AddRequest{
 			Branch: tcc.Branch{Tenant: tenant, ID: r.Branch.ID.Facet(9)}, Account: x.id((i+1)%benchAccounts, tcc.BalanceAccount),
 			Amount: money.Yen(1), Purpose: tcc.Charge, EffectiveAt: booktest.Start, Funding: funding,
-		}, 20_000})
+		}, Day: 20_000})
 	}
 }
 

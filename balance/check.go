@@ -8,6 +8,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // Violation is an invariant that does not hold: I1 … I6 and I8 of the platform's list.
@@ -41,7 +42,7 @@ func Check(m *Machine) []Violation {
 	m.EachBranch(func(k book.Key, b *Branch) {
 		c.branch(k, b)
 		if b.held() {
-			open[book.Key{Tenant: k.Tenant, ID: b.Hold.Account}] += b.Hold.Open()
+			open[book.Key{Tenant: k.Tenant, ID: b.Account}] += b.Hold.Open()
 		}
 	})
 	tenants := make(map[id.Tenant][]*ledger.Account)
@@ -82,13 +83,13 @@ func (c *checker) branch(k book.Key, b *Branch) {
 	}
 	fits := false
 	switch b.Status {
-	case Held:
+	case branch.Held:
 		fits = b.held() && !h.Ended()
-	case Confirmed:
+	case branch.Confirmed:
 		fits = b.held() && h.Ended() && h.Posted > 0
-	case Cancelled:
+	case branch.Cancelled:
 		fits = h.Released == h.Amount && h.Posted == 0
-	case Refused, Added:
+	case branch.Refused, branch.Added:
 		fits = !b.held() && h.Posted == 0 && h.Released == 0
 	}
 	if b.held() && h.Check() != nil || !fits || captured != h.Posted {

@@ -7,6 +7,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // TestCheckFindsWhatIsWrong breaks one thing at a time.
@@ -55,16 +56,16 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		"nothing":            {func(world) {}, nil},
 		"one yen more":       {func(w world) { w.cash.CreditsPosted++ }, []string{"I2", "I3"}},
 		"a held yen lost":    {func(w world) { w.cash.DebitsPending-- }, []string{"I3", "I5"}},
-		"an orphan hold":     {func(w world) { w.held.Hold.Account[3]++ }, []string{"I5"}},
+		"an orphan hold":     {func(w world) { w.held.Account[3]++ }, []string{"I5"}},
 		"a hold ended twice": {func(w world) { w.held.Hold.Released = 701 }, []string{"I5", "I6"}},
-		"a status that lies": {func(w world) { w.held.Status = Confirmed }, []string{"I6"}},
+		"a status that lies": {func(w world) { w.held.Status = branch.Confirmed }, []string{"I6"}},
 		"let go too little":  {func(w world) { w.gone.Hold.Released-- }, []string{"I5", "I6"}},
 		"taken and cancelled": {func(w world) {
-			w.gone.Hold.Posted, w.gone.Hold.Released, w.gone.Captures = 100, 0, []Capture{{Number: 1, Amount: 100}}
+			w.gone.Hold.Posted, w.gone.Hold.Released, w.gone.Captures = 100, 0, []branch.Capture{{Number: 1, Amount: 100}}
 		}, []string{"I6"}},
-		"a refusal that held": {func(w world) { w.gone.Status = Refused }, []string{"I6"}},
-		"a hold without end":  {func(w world) { w.gone.Status = Held }, []string{"I6"}},
-		"a capture forgotten": {func(w world) { w.held.Captures = []Capture{{Number: 1, Amount: 1}} }, []string{"I6"}},
+		"a refusal that held": {func(w world) { w.gone.Status = branch.Refused }, []string{"I6"}},
+		"a hold without end":  {func(w world) { w.gone.Status = branch.Held }, []string{"I6"}},
+		"a capture forgotten": {func(w world) { w.held.Captures = []branch.Capture{{Number: 1, Amount: 1}} }, []string{"I6"}},
 		"a version lost":      {func(w world) { w.cash.Version-- }, []string{"I3"}},
 		"overdrawn":           {func(w world) { w.cash.DebitsPosted += 5000 }, []string{"I2", "I3", "I4"}},
 		"the wrong kind":      {func(w world) { w.cash.Kind = Payable }, []string{"I4"}},

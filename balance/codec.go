@@ -13,6 +13,7 @@ import (
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // The type numbers of events: the field numbers of koban.balance.journal.v1.Event.
@@ -81,7 +82,8 @@ func message(ev any) (uint32, proto.Message) {
 		return typeTryRefused, &journalv1.TryRefused{
 			Tenant: uint32(e.Tenant), Branch: e.Branch[:], Account: e.Account[:],
 			Currency: uint32(e.Amount.Currency), Amount: e.Amount.Minor, Purpose: journalv1.Purpose(e.Purpose),
-			EffectiveAt: int64(e.EffectiveAt), Fingerprint: e.Print[:], Code: e.Code, Message: e.Message, NotAfter: int64(e.NotAfter),
+			EffectiveAt: int64(e.EffectiveAt), Fingerprint: e.Print[:], Code: e.Refusal.Code, Message: e.Refusal.Message, Param: e.Refusal.Param,
+			NotAfter: int64(e.NotAfter),
 		}
 	case *cancelled:
 		w := &journalv1.Cancelled{
@@ -149,7 +151,7 @@ func (r *reader) event(typ uint32, body []byte) any {
 		w := wire.Read(&r.Reader, body, &journalv1.TryRefused{})
 		return &tryRefused{
 			part: r.part(w), Amount: r.amount(w.Amount, w.Currency), NotAfter: clock.Micros(w.NotAfter),
-			Print: r.ID(w.Fingerprint), Code: w.Code, Message: w.Message,
+			Print: r.ID(w.Fingerprint), Refusal: branch.Refusal{Code: w.Code, Message: w.Message, Param: w.Param},
 		}
 	case typeConfirmed:
 		return r.confirmed(body)
@@ -220,7 +222,7 @@ func (r *reader) added(body []byte) *added {
 	amount := r.amount(w.Amount, w.Currency)
 	e := &added{
 		part: r.part(w), Amount: amount, Print: r.ID(w.Fingerprint), Entry: r.entry(w.Day, w.Legs, amount.Currency),
-		Available: w.Available, Code: w.Code, Message: w.Message,
+		Available: w.Available, Refusal: branch.Refusal{Code: w.Code, Message: w.Message},
 	}
 	if len(w.Origin) > 0 {
 		e.Origin = r.ID(w.Origin)

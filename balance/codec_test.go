@@ -16,6 +16,7 @@ import (
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 var (
@@ -43,12 +44,12 @@ func samples() []any {
 		&statusChanged{7, accountID, money.JPY, ledger.NoIn, 10, 8},
 		&credited{7, branchID, accountID, money.Yen(12), 9, id.ID{9}, Print{8}, entry{Day: 20_000, Legs: sampleLegs}, ledger.NoOut, 20, 10},
 		&creditRefused{7, branchID, accountID, money.Yen(12), 9, id.ID{9}, Print{8}, "account_closed", "closed"},
-		&tryHeld{samplePart, money.Yen(12), 99, Print{8}, entry{Day: 20_000, Holds: hold(12, 0, 0)}, 88},
-		&tryRefused{samplePart, money.Of(12, money.USD), 99, Print{8}, "insufficient_funds", "too little"},
-		&confirmed{samplePart, 3, money.Yen(12), Print{8}, entry{Day: 20_002, Legs: sampleLegs, Holds: hold(0, 12, 5)}, 88},
+		&tryHeld{samplePart, money.Yen(12), 99, branch.Print{8}, entry{Day: 20_000, Holds: hold(12, 0, 0)}, 88},
+		&tryRefused{samplePart, money.Of(12, money.USD), 99, branch.Print{8}, branch.Refusal{Code: "insufficient_funds", Message: "too little", Param: "amount"}},
+		&confirmed{samplePart, 3, money.Yen(12), branch.Print{8}, entry{Day: 20_002, Legs: sampleLegs, Holds: hold(0, 12, 5)}, 88},
 		&cancelled{samplePart, money.JPY, 99, entry{Day: 20_002, Holds: hold(0, 0, 12)}, 88},
 		&cancelled{part: samplePart, NotAfter: 99},
-		&added{samplePart, money.Yen(12), id.ID{3}, Print{8}, entry{Day: 20_000, Legs: sampleLegs}, 88, "account_closed", "closed"},
+		&added{samplePart, money.Yen(12), id.ID{3}, branch.Print{8}, entry{Day: 20_000, Legs: sampleLegs}, 88, branch.Refusal{Code: "account_closed", Message: "closed"}},
 		&added{part: samplePart, Amount: money.Yen(12)},
 	}
 }

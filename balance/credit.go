@@ -11,6 +11,9 @@ import (
 	"github.com/koban-pay/koban/money"
 )
 
+// Print tells a caller's requests under one key apart: the first 16 bytes of an HMAC over all that a request says.
+type Print [16]byte
+
 // Credit is what became of an operator's credit: the row, and the reply to every request with its key.
 type Credit struct {
 	Account     id.ID

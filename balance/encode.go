@@ -28,7 +28,7 @@ func (e *confirmed) encode() []byte {
 // encode writes the message Added.
 func (e *added) encode() []byte {
 	w := e.start(make(wire.Message, 0, 176), e.Amount).Uint(9, day(e.Entry.Day)).Bytes(10, e.Print[:]).Int(11, e.Available).
-		Text(12, e.Code).Text(13, e.Message)
+		Text(12, e.Refusal.Code).Text(13, e.Refusal.Message)
 	w = encodeLegs(w, 17, &e.Entry)
 	if !e.Origin.IsNil() {
 		w = w.Bytes(26, e.Origin[:])

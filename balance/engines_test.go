@@ -19,6 +19,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 const volumes = 2
@@ -68,7 +69,7 @@ func startAt(t testing.TB, open func(string) *store.DB, clk clock.Clock) *platfo
 		check(t, err)
 		books = append(books, b)
 	}
-	p.Service = New(books, log, Japan)
+	p.Service = New(books, log, branch.Japan)
 	return p
 }
 

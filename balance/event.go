@@ -7,9 +7,10 @@ import (
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
-// The commands. A day is the business day of the time the request takes effect at, in the tenant's calendar.
+// The commands, beside those of package branch. A day is the business day of the time the request takes effect at, in the tenant's calendar.
 type (
 	// Open opens an account of an owner who exists. Opening it again with the same terms is no error. The reply is an
 	// Account. Refused with: account_not_found (the id is no owner's account here), account_exists (other terms),
@@ -63,26 +64,6 @@ type (
 	GetCredit struct {
 		Tenant id.Tenant
 		ID     id.ID
-	}
-	// Try is, as Confirm, Cancel and Add are, a verb of package tcc. The reply is a tcc.Receipt.
-	Try struct {
-		tcc.TryRequest
-		Day ledger.Day
-	}
-	// Confirm is described with Try.
-	Confirm struct {
-		tcc.ConfirmRequest
-		Day ledger.Day
-	}
-	// Cancel is described with Try.
-	Cancel struct {
-		tcc.CancelRequest
-		Day ledger.Day
-	}
-	// Add is described with Try.
-	Add struct {
-		tcc.AddRequest
-		Day ledger.Day
 	}
 )
 
@@ -141,22 +122,22 @@ type (
 		part
 		Amount    money.Amount
 		NotAfter  clock.Micros
-		Print     Print
+		Print     branch.Print
 		Entry     entry
 		Available int64
 	}
 	tryRefused struct {
 		part
-		Amount        money.Amount
-		NotAfter      clock.Micros
-		Print         Print
-		Code, Message string
+		Amount   money.Amount
+		NotAfter clock.Micros
+		Print    branch.Print
+		Refusal  branch.Refusal
 	}
 	confirmed struct {
 		part
 		Capture   uint32
 		Amount    money.Amount
-		Print     Print
+		Print     branch.Print
 		Entry     entry
 		Available int64
 	}
@@ -169,11 +150,11 @@ type (
 	}
 	added struct {
 		part
-		Amount        money.Amount
-		Origin        id.ID
-		Print         Print
-		Entry         entry // none if it came from suspense and stayed there
-		Available     int64
-		Code, Message string // why it stands in suspense
+		Amount    money.Amount
+		Origin    id.ID
+		Print     branch.Print
+		Entry     entry // none if it came from suspense and stayed there
+		Available int64
+		Refusal   branch.Refusal // why it stands in suspense
 	}
 )

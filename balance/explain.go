@@ -3,30 +3,26 @@ package balance
 import (
 	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/book/journal"
-	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 )
 
-// entriesOf returns the entries in a block that belong to branches of a payment.
-func entriesOf(b *journal.Block, t id.Tenant, payment id.ID) (out []tcc.Entry, err error) {
-	for _, raw := range b.Events {
-		if raw.Type < book.FirstEventType {
-			continue
-		}
-		ev, err := decode(raw.Type, raw.Body)
-		if err != nil {
-			return nil, fault.DataDamaged.New("book %s: block %d is not understood", b.Book, b.Seq).Because(err)
-		}
-		what, p, c, e := told(ev)
-		if p == nil || p.Tenant != t || p.Branch.Root() != payment || len(e.Legs)+len(e.Holds) == 0 {
-			continue
-		}
-		out = append(out, tcc.Entry{Book: b.Book, Seq: b.Seq, At: b.At, Hash: b.Hash, What: what, Legs: legsOf(e, c)})
+// explain tells what an event did for a branch.
+func explain(_ int, raw journal.Event) (b tcc.Branch, out []tcc.Entry, err error) {
+	if raw.Type < book.FirstEventType {
+		return b, nil, nil
 	}
-	return out, nil
+	ev, err := decode(raw.Type, raw.Body)
+	if err != nil {
+		return b, nil, err
+	}
+	what, p, c, e := told(ev)
+	if p == nil || len(e.Legs)+len(e.Holds) == 0 {
+		return b, nil, nil
+	}
+	return tcc.Branch{Tenant: p.Tenant, ID: p.Branch}, []tcc.Entry{{What: what, Legs: legsOf(e, c)}}, nil
 }
 
 // told returns what the event of a branch is called, and what it moved. p is nil for another event.

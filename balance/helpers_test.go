@@ -11,6 +11,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 const tenant = id.Tenant(7)
@@ -25,7 +26,7 @@ type onThread struct {
 
 func newOnThread(t testing.TB) *onThread {
 	h := booktest.New(t, "balance", func() book.Machine { return NewMachine(0, 1) })
-	return &onThread{New([]Book{harnessBook{h}}, h.Log, Japan), h, t, id.NewSource(nil)}
+	return &onThread{New([]branch.Book{harnessBook{h}}, h.Log, branch.Japan), h, t, id.NewSource(nil)}
 }
 
 // harnessBook lets a service use a harness as a book.
@@ -145,7 +146,7 @@ func (s *onThread) audit() {
 }
 
 // auditLog replays a journal into an empty machine, and checks and audits it.
-func auditLog(t testing.TB, log Log, name string, m *Machine) []Violation {
+func auditLog(t testing.TB, log branch.Log, name string, m *Machine) []Violation {
 	t.Helper()
 	core := book.NewCore(name, 0, m)
 	a := NewAudit()

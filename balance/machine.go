@@ -10,6 +10,7 @@ import (
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // Machine is the machine of one volume's book.
@@ -27,7 +28,7 @@ type Machine struct {
 	rows    scope
 	edits   editor
 	planner ledger.Planner[id.ID]
-	printer printer
+	verbs   *branch.Branches
 	events  struct {
 		held      tryHeld
 		confirmed confirmed
@@ -46,11 +47,12 @@ func NewMachine(volume, volumes int) *Machine {
 		credits: book.NewRows(creditSchema), keys: book.NewKeys(keyTable),
 	}
 	m.rows.m = m
+	m.verbs = branch.New(rules{m})
 	return m
 }
 
 // Version implements book.Machine.
-func (m *Machine) Version() uint32 { return 1 }
+func (m *Machine) Version() uint32 { return 2 }
 
 // Tables implements book.Machine.
 func (m *Machine) Tables() []book.Table {
@@ -117,14 +119,14 @@ func (m *Machine) Touch(cmd any, t *book.Touch) {
 		m.touch(t, c.Tenant, c.Account)
 	case *GetCredit:
 		m.credits.Touch(t, book.Key{Tenant: c.Tenant, ID: c.ID})
-	case *Try:
+	case *branch.Try:
 		m.touchBranch(t, c.Branch.Tenant, c.Branch.ID, c.Account)
-	case *Confirm:
+	case *branch.Confirm:
 		m.touchBranch(t, c.Branch.Tenant, c.Branch.ID, c.Account)
 		m.touchOwn(t, c.Branch.Tenant, c.To, c.Amount.Currency, PaymentClearing)
-	case *Cancel:
+	case *branch.Cancel:
 		m.touchBranch(t, c.Branch.Tenant, c.Branch.ID, c.Account)
-	case *Add:
+	case *branch.Add:
 		m.touchBranch(t, c.Branch.Tenant, c.Branch.ID, c.Account)
 		m.touchOwn(t, c.Branch.Tenant, c.Funding, c.Amount.Currency, Suspense)
 	default:
@@ -168,16 +170,10 @@ func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 		err = m.get(c, out)
 	case *GetCredit:
 		err = m.getCredit(c, out)
-	case *Try:
-		err = m.try(now, c, out)
-	case *Confirm:
-		err = m.confirm(now, c, out)
-	case *Cancel:
-		err = m.cancel(now, c, out)
-	case *Add:
-		err = m.add(now, c, out)
 	default:
-		panic(fmt.Sprintf("balance: command %T", cmd))
+		if !m.verbs.Decide(now, cmd, out) {
+			panic(fmt.Sprintf("balance: command %T", cmd))
+		}
 	}
 	if err != nil {
 		out.Refuse(err)

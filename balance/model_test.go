@@ -75,15 +75,12 @@ func (m *model) confirm(b, account int, capture uint32, amount int64, final bool
 	switch {
 	case old == nil:
 		return "not_tried"
-	case old.state == "cancelled" || old.state == "tombstone" || old.state == "held" || old.state == "confirmed":
-		if old.account != account {
-			return "id_reused"
-		}
-	default:
-		return "not_tried"
-	}
-	if old.state == "cancelled" || old.state == "tombstone" {
+	case old.state == "cancelled" || old.state == "tombstone":
 		return "already_cancelled"
+	case old.state != "held" && old.state != "confirmed":
+		return "not_tried"
+	case old.account != account:
+		return "id_reused"
 	}
 	if c, ok := old.captures[capture]; ok {
 		if c != (modelCapture{amount, final}) {
@@ -118,6 +115,8 @@ func (m *model) cancel(b, account int) string {
 	case old == nil:
 		m.branches[b] = &modelBranch{state: "tombstone", account: account}
 		return "ok"
+	case old.state != "held" && old.state != "confirmed":
+		return "ok" // nothing is held, and nothing will be
 	case old.account != account:
 		return "id_reused"
 	case old.state == "confirmed" || old.state == "held" && len(old.captures) > 0:

@@ -107,7 +107,7 @@ func (h *Handler) message(x id.ID, c money.Currency, posted, available int64, s 
 
 func (h *Handler) owner(x id.ID) string {
 	if KindOf(x).own() {
-		return h.Service.book(x).Name()
+		return h.Service.Book(x).Name()
 	}
 	return ownerText(h.IDs, x)
 }

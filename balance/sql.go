@@ -9,8 +9,8 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/ledger"
-	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // Schema holds the migrations of the service's state tables, in the folder schema.
@@ -23,7 +23,7 @@ const keyTable = "balance_keys"
 var (
 	kindTexts   = book.Words(Fees)
 	statusTexts = book.Words(ledger.Closed)
-	branchTexts = book.Words(Added)
+	branchTexts = book.Words(branch.Added)
 )
 
 // accountSchema is the table of accounts. Rows are packed in the given memory again and again: what Args returns is copied
@@ -81,7 +81,7 @@ func branchSchema(pack *book.Pack) book.Schema[Branch] {
 		Args: func(b *Branch, args []any) []any {
 			h := &b.Hold
 			*pack = packBranch((*pack)[:0], b)
-			return append(args, branchTexts[b.Status], h.Account[:], int64(b.Currency), h.Amount, h.Posted, h.Released, b.Code, []byte(*pack))
+			return append(args, branchTexts[b.Status], b.Account[:], int64(b.Currency), h.Amount, h.Posted, h.Released, b.Refusal.Code, []byte(*pack))
 		},
 		Scan: scanBranch,
 	}
@@ -91,41 +91,27 @@ func scanBranch(scan func(...any) error, b *Branch) error {
 	var status string
 	var account, rest []byte
 	h := &b.Hold
-	if err := scan(&status, &account, &b.Currency, &h.Amount, &h.Posted, &h.Released, &b.Code, &rest); err != nil {
+	if err := scan(&status, &account, &b.Currency, &h.Amount, &h.Posted, &h.Released, &b.Refusal.Code, &rest); err != nil {
 		return err
 	}
 	var r wire.Reader
-	h.Account = r.ID(account)
+	b.Account = r.ID(account)
 	if err := cmp.Or(r.Err(), unpackBranch(rest, b)); err != nil {
 		return err
 	}
 	var ok bool
-	if b.Status, ok = ParseBranchStatus(status); !ok {
+	if b.Status, ok = branch.ParseStatus(status); !ok {
 		return fmt.Errorf("a branch with status %q", status)
 	}
-	if b.Status <= Cancelled && h.Amount > 0 {
-		h.Side = ledger.Debit
+	if b.Status <= branch.Cancelled && h.Amount > 0 {
+		h.Account, h.Side = b.Account, ledger.Debit
 		return h.Check()
 	}
 	return nil
 }
 
-func packAnswer(p book.Pack, a Answer) book.Pack {
-	return p.Int(int64(a.Seq)).Int(int64(a.At)).Int(a.Available)
-}
-
-func unpackAnswer(u *book.Unpack) Answer {
-	return Answer{Seq: uint64(u.Int()), At: clock.Micros(u.Int()), Available: u.Int()}
-}
-
 func packBranch(p book.Pack, b *Branch) book.Pack {
-	p = p.Int(int64(b.Purpose)).Int(int64(b.Hold.HeldOn)).Int(int64(b.EffectiveAt)).Bytes(b.Print[:])
-	p = packAnswer(packAnswer(p, b.First), b.Last).Text(b.Message).Int(int64(len(b.Captures)))
-	for i := range b.Captures {
-		c := &b.Captures[i]
-		p = packAnswer(p.Int(int64(c.Number)).Int(c.Amount), c.Answer).Bytes(c.Print[:])
-	}
-	return p
+	return b.Pack(p.Int(int64(b.Purpose)).Int(int64(b.Hold.HeldOn)).Int(int64(b.EffectiveAt)))
 }
 
 func unpackBranch(rest []byte, b *Branch) error {
@@ -133,18 +119,7 @@ func unpackBranch(rest []byte, b *Branch) error {
 	var r wire.Reader
 	b.Purpose = wire.Word(&r, "purpose", u.Int(), 0, tcc.Credit)
 	b.Hold.HeldOn, b.EffectiveAt = ledger.Day(u.Int()), clock.Micros(u.Int())
-	b.Print = r.ID(u.Bytes())
-	b.First, b.Last = unpackAnswer(u), unpackAnswer(u)
-	b.Message = u.Text()
-	for range u.Count() {
-		c := Capture{Number: uint32(u.Int()), Amount: u.Int(), Answer: unpackAnswer(u)}
-		c.Print = r.ID(u.Bytes())
-		if c.Amount <= 0 || c.Amount > money.MaxStored {
-			return fmt.Errorf("a branch with a capture of %d", c.Amount)
-		}
-		b.Captures = append(b.Captures, c)
-	}
-	return cmp.Or(u.Err(), r.Err())
+	return cmp.Or(b.Unpack(u), r.Err())
 }
 
 var creditSchema = book.Schema[Credit]{

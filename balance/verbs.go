@@ -5,14 +5,11 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
-
-// A request that is not well formed is refused and leaves no trace. Any other refusal of a Try is an event, and a
-// duplicate gets it again.
 
 // MaxFundings is the most sources or destinations of one request.
 const MaxFundings = 8
@@ -56,76 +53,73 @@ func checkFundings(list []tcc.Funding, whole money.Amount) *fault.Error {
 	return nil
 }
 
-func (m *Machine) branch(b tcc.Branch) *Branch {
-	return m.branches.Get(book.Key{Tenant: b.Tenant, ID: b.ID})
-}
+// rules are what the verbs do with value that stands on accounts.
+type rules struct{ *Machine }
 
-func (m *Machine) try(now clock.Micros, r *Try, out *book.Decision) *fault.Error {
-	if err := checkAmount(r.Amount); err != nil {
-		return err
+var _ branch.Receives = rules{}
+
+// Row implements branch.Rules.
+func (m rules) Row(b tcc.Branch) *branch.Row {
+	if x := m.branches.Get(book.Key{Tenant: b.Tenant, ID: b.ID}); x != nil {
+		return &x.Row
 	}
-	mark := m.printer.try(&r.TryRequest)
-	if b := m.branch(r.Branch); b != nil {
-		receipt, err := b.answerTry(out.Book, mark)
-		out.Reply(receipt)
-		return err
-	}
-	p := part{r.Branch.Tenant, r.Branch.ID, r.Account, r.Purpose, r.EffectiveAt}
-	e, err := m.planTry(now, r)
-	if err != nil {
-		out.Emit(&tryRefused{part: p, Amount: r.Amount, NotAfter: r.NotAfter, Print: mark, Code: string(err.Code), Message: err.Message})
-		return err
-	}
-	available := m.account(r.Branch.Tenant, r.Account).Available() - r.Amount.Minor
-	m.events.held = tryHeld{part: p, Amount: r.Amount, NotAfter: r.NotAfter, Print: mark, Entry: e, Available: available}
-	out.Emit(&m.events.held)
-	out.Reply(Answer{out.Seq, now, available}.receipt(out.Book))
 	return nil
 }
 
-func (m *Machine) planTry(now clock.Micros, r *Try) (entry, *fault.Error) {
-	switch {
-	case now > r.NotAfter && planted.Bug != planted.TryTooLate:
-		return entry{}, fault.TryTooLate.New("")
-	case !m.owner(r.Account):
-		return entry{}, fault.AccountNotFound.New("")
+// Currency implements branch.Rules.
+func (rules) Currency(a money.Amount) *fault.Error {
+	if !a.Currency.IsISO() {
+		return fault.InvalidCurrency.New("").WithParam("amount.currency")
 	}
-	return m.planner.Plan(m.of(r.Branch.Tenant), r.Day, ledger.HoldDebit(r.Branch.ID, r.Account, r.Amount))
+	return nil
 }
 
-func (m *Machine) confirm(now clock.Micros, r *Confirm, out *book.Decision) *fault.Error {
-	if err := checkAmount(r.Amount); err != nil {
-		return err
+// PlanTry implements branch.Rules.
+func (m rules) PlanTry(_ clock.Micros, r *branch.Try, p branch.Print) (any, *fault.Error) {
+	if !m.owner(r.Account) {
+		return nil, fault.AccountNotFound.New("").WithParam("account")
 	}
-	if r.Capture == 0 {
-		return fault.InvalidRequest.New("captures are numbered from 1")
+	e, err := m.planner.Plan(m.of(r.Branch.Tenant), r.Day, ledger.HoldDebit(r.Branch.ID, r.Account, r.Amount))
+	if err != nil {
+		return nil, err
 	}
+	m.events.held = tryHeld{
+		part: tried(r), Amount: r.Amount, NotAfter: r.NotAfter, Print: p, Entry: e,
+		Available: m.account(r.Branch.Tenant, r.Account).Available() - r.Amount.Minor,
+	}
+	return &m.events.held, nil
+}
+
+func tried(r *branch.Try) part {
+	return part{r.Branch.Tenant, r.Branch.ID, r.Account, r.Purpose, r.EffectiveAt}
+}
+
+// PlanRefusal implements branch.Rules.
+func (rules) PlanRefusal(r *branch.Try, p branch.Print, why *fault.Error) any {
+	return &tryRefused{part: tried(r), Amount: r.Amount, NotAfter: r.NotAfter, Print: p, Refusal: branch.RefusalOf(why)}
+}
+
+// PlanConfirm implements branch.Rules.
+func (m rules) PlanConfirm(_ clock.Micros, r *branch.Confirm, p branch.Print) (any, *fault.Error) {
 	if len(r.To) > 0 {
 		if err := checkFundings(r.To, r.Amount); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	mark := m.printer.confirm(&r.ConfirmRequest)
-	b := m.branch(r.Branch)
-	if receipt, ok, err := b.answerConfirm(out.Book, &r.ConfirmRequest, mark); ok {
-		out.Reply(receipt)
-		return err
-	}
-	e, err := m.planConfirm(r)
+	e, err := m.planTake(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	available := m.account(r.Branch.Tenant, r.Account).Available() + e.Holds[0].Released
+	b := m.branches.Get(book.Key{Tenant: r.Branch.Tenant, ID: r.Branch.ID})
 	m.events.confirmed = confirmed{
 		part: part{r.Branch.Tenant, r.Branch.ID, r.Account, b.Purpose, r.EffectiveAt}, Capture: r.Capture,
-		Amount: r.Amount, Print: mark, Entry: e, Available: available,
+		Amount: r.Amount, Print: p, Entry: e,
+		Available: m.account(r.Branch.Tenant, r.Account).Available() + e.Holds[0].Released,
 	}
-	out.Emit(&m.events.confirmed)
-	out.Reply(Answer{out.Seq, now, available}.receipt(out.Book))
-	return nil
+	return &m.events.confirmed, nil
 }
 
-func (m *Machine) planConfirm(r *Confirm) (entry, *fault.Error) {
+func (m rules) planTake(r *branch.Confirm) (entry, *fault.Error) {
 	var room [MaxFundings]ledger.Transfer[id.ID]
 	chain := room[:0]
 	c := r.Amount.Currency
@@ -146,78 +140,53 @@ func take(hold, to id.ID, amount money.Amount, final bool) ledger.Transfer[id.ID
 	return ledger.Post(hold, to, amount)
 }
 
-func (m *Machine) cancel(now clock.Micros, r *Cancel, out *book.Decision) *fault.Error {
-	b := m.branch(r.Branch)
-	if receipt, ok, err := b.answerCancel(out.Book, &r.CancelRequest); ok {
-		out.Reply(receipt)
-		return err
-	}
-	if planted.Bug == planted.NoTombstone && b == nil {
-		out.Reply(Answer{}.receipt(out.Book))
-		return nil
-	}
-	if planted.Bug == planted.EmptyCancelFails && b == nil {
-		return fault.NotTried.New("")
-	}
+// PlanCancel implements branch.Rules.
+func (m rules) PlanCancel(_ clock.Micros, r *branch.Cancel, held bool) (any, *fault.Error) {
 	ev := &cancelled{part: part{r.Branch.Tenant, r.Branch.ID, r.Account, 0, r.EffectiveAt}, NotAfter: r.NotAfter}
-	if b != nil {
-		e, err := m.planner.Plan(m.of(r.Branch.Tenant), r.Day, ledger.Void(r.Branch.ID))
-		if err != nil {
-			return err
-		}
-		ev.Purpose, ev.Currency, ev.Entry = b.Purpose, b.Currency, e
-		ev.Available = m.account(r.Branch.Tenant, r.Account).Available() + e.Holds[0].Released
+	if !held {
+		return ev, nil
 	}
-	out.Emit(ev)
-	out.Reply(Answer{out.Seq, now, ev.Available}.receipt(out.Book))
-	return nil
+	e, err := m.planner.Plan(m.of(r.Branch.Tenant), r.Day, ledger.Void(r.Branch.ID))
+	if err != nil {
+		return nil, err
+	}
+	b := m.branches.Get(book.Key{Tenant: r.Branch.Tenant, ID: r.Branch.ID})
+	ev.Purpose, ev.Currency, ev.Entry = b.Purpose, b.Currency, e
+	ev.Available = m.account(r.Branch.Tenant, r.Account).Available() + e.Holds[0].Released
+	return ev, nil
 }
 
-func (m *Machine) add(now clock.Micros, r *Add, out *book.Decision) *fault.Error {
-	if err := checkAmount(r.Amount); err != nil {
-		return err
-	}
+// PlanAdd implements branch.Receives.
+func (m rules) PlanAdd(_ clock.Micros, r *branch.Add, p branch.Print) (any, *fault.Error) {
 	if err := checkFundings(r.Funding, r.Amount); err != nil {
-		return err
-	}
-	mark := m.printer.add(&r.AddRequest)
-	if b := m.branch(r.Branch); b != nil {
-		receipt, err := b.answerAdd(out.Book, mark)
-		out.Reply(receipt)
-		return err
+		return nil, err
 	}
 	ev := &m.events.added
-	*ev = added{part: part{r.Branch.Tenant, r.Branch.ID, r.Account, r.Purpose, r.EffectiveAt}, Amount: r.Amount, Origin: r.Origin, Print: mark}
+	*ev = added{part: part{r.Branch.Tenant, r.Branch.ID, r.Account, r.Purpose, r.EffectiveAt}, Amount: r.Amount, Origin: r.Origin, Print: p}
 	a := m.account(r.Branch.Tenant, r.Account)
 	to := r.Account
 	if a != nil {
 		ev.Available = a.Available()
 	}
 	if no := m.canReceive(a, r); no != nil {
-		to, ev.Code, ev.Message = m.Own(Suspense, r.Amount.Currency), string(no.Code), no.Message
+		to, ev.Refusal = m.Own(Suspense, r.Amount.Currency), branch.Refusal{Code: string(no.Code), Message: no.Message}
 	} else {
 		ev.Available += r.Amount.Minor
 	}
 	var err *fault.Error
-	if ev.Entry, err = m.planAdd(r, to); err != nil {
-		return err
-	}
-	out.Emit(ev)
-	receipt := Answer{out.Seq, now, ev.Available}.receipt(out.Book)
-	receipt.Suspense = ev.Code != ""
-	out.Reply(receipt)
-	return nil
+	ev.Entry, err = m.planAdd(r, to)
+	return ev, err
 }
 
 // canReceive returns why an Add cannot stand on its account.
-func (m *Machine) canReceive(a *Account, r *Add) *fault.Error {
+func (m rules) canReceive(a *Account, r *branch.Add) *fault.Error {
 	if a == nil || !m.owner(r.Account) {
 		return fault.AccountNotFound.New("")
 	}
 	return canReceive(a, r.Amount, r.Day)
 }
 
-func (m *Machine) planAdd(r *Add, to id.ID) (entry, *fault.Error) {
+func (m rules) planAdd(r *branch.Add, to id.ID) (entry, *fault.Error) {
 	var room [MaxFundings]ledger.Transfer[id.ID]
 	chain := room[:0]
 	for _, f := range r.Funding {

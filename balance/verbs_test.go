@@ -11,6 +11,7 @@ import (
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 func TestPaymentMovesFromCustomerToMerchant(t *testing.T) {
@@ -277,10 +278,10 @@ func TestCapturesAreBounded(t *testing.T) {
 	cash := s.yen(Balance, 5000)
 	try := s.tryRequest(cash, 5000)
 	done(t)(s.Try(t.Context(), try))
-	for n := uint32(1); n <= MaxCaptures; n++ {
+	for n := uint32(1); n <= branch.MaxCaptures; n++ {
 		done(t)(s.Confirm(t.Context(), confirmOf(try, n, 1, false)))
 	}
-	_, err := s.Confirm(t.Context(), confirmOf(try, MaxCaptures+1, 1, true))
+	_, err := s.Confirm(t.Context(), confirmOf(try, branch.MaxCaptures+1, 1, true))
 	refused(t, err, fault.LimitExceeded)
 	s.audit()
 }
@@ -351,7 +352,7 @@ func TestAddIsNeverRefused(t *testing.T) {
 		done(t)(s.Add(t.Context(), r))
 		s.machine().EachBranch(func(_ book.Key, row *Branch) { b = row })
 		s.SaveEvery = 3
-		if b == nil || b.Code != string(c.why) {
+		if b == nil || b.Refusal.Code != string(c.why) {
 			t.Fatalf("%+v: the case is %+v", c, b)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // The events carry outcomes only. Minor is what the code carries in Currency, 0 for nothing.
@@ -43,19 +44,19 @@ type (
 	}
 	tried struct {
 		branchOf
-		Print       [16]byte
+		Print       branch.Print
 		Amount      money.Amount
 		NotAfter    clock.Micros
 		EffectiveAt clock.Micros
 	}
 	refused struct {
 		branchOf
-		Print   [16]byte
-		Refusal Refusal
+		Print   branch.Print
+		Refusal branch.Refusal
 	}
 	confirmed struct {
 		branchOf
-		Print       [16]byte
+		Print       branch.Print
 		Capture     uint32
 		Customer    id.ID
 		Merchant    id.ID
@@ -126,25 +127,25 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 		s := m.sessions.Have(key(e.Tenant, e.Session))
 		must(s.idle() || planted.Bug == planted.SessionTwice, e, s)
 		s.By = e.Branch
-		*m.branches.Edit(key(e.Tenant, e.Branch)) = Branch{
-			Session: e.Session, Status: Reserved, Amount: e.Amount, Print: e.Print, First: Answer{seq, at},
-		}
+		b := m.branches.Edit(key(e.Tenant, e.Branch))
+		b.Amount = e.Amount
+		b.Hold(e.Session, e.Print, branch.Answer{Seq: seq, At: at})
 	case *refused:
-		*m.branches.Edit(key(e.Tenant, e.Branch)) = Branch{
-			Session: e.Session, Status: Refused, Print: e.Print, Refusal: e.Refusal, First: Answer{seq, at},
-		}
+		m.branches.Edit(key(e.Tenant, e.Branch)).Refuse(e.Session, e.Print, e.Refusal, branch.Answer{Seq: seq, At: at})
 	case *confirmed:
 		b, s := m.reserved(&e.branchOf)
 		s.Status = Used
-		b.Status, b.Capture, b.Taken, b.End = Confirmed, e.Capture, e.Print, Answer{seq, at}
+		b.Capture(branch.Capture{
+			Number: e.Capture, Amount: b.Amount.Minor, Print: e.Print, Answer: branch.Answer{Seq: seq, At: at},
+		}, true)
 	case *cancelled:
 		if !e.Released {
-			*m.branches.Edit(key(e.Tenant, e.Branch)) = Branch{Session: e.Session, Status: Cancelled, End: Answer{seq, at}}
+			m.branches.Edit(key(e.Tenant, e.Branch)).Cancel(e.Session, branch.Answer{Seq: seq, At: at})
 			return
 		}
 		b, s := m.reserved(&e.branchOf)
 		s.By, s.ExpiresAt = id.Nil, e.ExpiresAt
-		b.Status, b.End = Cancelled, Answer{seq, at}
+		b.Cancel(e.Session, branch.Answer{Seq: seq, At: at})
 	default:
 		panic(fmt.Sprintf("code: there is no event %T", ev))
 	}
@@ -167,7 +168,7 @@ func (m *Machine) bind(t id.Tenant, caller, target id.ID, print [16]byte, at clo
 // reserved returns the rows of a reservation that is about to end.
 func (m *Machine) reserved(e *branchOf) (*Branch, *SessionRow) {
 	b, s := m.branches.Have(key(e.Tenant, e.Branch)), m.sessions.Have(key(e.Tenant, e.Session))
-	must(b.Status == Reserved && s.Status == Open && s.By == e.Branch, b, s)
+	must(b.Status == branch.Held && s.Status == Open && s.By == e.Branch, b, s)
 	return b, s
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // BenchmarkScanTryConfirm is a session's whole life: three commands, decided, applied and encoded. What it costs to make
@@ -17,6 +18,7 @@ import (
 func BenchmarkScanTryConfirm(b *testing.B) {
 	core := book.NewCore("code/00", 0, NewMachine(0, 1, DefaultRules))
 	do := func(cmd any) {
+		cmd = branch.CommandOf(cmd, branch.Japan)
 		for {
 			wants := core.Submit(booktest.Start, cmd, func(_ any, err error) {
 				if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // EachSession calls f for every session in memory. f must not change it.
@@ -35,15 +36,15 @@ func (m *Machine) Check() []Finding {
 	c1, c5 := Finding{Invariant: "C1"}, Finding{Invariant: "C5"}
 	by := make(map[book.Key]id.ID) // session → the branch that has it
 	m.EachBranch(func(k book.Key, b *Branch) {
-		if b.Status != Reserved && b.Status != Confirmed {
+		if b.Status != branch.Held && b.Status != branch.Confirmed {
 			return
 		}
-		on := book.Key{Tenant: k.Tenant, ID: b.Session}
+		on := book.Key{Tenant: k.Tenant, ID: b.Account}
 		other, taken := by[on]
 		c1.check(on, !taken, "branches %x and %x both have it", other, k.ID)
 		by[on] = k.ID
 		s := m.sessions.Get(on)
-		c1.check(k, s != nil && s.By == k.ID && (s.Status == Used) == (b.Status == Confirmed), "%+v has %+v", *b, s)
+		c1.check(k, s != nil && s.By == k.ID && (s.Status == Used) == (b.Status == branch.Confirmed), "%+v has %+v", *b, s)
 	})
 	m.EachSession(func(k book.Key, s *SessionRow) {
 		c1.check(k, s.By == by[k] && (s.Status != Used || !s.By.IsNil()) && (s.Status != Expired || s.By.IsNil()), "%+v of branch %x", *s, by[k])

@@ -10,6 +10,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // The numbers of the events' types. They are for ever (rule B15).
@@ -120,7 +121,7 @@ func (r *reader) event(typ uint32, body []byte) any {
 		msg := wire.Read(&r.Reader, body, &codejournalv1.Refused{})
 		return &refused{
 			branchOf: r.branch(msg), Print: r.ID(msg.Print),
-			Refusal: Refusal{Code: msg.Refusal.GetCode(), Message: msg.Refusal.GetMessage(), Param: msg.Refusal.GetParam()},
+			Refusal: branch.Refusal{Code: msg.Refusal.GetCode(), Message: msg.Refusal.GetMessage(), Param: msg.Refusal.GetParam()},
 		}
 	case typeConfirmed:
 		msg := wire.Read(&r.Reader, body, &codejournalv1.Confirmed{})

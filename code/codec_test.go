@@ -11,6 +11,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/wire/wiretest"
 	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // samples are one event of each type and shape, with every field set.
@@ -21,7 +22,7 @@ func samples() []any {
 		&sessionOpened{7, id.ID{1}, id.ID{2}, id.ID{3}, money.JPY, 1200, 99, id.ID{4}, [16]byte{5}, true},
 		&sessionExpired{7, id.ID{1}, id.ID{2}, id.ID{3}, money.JPY, 1200, 99},
 		&tried{of, [16]byte{4}, money.Yen(500), 98, 99},
-		&refused{of, [16]byte{4}, Refusal{"session_used", "used", "session"}},
+		&refused{of, [16]byte{4}, branch.Refusal{Code: "session_used", Message: "used", Param: "session"}},
 		&confirmed{of, [16]byte{4}, 2, id.ID{5}, id.ID{6}, money.JPY, 1200, 98, 99},
 		&cancelled{of, true, 97, 98, 99},
 		&cancelled{branchOf: of, NotAfter: 98},

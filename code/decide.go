@@ -2,8 +2,6 @@ package code
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
 
 	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/fault"
@@ -11,6 +9,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // known answers a command whose caller's key was used before, and reports whether it was.
@@ -118,152 +117,66 @@ func about(b tcc.Branch, session id.ID) branchOf {
 	return branchOf{Tenant: b.Tenant, Branch: b.ID, Session: session}
 }
 
-// checkRequest refuses what is not well formed. That leaves no trace; any other refusal of a Try is an event, and a
-// duplicate gets it again.
-func checkRequest(b tcc.Branch, amount money.Amount) *fault.Error {
-	switch {
-	case b.ID.Part() == 0:
-		return fault.InvalidID.New("a branch is a part of a payment, and this is none").WithParam("branch")
-	case !amount.Currency.IsISO():
-		return fault.InvalidCurrency.New("").WithParam("amount.currency")
-	case amount.Minor <= 0:
-		return fault.InvalidAmount.New("").WithParam("amount")
-	case amount.Minor > money.MaxStored:
-		return fault.AmountOverflow.New("").WithParam("amount")
+// verbs are what the verbs do with sessions: an account is a session here.
+type verbs struct{ *Machine }
+
+var _ branch.Rules = verbs{}
+
+// Row implements branch.Rules.
+func (m verbs) Row(b tcc.Branch) *branch.Row {
+	if x := m.branches.Get(key(b.Tenant, b.ID)); x != nil {
+		return &x.Row
 	}
 	return nil
 }
 
-func (m *Machine) decideTry(now clock.Micros, c *tcc.TryRequest, out *book.Decision) {
-	if err := checkRequest(c.Branch, c.Amount); err != nil {
-		out.Refuse(err)
-		return
+// Currency implements branch.Rules.
+func (verbs) Currency(a money.Amount) *fault.Error {
+	if !a.Currency.IsISO() {
+		return fault.InvalidCurrency.New("").WithParam("amount.currency")
 	}
-	print := printTry(c)
-	if b := m.branches.Get(key(c.Branch.Tenant, c.Branch.ID)); b != nil {
-		b.repeatTry(print, out)
-		return
-	}
-	err := m.sessions.Get(key(c.Branch.Tenant, c.Account)).admit(now, c)
-	if now > c.NotAfter {
-		err = fault.TryTooLate.New("")
-	}
-	if err != nil {
-		out.Emit(&refused{about(c.Branch, c.Account), print, Refusal{string(err.Code), err.Message, err.Param}})
-		out.Refuse(err)
-		return
-	}
-	out.Emit(&tried{
-		branchOf: about(c.Branch, c.Account), Print: print, Amount: c.Amount, NotAfter: c.NotAfter, EffectiveAt: c.EffectiveAt,
-	})
-	out.Reply(Answer{out.Seq, now}.receipt(out.Book))
+	return nil
 }
 
-// repeatTry answers a Try whose branch is known.
-func (b *Branch) repeatTry(print [16]byte, out *book.Decision) {
-	switch {
-	case b.First.Seq == 0:
-		out.Refuse(fault.TryAfterCancel.New(""))
-	case b.Print != print:
-		out.Refuse(fault.IDReused.New("the branch was used for another request"))
-	case b.Status == Refused:
-		out.Refuse(b.Refusal.fault())
-	case b.Status == Cancelled: // "done" would be a lie by now (I14)
-		out.Refuse(fault.TryAfterCancel.New(""))
-	default:
-		out.Reply(b.First.receipt(out.Book))
+// PlanTry implements branch.Rules.
+func (m verbs) PlanTry(now clock.Micros, c *branch.Try, p branch.Print) (any, *fault.Error) {
+	if err := m.sessions.Get(key(c.Branch.Tenant, c.Account)).admit(now, &c.TryRequest); err != nil {
+		return nil, err
 	}
+	return &tried{
+		branchOf: about(c.Branch, c.Account), Print: p, Amount: c.Amount, NotAfter: c.NotAfter, EffectiveAt: c.EffectiveAt,
+	}, nil
 }
 
-// decideConfirm uses the session up with the first capture. Later captures of the same payment change nothing more.
-func (m *Machine) decideConfirm(now clock.Micros, c *tcc.ConfirmRequest, out *book.Decision) {
-	if err := checkRequest(c.Branch, c.Amount); err != nil {
-		out.Refuse(err)
-		return
-	}
+// PlanRefusal implements branch.Rules.
+func (verbs) PlanRefusal(c *branch.Try, p branch.Print, why *fault.Error) any {
+	return &refused{about(c.Branch, c.Account), p, branch.RefusalOf(why)}
+}
+
+// PlanConfirm implements branch.Rules. The session is used up with the first capture. Later captures of the same payment change
+// nothing more.
+func (m verbs) PlanConfirm(_ clock.Micros, c *branch.Confirm, p branch.Print) (any, *fault.Error) {
 	b := m.branches.Get(key(c.Branch.Tenant, c.Branch.ID))
-	print := printConfirm(c)
 	switch {
-	case b == nil || b.Status == Refused:
-		out.Refuse(fault.NotTried.New(""))
-	case b.Status == Cancelled:
-		out.Refuse(fault.AlreadyCancelled.New(""))
-	case b.Session != c.Account || b.Status == Confirmed && b.Capture == c.Capture && b.Taken != print:
-		out.Refuse(fault.IDReused.New("the branch was used for another request"))
 	case b.Amount.Currency != c.Amount.Currency:
-		out.Refuse(fault.CurrencyMismatch.New("").WithParam("amount.currency"))
+		return nil, fault.CurrencyMismatch.New("").WithParam("amount.currency")
 	case c.Amount.Minor > b.Amount.Minor:
-		out.Refuse(fault.ExceedsHold.New("%v is more than the %v that the session was reserved for", c.Amount, b.Amount))
-	case b.Status == Confirmed:
-		out.Reply(b.End.receipt(out.Book))
-	default:
-		s := m.sessions.Get(key(c.Branch.Tenant, c.Account))
-		out.Emit(&confirmed{
-			branchOf: about(c.Branch, c.Account), Print: print, Capture: c.Capture, Customer: s.Customer, Merchant: s.Merchant,
-			Currency: s.Currency, Minor: s.Minor, ExpiresAt: s.ExpiresAt, EffectiveAt: c.EffectiveAt,
-		})
-		out.Reply(Answer{out.Seq, now}.receipt(out.Book))
+		return nil, fault.ExceedsHold.New("%v is more than the %v that the session was reserved for", c.Amount, b.Amount)
+	case b.Status == branch.Confirmed:
+		return nil, nil
 	}
+	s := m.sessions.Get(key(c.Branch.Tenant, c.Account))
+	return &confirmed{
+		branchOf: about(c.Branch, c.Account), Print: p, Capture: c.Capture, Customer: s.Customer, Merchant: s.Merchant,
+		Currency: s.Currency, Minor: s.Minor, ExpiresAt: s.ExpiresAt, EffectiveAt: c.EffectiveAt,
+	}, nil
 }
 
-func (m *Machine) decideCancel(now clock.Micros, c *tcc.CancelRequest, out *book.Decision) {
-	if c.Branch.ID.Part() == 0 {
-		out.Refuse(fault.InvalidID.New("a branch is a part of a payment, and this is none").WithParam("branch"))
-		return
-	}
-	b := m.branches.Get(key(c.Branch.Tenant, c.Branch.ID))
+// PlanCancel implements branch.Rules.
+func (m verbs) PlanCancel(now clock.Micros, c *branch.Cancel, held bool) (any, *fault.Error) {
 	ev := &cancelled{branchOf: about(c.Branch, c.Account), NotAfter: c.NotAfter, EffectiveAt: c.EffectiveAt}
-	switch {
-	case b == nil: // the Try never came, and must not come any more
-	case b.Status == Cancelled:
-		out.Reply(b.End.receipt(out.Book))
-		return
-	case b.Status == Refused: // nothing was reserved, and nothing ever will be
-		out.Reply(b.First.receipt(out.Book))
-		return
-	case b.Status == Confirmed:
-		out.Refuse(fault.AlreadyConfirmed.New(""))
-		return
-	case b.Session != c.Account:
-		out.Refuse(fault.IDReused.New("the branch was used for another request"))
-		return
-	default:
+	if held {
 		ev.Released, ev.ExpiresAt = true, now+m.rules.Idle
 	}
-	out.Emit(ev)
-	out.Reply(Answer{out.Seq, now}.receipt(out.Book))
-}
-
-// printTry and printConfirm tell requests under one id apart: the first half of a SHA-256 over all that they say.
-func printTry(c *tcc.TryRequest) [16]byte {
-	var room [128]byte
-	b := append(room[:0], 't')
-	b = appendAll(append(b, c.Account[:]...), c.Amount.Minor, int64(c.Amount.Currency), int64(c.Purpose), int64(c.NotAfter), int64(c.EffectiveAt))
-	return half16(append(append(b, c.Customer[:]...), c.Merchant[:]...))
-}
-
-func printConfirm(c *tcc.ConfirmRequest) [16]byte {
-	var room [128]byte
-	final := int64(0)
-	if c.Final {
-		final = 1
-	}
-	b := append(room[:0], 'c')
-	b = appendAll(append(b, c.Account[:]...), c.Amount.Minor, int64(c.Amount.Currency), final, int64(c.EffectiveAt), int64(len(c.To)))
-	for _, f := range c.To {
-		b = append(appendAll(b, f.Amount.Minor, int64(f.Amount.Currency), int64(len(f.From))), f.From...)
-	}
-	return half16(b)
-}
-
-func appendAll(b []byte, list ...int64) []byte {
-	for _, n := range list {
-		b = binary.BigEndian.AppendUint64(b, uint64(n))
-	}
-	return b
-}
-
-func half16(b []byte) [16]byte {
-	s := sha256.Sum256(b)
-	return [16]byte(s[:16])
+	return ev, nil
 }

@@ -138,7 +138,7 @@ func TestFromCodeToPayment(t *testing.T) {
 		check(t, err)
 		now := p.clk.Now()
 		pay := tcc.TryRequest{
-			Branch: branch("pay"), Account: session.ID, Amount: money.Yen(500), Purpose: tcc.Charge, NotAfter: now + clock.Hour, EffectiveAt: now,
+			Branch: part("pay"), Account: session.ID, Amount: money.Yen(500), Purpose: tcc.Charge, NotAfter: now + clock.Hour, EffectiveAt: now,
 			Customer: ann, Merchant: shops[3].Merchant,
 		}
 		confirm := tcc.ConfirmRequest{Branch: pay.Branch, Account: session.ID, Capture: 1, Amount: pay.Amount, Final: true}
@@ -198,7 +198,7 @@ func TestOnePayerWins(t *testing.T) {
 			all.Go(func() {
 				now := p.clk.Now()
 				_, err := p.Try(t.Context(), tcc.TryRequest{
-					Branch: branch(fmt.Sprint(i)), Account: session.ID, Amount: money.Yen(500), NotAfter: now + clock.Hour, EffectiveAt: now,
+					Branch: part(fmt.Sprint(i)), Account: session.ID, Amount: money.Yen(500), NotAfter: now + clock.Hour, EffectiveAt: now,
 					Customer: name("ann"), Merchant: shop.Merchant,
 				})
 				switch {

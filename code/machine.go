@@ -8,10 +8,10 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
-// Commands are pointers to one of these. Those of the contract are its own requests: tcc.TryRequest, tcc.ConfirmRequest
-// and tcc.CancelRequest, all answered with a tcc.Receipt; their account is the session.
+// Commands are pointers to one of these, or to those of package branch; their account is the session.
 type (
 	// Register gives a merchant a store id. The reply is a ShopFound; under a key that was used before with the same
 	// fingerprint, a Repeated.
@@ -98,21 +98,24 @@ type Machine struct {
 	sessions *book.Rows[SessionRow]
 	branches *book.Rows[Branch]
 	keys     *book.Keys
+	verbs    *branch.Branches
 }
 
 var _ book.Machine = (*Machine)(nil)
 
 // NewMachine returns the machine of one of the service's volumes, without state.
 func NewMachine(volume, volumes int, rules Rules) *Machine {
-	return &Machine{
+	m := &Machine{
 		volume: volume, volumes: volumes, rules: rules,
 		shops: book.NewRows(shopSchema), numbers: book.NewRows(numberSchema), counts: book.NewRows(countSchema),
-		sessions: book.NewRows(sessionSchema), branches: book.NewRows(branchSchema), keys: book.NewKeys(keyTable),
+		sessions: book.NewRows(sessionSchema), branches: book.NewRows(branchSchema(new(book.Pack))), keys: book.NewKeys(keyTable),
 	}
+	m.verbs = branch.New(verbs{m})
+	return m
 }
 
 // Version implements book.Machine.
-func (m *Machine) Version() uint32 { return 1 }
+func (m *Machine) Version() uint32 { return 2 }
 
 // Tables implements book.Machine.
 func (m *Machine) Tables() []book.Table {
@@ -145,11 +148,11 @@ func (m *Machine) count(t id.Tenant) book.Key {
 // Touch implements book.Machine.
 func (m *Machine) Touch(cmd any, t *book.Touch) {
 	switch c := cmd.(type) {
-	case *tcc.TryRequest:
+	case *branch.Try:
 		m.touch(t, c.Branch, c.Account)
-	case *tcc.ConfirmRequest:
+	case *branch.Confirm:
 		m.touch(t, c.Branch, c.Account)
-	case *tcc.CancelRequest:
+	case *branch.Cancel:
 		m.touch(t, c.Branch, c.Account)
 	case *Scan:
 		m.keys.Touch(t, key(c.Tenant, c.Key))
@@ -192,12 +195,6 @@ func (m *Machine) next(t id.Tenant, merchant id.ID) Store {
 // Decide implements book.Machine.
 func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 	switch c := cmd.(type) {
-	case *tcc.TryRequest:
-		m.decideTry(now, c, out)
-	case *tcc.ConfirmRequest:
-		m.decideConfirm(now, c, out)
-	case *tcc.CancelRequest:
-		m.decideCancel(now, c, out)
 	case *Scan:
 		m.decideScan(now, c, out)
 	case *ReadSession:
@@ -211,6 +208,8 @@ func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 	case *FindShop:
 		m.decideFind(c, out)
 	default:
-		panic(fmt.Sprintf("code: there is no command %T", cmd))
+		if !m.verbs.Decide(now, cmd, out) {
+			panic(fmt.Sprintf("code: there is no command %T", cmd))
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // model is what anyone would say of sessions and payments, without times of day, rows or events.
@@ -80,7 +81,7 @@ type walk struct {
 }
 
 func (x *walk) do(cmd any, want fault.Code) any {
-	reply, err := x.h.Do(cmd)
+	reply, err := x.h.Do(branch.CommandOf(cmd, branch.Japan))
 	got := fault.Code("")
 	if err != nil {
 		got = fault.Of(err).Code
@@ -133,7 +134,7 @@ func (x *walk) try(r *rapid.T) {
 	x.n++
 	pay := fmt.Sprint("pay", x.n)
 	p := &payment{session: n, said: want, try: &tcc.TryRequest{
-		Branch: branch(pay), Account: name(n), Amount: money.Yen(minor), NotAfter: x.m.at + clock.Minute, Customer: name(who), Merchant: name(where),
+		Branch: part(pay), Account: name(n), Amount: money.Yen(minor), NotAfter: x.m.at + clock.Minute, Customer: name(who), Merchant: name(where),
 	}}
 	x.do(p.try, want)
 	x.m.payments[pay] = p

@@ -19,6 +19,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 const tenant id.Tenant = 7
@@ -89,7 +90,7 @@ func (s *script) statement(w []string) {
 	case "shop", "scan":
 		s.made(w)
 	case "try", "confirm", "cancel":
-		_, err := s.Do(s.request(w))
+		_, err := s.Do(branch.CommandOf(s.request(w), branch.Japan))
 		s.expect(err, w[len(w)-1])
 	case "wait":
 		s.Advance(s.time(w[1]))
@@ -138,7 +139,7 @@ func (s *script) made(w []string) {
 		}
 		cmd = c
 	}
-	reply, err := s.Do(cmd)
+	reply, err := s.Do(branch.CommandOf(cmd, branch.Japan))
 	s.expect(err, w[len(w)-1])
 	if again, ok := reply.(Repeated); ok && again.ID != fresh {
 		s.fail("the key leads to %x, not to %x", again.ID, fresh)
@@ -152,7 +153,7 @@ func (s *script) request(w []string) any {
 		return r
 	}
 	now := s.Clock.Now()
-	b, session := branch(w[1]), name(w[2])
+	b, session := part(w[1]), name(w[2])
 	var r any
 	switch w[0] {
 	case "try":
@@ -202,6 +203,6 @@ func name(word string) id.ID {
 	return id.Compose(booktest.Start, 0, [9]byte(h[:9]))
 }
 
-func branch(word string) tcc.Branch {
+func part(word string) tcc.Branch {
 	return tcc.Branch{Tenant: tenant, ID: name("pay " + word).Facet(1)}
 }

@@ -11,24 +11,13 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // Notes reads shops' names and addresses, which stand beside the journal, where they can be erased (rule B14).
 type Notes interface {
 	Note(ctx context.Context, tenant uint32, service string, id []byte) (body []byte, found bool, err error)
 	EraseNotes(ctx context.Context, tenant uint32, service string, ids ...[]byte) error
-}
-
-// Reader is what the service needs of the journal to explain a payment: *journal.Journal.
-type Reader interface {
-	Read(ctx context.Context, book string, from uint64, limit int) ([]*journal.Block, error)
-}
-
-// Book is what the service needs of a volume's book: *book.Book, or a test's.
-type Book interface {
-	Name() string
-	Do(ctx context.Context, cmd any) (any, error)
-	Start(cmd any, done func(reply any, err error))
 }
 
 const serviceName = "code"
@@ -38,12 +27,12 @@ const serviceName = "code"
 // Every method can fail with unavailable, timeout or fenced, after which nobody knows the outcome yet: ask again with
 // the same request.
 type Service struct {
-	books []Book
-	log   Reader
-	notes Notes
-	names names
-	ids   *id.Source
-	clk   clock.Clock
+	branch.Verbs // see verbs for what they do here
+	log          branch.Log
+	notes        Notes
+	names        names
+	ids          *id.Source
+	clk          clock.Clock
 
 	tables tables
 }
@@ -52,10 +41,11 @@ var _ tcc.Participant = (*Service)(nil)
 
 // New returns the service over its books, one per volume in order. db holds the state tables; sync returns
 // when they hold what is durable now.
-func New[B Book](books []B, log Reader, notes Notes, ids *id.Source, clk clock.Clock, db *store.DB, sync func(context.Context) error) *Service {
+func New[B branch.Book](books []B, log branch.Log, notes Notes, ids *id.Source, clk clock.Clock, db *store.DB, sync func(context.Context) error) *Service {
 	s := &Service{log: log, notes: notes, names: names{notes: notes, clk: clk}, ids: ids, clk: clk, tables: tables{db, sync}}
+	s.Calendar = branch.Japan // a session has no days
 	for _, b := range books {
-		s.books = append(s.books, b)
+		s.Books = append(s.Books, b)
 	}
 	return s
 }
@@ -72,12 +62,7 @@ func (r *Request) slot() uint16 { return id.SlotOf(r.Key[:]) }
 
 // do submits a command to the book of the volume that owns x.
 func do[R any](ctx context.Context, s *Service, x id.ID, cmd any) (R, error) {
-	reply, err := s.books[x.Volume(len(s.books))].Do(ctx, cmd)
-	if err != nil {
-		var none R
-		return none, err
-	}
-	return reply.(R), nil
+	return branch.Do[R](ctx, s.Book(x), cmd)
 }
 
 // RegisterShop gives a merchant a printed code.
@@ -236,80 +221,27 @@ func (s *Service) Session(ctx context.Context, tenant id.Tenant, session id.ID) 
 	return do[Session](ctx, s, session, &ReadSession{Tenant: tenant, ID: session})
 }
 
-// Try implements tcc.Participant: it reserves the session that Account names.
-//
-// Refused with: invalid_id, invalid_amount, invalid_currency, amount_overflow, try_too_late, try_after_cancel,
-// session_not_found, session_of_another_customer, session_mismatch (merchant, currency or amount), session_used (by
-// another payment, or reserved for one), session_expired; and id_reused.
-func (s *Service) Try(ctx context.Context, r tcc.TryRequest) (tcc.Receipt, error) {
-	return do[tcc.Receipt](ctx, s, r.Account, &r)
-}
-
-// Confirm implements tcc.Participant: it uses the session up. Captures after the first change nothing more, and are
-// answered as the first was.
-//
-// Refused with: invalid_id, invalid_amount, invalid_currency, amount_overflow, currency_mismatch, not_tried,
-// already_cancelled, exceeds_hold; and id_reused.
-func (s *Service) Confirm(ctx context.Context, r tcc.ConfirmRequest) (tcc.Receipt, error) {
-	return do[tcc.Receipt](ctx, s, r.Account, &r)
-}
-
-// Cancel implements tcc.Participant: it opens the session again.
-//
-// Refused with: invalid_id, already_confirmed; and id_reused.
-func (s *Service) Cancel(ctx context.Context, r tcc.CancelRequest) (tcc.Receipt, error) {
-	return do[tcc.Receipt](ctx, s, r.Account, &r)
-}
-
 // Entries returns what the blocks that receipts name did for a payment, in the order of the receipts, each block once.
 // A session holds no value, so its entries have no legs.
 //
 // Errors: data_damaged.
 func (s *Service) Entries(ctx context.Context, tenant id.Tenant, payment id.ID, receipts []tcc.Receipt) ([]tcc.Entry, error) {
-	type place struct {
-		book string
-		seq  uint64
-	}
-	seen := make(map[place]bool)
-	var out []tcc.Entry
-	for _, r := range receipts {
-		if r.Seq == 0 || seen[place{r.Book, r.Seq}] {
-			continue
-		}
-		seen[place{r.Book, r.Seq}] = true
-		blocks, err := s.log.Read(ctx, r.Book, r.Seq, 1)
-		if err != nil {
-			return nil, err
-		}
-		if len(blocks) != 1 {
-			return nil, fault.DataDamaged.New("a receipt names block %d of book %s, which does not exist", r.Seq, r.Book)
-		}
-		entries, err := entries(tenant, payment, blocks[0])
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, entries...)
-	}
-	return out, nil
+	return s.Verbs.Entries(ctx, s.log, tenant, payment, receipts, explain)
 }
 
-// entries returns what a block did for a payment.
-func entries(tenant id.Tenant, payment id.ID, b *journal.Block) (out []tcc.Entry, err error) {
-	for _, e := range b.Events {
-		if e.Type < book.FirstEventType {
-			continue
-		}
-		ev, err := (*Machine)(nil).Decode(e.Type, e.Body)
-		if err != nil {
-			return nil, fault.DataDamaged.New("block %d of book %s cannot be read", b.Seq, b.Book).Because(err)
-		}
-		of, ok := ev.(interface{ about() *branchOf })
-		if !ok || !moves(ev) || of.about().Tenant != tenant || of.about().Branch.Root() != payment.Root() {
-			continue
-		}
-		out = append(out, tcc.Entry{Book: b.Book, Seq: b.Seq, At: b.At, Hash: b.Hash, What: "session"})
+// explain tells whether an event changed a branch's session.
+func explain(_ int, e journal.Event) (b tcc.Branch, out []tcc.Entry, err error) {
+	if e.Type < book.FirstEventType {
+		return b, nil, nil
 	}
-	return out, nil
+	ev, err := (*Machine)(nil).Decode(e.Type, e.Body)
+	if err != nil {
+		return b, nil, err
+	}
+	if of, ok := ev.(interface{ about() *branchOf }); ok && moves(ev) {
+		return tcc.Branch{Tenant: of.about().Tenant, ID: of.about().Branch}, []tcc.Entry{{What: "session"}}, nil
+	}
+	return b, nil, nil
 }
 
 // moves reports whether an event of a branch changed its session.

@@ -7,6 +7,7 @@ import (
 	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // Status says whether a session can be paid. The numbers are stored.
@@ -119,60 +120,8 @@ func (s *SessionRow) amount() *money.Amount {
 	return &money.Amount{Minor: s.Minor, Currency: s.Currency}
 }
 
-// BranchStatus says what became of a branch. The numbers are stored.
-type BranchStatus uint8
-
-// The statuses of a branch.
-const (
-	Reserved  BranchStatus = iota + 1
-	Refused                // the Try was refused
-	Confirmed              // the session is used
-	Cancelled              // the session was given back, or the Cancel came before any Try
-)
-
-var branchWords = [...]string{Reserved: "RESERVED", Refused: "REFUSED", Confirmed: "CONFIRMED", Cancelled: "CANCELLED"}
-
-// String returns the status in capitals, as the tables have it.
-func (s BranchStatus) String() string {
-	if s < Reserved || s > Cancelled {
-		return "INVALID"
-	}
-	return branchWords[s]
-}
-
-func parseBranchStatus(word string) (BranchStatus, bool) {
-	for s := Reserved; s <= Cancelled; s++ {
-		if branchWords[s] == word {
-			return s, true
-		}
-	}
-	return 0, false
-}
-
-// Branch is the row of one branch: everything that a duplicate may ask for again.
+// Branch is the row of one branch; its account is the session.
 type Branch struct {
-	Session id.ID
-	Status  BranchStatus
-	Amount  money.Amount // of the Try
-	Print   [16]byte     // of the Try
-	First   Answer       // to the Try; Seq 0 if it never came
-	Refusal Refusal      // with Refused
-	Capture uint32       // with Confirmed: the first capture
-	Taken   [16]byte     // with Confirmed: the print of its request
-	End     Answer       // to the Confirm or the Cancel
+	branch.Row
+	Amount money.Amount // of the Try
 }
-
-// Answer is what a verb was answered with.
-type Answer struct {
-	Seq uint64
-	At  clock.Micros
-}
-
-func (a Answer) receipt(book string) tcc.Receipt {
-	return tcc.Receipt{Book: book, Seq: a.Seq, At: a.At}
-}
-
-// Refusal is a refusal that is told again to every duplicate.
-type Refusal struct{ Code, Message, Param string }
-
-func (r *Refusal) fault() *fault.Error { return fault.Decode(r.Code, "", r.Message, r.Param) }

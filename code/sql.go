@@ -13,6 +13,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/internal/wire"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // Schema holds the migrations of the state tables.
@@ -88,34 +89,32 @@ var sessionSchema = book.Schema[SessionRow]{
 	},
 }
 
-var branchSchema = book.Schema[Branch]{
-	Table:   "code_branches",
-	Passing: true,
-	Columns: []string{
-		"session", "status", "amount", "currency", "print", "first_seq", "first_at", "refusal_code", "refusal_message", "refusal_param",
-		"capture", "taken", "end_seq", "end_at",
-	},
-	Args: func(b *Branch, args []any) []any {
-		return append(args, raw(b.Session), b.Status.String(), b.Amount.Minor, int64(b.Amount.Currency), raw(b.Print), int64(b.First.Seq),
-			int64(b.First.At), b.Refusal.Code, b.Refusal.Message, b.Refusal.Param, int64(b.Capture), raw(b.Taken), int64(b.End.Seq),
-			int64(b.End.At))
-	},
-	Scan: func(scan func(dest ...any) error, b *Branch) error {
-		var session, print, taken []byte
-		var status string
-		err := scan(&session, &status, &b.Amount.Minor, &b.Amount.Currency, &print, &b.First.Seq, &b.First.At, &b.Refusal.Code,
-			&b.Refusal.Message, &b.Refusal.Param, &b.Capture, &taken, &b.End.Seq, &b.End.At)
-		if err != nil {
-			return err
-		}
-		var r wire.Reader
-		b.Session, b.Print, b.Taken = r.ID(session), r.ID(print), r.ID(taken)
-		var ok bool
-		if b.Status, ok = parseBranchStatus(status); !ok {
-			return fmt.Errorf("code: a branch of status %q", status)
-		}
-		return r.Err()
-	},
+func branchSchema(pack *book.Pack) book.Schema[Branch] {
+	return book.Schema[Branch]{
+		Table:   "code_branches",
+		Passing: true,
+		Columns: []string{"session", "status", "amount", "currency", "refusal_code", "rest"},
+		Fixed:   []string{"session"},
+		Args: func(b *Branch, args []any) []any {
+			*pack = b.Pack((*pack)[:0])
+			return append(args, raw(b.Account), b.Status.String(), b.Amount.Minor, int64(b.Amount.Currency), b.Refusal.Code, []byte(*pack))
+		},
+		Scan: func(scan func(dest ...any) error, b *Branch) error {
+			var session, rest []byte
+			var status string
+			err := scan(&session, &status, &b.Amount.Minor, &b.Amount.Currency, &b.Refusal.Code, &rest)
+			if err != nil {
+				return err
+			}
+			var r wire.Reader
+			b.Account = r.ID(session)
+			var ok bool
+			if b.Status, ok = branch.ParseStatus(status); !ok {
+				return fmt.Errorf("code: a branch of status %q", status)
+			}
+			return cmp.Or(r.Err(), b.Unpack(book.NewUnpack(rest)))
+		},
+	}
 }
 
 // flag returns what a column that says yes or no holds.

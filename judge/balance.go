@@ -196,12 +196,11 @@ func (w *balances) Tables() []*Table {
 		return true
 	}
 	branches := w.j.branchRows(balanceBranches, []string{"status", "account", "currency", "amount", "posted", "released", "code", "rest"}, func(b *branch) []string {
-		word := [...]string{"", "HELD", "REFUSED", "CONFIRMED", "CANCELLED", "ADDED"}[b.state]
-		return []string{word, hex(b.account[:]), num(b.currency), num(b.amount), num(b.posted), num(b.released), b.code}
+		return []string{b.state.word(), hex(b.account[:]), num(b.currency), num(b.amount), num(b.posted), num(b.released), b.code}
 	})
 	branches.Stays = 1
 	branches.Believe = func(k book.Key, v []any) bool {
-		if text(v[0]) != "HELD" {
+		if text(v[0]) != held.word() {
 			return false
 		}
 		w.j.believe(k, &branch{

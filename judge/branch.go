@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"strings"
+
 	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
@@ -22,6 +24,9 @@ const (
 var stateWords = [...]string{"absent", "held", "refused", "confirmed", "cancelled", "added"}
 
 func (s state) String() string { return stateWords[s] }
+
+// word returns the state as the tables of all participants have it.
+func (s state) word() string { return strings.ToUpper(stateWords[s]) }
 
 // branch is what the journal says of one participant's part in one payment.
 type branch struct {

@@ -156,12 +156,12 @@ func (w *codes) Tables() []*Table {
 			return out
 		},
 	}
-	branches := w.j.branchRows("code_branches", []string{"session", "status", "amount", "currency", "refusal_code"}, func(b *branch) []string {
-		word := [...]string{"", "RESERVED", "REFUSED", "CONFIRMED", "CANCELLED", ""}[b.state]
-		return []string{hex(b.account[:]), word, num(b.amount), num(b.currency), b.code}
+	branches := w.j.branchRows("code_branches", []string{"session", "status", "amount", "currency", "refusal_code", "rest"}, func(b *branch) []string {
+		return []string{hex(b.account[:]), b.state.word(), num(b.amount), num(b.currency), b.code}
 	})
+	branches.Stays = 1
 	branches.Believe = func(k book.Key, v []any) bool {
-		if text(v[1]) != "RESERVED" {
+		if text(v[1]) != held.word() {
 			return false
 		}
 		w.j.believe(k, &branch{service: "code", state: held, account: idOf(v[0]), amount: integer(v[2]), currency: money.Currency(integer(v[3]))})

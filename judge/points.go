@@ -400,18 +400,17 @@ func (w *pointsBook) Tables() []*Table {
 		return err == nil
 	}
 	branches := w.j.branchRows(pointsBranches, []string{"account", "status", "amount", "posted", "released", "refusal_code", "lots", "rest"}, func(b *branch) []string {
-		word := [...]string{"", "held", "refused", "confirmed", "cancelled", "added"}[b.state]
 		amount, code := b.amount, b.code
 		if b.state == added {
 			amount, code = 0, "" // the table has the amount of holds
 		}
-		return []string{hex(b.account[:]), word, num(amount), num(b.posted), num(b.released), code, takenText(b.lots)}
+		return []string{hex(b.account[:]), b.state.word(), num(amount), num(b.posted), num(b.released), code, takenText(b.lots)}
 	})
 	branches.Stays = 1
 	branches.Read = func(v []any) ([]string, error) { return readLast(v, readTaken, takenText) }
 	branches.Believe = func(k book.Key, v []any) bool {
 		lots, err := readTaken(text(v[6]))
-		if text(v[1]) != "held" || err != nil {
+		if text(v[1]) != held.word() || err != nil {
 			return false
 		}
 		w.j.believe(k, &branch{

@@ -18,6 +18,7 @@ import (
 	"github.com/koban-pay/koban/internal/rpc"
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/points"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // ExplainConfig says which payment is explained without a platform, and where its books are.
@@ -185,8 +186,8 @@ func (o *observer) explainer(s *stillBook, ids *id.Codec) *payment.Handler {
 	return &payment.Handler{
 		Service: payment.New(config), IDs: ids, Blocks: o.journal,
 		Entries: map[payment.Participant]payment.Entries{
-			payment.Balance: balance.New(names("balance"), o.journal, balance.Japan),
-			payment.Points:  points.New(names("points"), o.journal, nil, o.clock),
+			payment.Balance: balance.New(names("balance"), o.journal, branch.Japan),
+			payment.Points:  points.New(names("points"), o.journal, nil, o.clock, branch.Japan),
 			payment.Code:    code.New(names("code"), o.journal, o.journal, nil, o.clock, nil, nil),
 		},
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/points"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // handlers are what the gateway calls.
@@ -45,11 +46,11 @@ func (a *App) build(context.Context) (err error) {
 }
 
 func (a *App) balance() *balance.Service {
-	return balance.New(a.shelves["balance"].books, a.Journal, balance.Japan)
+	return balance.New(a.shelves["balance"].books, a.Journal, branch.Japan)
 }
 
 func (a *App) points() *points.Service {
-	return points.New(a.shelves["points"].books, a.Journal, a.Fresh, a.Clock)
+	return points.New(a.shelves["points"].books, a.Journal, a.Fresh, a.Clock, branch.Japan)
 }
 
 func (a *App) code() *code.Service {

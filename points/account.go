@@ -5,6 +5,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // Kind says what an account is for. The numbers are stored; those of a volume's own accounts are also the facets of
@@ -97,48 +98,11 @@ func (a *Account) view(x id.ID, now clock.Micros) View {
 	return v
 }
 
-// Status says what became of a branch. The numbers are stored.
-type Status uint8
-
-// The statuses of a branch.
-const (
-	Held      Status = iota + 1
-	Refused          // the Try, or the Add, was refused
-	Confirmed        // some or all of the hold was taken
-	Cancelled        // the hold was let go, or the Cancel came before any Try
-	Added
-)
-
-var statusWords = [...]string{Held: "held", Refused: "refused", Confirmed: "confirmed", Cancelled: "cancelled", Added: "added"}
-
-// String returns the status in lower case, such as "held".
-func (s Status) String() string {
-	if s < Held || s > Added {
-		return "invalid"
-	}
-	return statusWords[s]
-}
-
-func parseStatus(word string) (Status, bool) {
-	for s := Held; s <= Added; s++ {
-		if statusWords[s] == word {
-			return s, true
-		}
-	}
-	return 0, false
-}
-
-// Branch is the row of one branch: everything that a duplicate may ask for again.
+// Branch is the row of one branch.
 type Branch struct {
-	ledger.Hold[id.ID] // of a Try that succeeded
-	Status             Status
-	On                 id.ID    // the account that was asked
-	Print              [16]byte // of the Try or the Add
-	First              Answer   // to the Try or the Add; Seq 0 if there was none
-	Refusal            *Refusal // with Refused; nil for nearly all
-	Cancel             Answer   // Seq 0 before a Cancel
-	Captures           []Capture
-	Lots               []Taken
+	branch.Row
+	Hold ledger.Hold[id.ID] // of a Try that succeeded
+	Lots []Taken
 }
 
 // Taken is what a branch did with one lot. Amounts are points.
@@ -153,40 +117,6 @@ type Taken struct {
 }
 
 func (t *Taken) open() int64 { return t.Held - t.Posted - t.Released }
-
-// Answer is what a verb was answered with.
-type Answer struct {
-	Seq       uint64       `json:"seq"`
-	At        clock.Micros `json:"at"`
-	Available int64        `json:"available"`
-	Suspense  bool         `json:"suspense,omitempty"`
-}
-
-// Refusal is a refusal that is told again to every duplicate.
-type Refusal struct {
-	Code    string
-	Message string
-	Param   string
-}
-
-// MaxCaptures is the most Confirms of one branch.
-const MaxCaptures = 100
-
-// Capture is one Confirm.
-type Capture struct {
-	N      uint32   `json:"capture"`
-	Print  [16]byte `json:"print"`
-	Answer Answer   `json:"answer"`
-}
-
-func (b *Branch) capture(n uint32) *Capture {
-	for i := range b.Captures {
-		if b.Captures[i].N == n {
-			return &b.Captures[i]
-		}
-	}
-	return nil
-}
 
 // take appends the parts of the hold that make up amount, in the order in which they were held, and returns what is left.
 func (b *Branch) take(into []Part, amount int64) (taken, rest []Part) {
@@ -233,7 +163,7 @@ func (b *Branch) lot(n int64) *Taken {
 type GrantRow struct {
 	Account   id.ID
 	Lot       Part
-	Refusal   Refusal
+	Refusal   branch.Refusal
 	Posted    int64 // of the account afterwards, as the reply said
 	Held      int64
 	Available int64

@@ -8,6 +8,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // TouchEvent implements book.Machine.
@@ -63,11 +64,7 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 		m.applyTried(at, seq, e)
 	case *refused:
 		b := m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Branch})
-		no := e.Refusal
-		*b = Branch{Status: Refused, On: e.Account, Print: e.Print, Refusal: &no, First: Answer{Seq: seq, At: at}}
-		if a := m.customer(e.Tenant, e.Account); a != nil {
-			b.First.Available = a.Lots.Usable(at)
-		}
+		b.Refuse(e.Account, e.Print, e.Refusal, m.answer(&e.branchOf, seq, at))
 	case *confirmed:
 		m.applyConfirmed(at, seq, e)
 	case *cancelled:
@@ -113,7 +110,7 @@ func (m *Machine) applyTried(at clock.Micros, seq uint64, e *tried) {
 	k := book.Key{Tenant: e.Tenant, ID: e.Account}
 	a := m.accounts.Have(k)
 	b := m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Branch})
-	*b = Branch{Status: Held, On: e.Account, Print: e.Print, Lots: make([]Taken, len(e.Lots))}
+	b.Lots = make([]Taken, len(e.Lots))
 	for i, p := range e.Lots {
 		a.Lots.change(p.Lot, 0, p.Amount)
 		b.Lots[i] = Taken{Lot: p.Lot, Class: p.Class, ExpiresAt: p.ExpiresAt, Held: p.Amount}
@@ -122,7 +119,16 @@ func (m *Machine) applyTried(at clock.Micros, seq uint64, e *tried) {
 		Hold: e.Branch, Account: e.Account, Side: ledger.Debit, HeldOn: e.Day, Opened: e.Amount,
 	})
 	a.mustSum()
-	b.First = Answer{Seq: seq, At: at, Available: a.Lots.Usable(at)}
+	b.Row.Hold(e.Account, e.Print, m.answer(&e.branchOf, seq, at))
+}
+
+// answer returns how a verb is answered whose event has just been applied.
+func (m *Machine) answer(e *branchOf, seq uint64, at clock.Micros) branch.Answer {
+	out := branch.Answer{Seq: seq, At: at}
+	if a := m.customer(e.Tenant, e.Account); a != nil {
+		out.Available = a.Lots.Usable(at)
+	}
+	return out
 }
 
 func (m *Machine) applyConfirmed(at clock.Micros, seq uint64, e *confirmed) {
@@ -140,30 +146,27 @@ func (m *Machine) applyConfirmed(at clock.Micros, seq uint64, e *confirmed) {
 	n = m.release(a, b, e.Back, &hold, n)
 	m.post(e.Tenant, e.Day, n, hold)
 	a.mustSum()
-	b.Status = Confirmed
-	b.Captures = append(b.Captures, Capture{N: e.Capture, Print: e.Print, Answer: Answer{Seq: seq, At: at, Available: a.Lots.Usable(at)}})
+	b.Capture(branch.Capture{
+		Number: e.Capture, Amount: hold.Posted, Print: e.Print, Answer: m.answer(&e.branchOf, seq, at),
+	}, b.Hold.Ended())
 }
 
 func (m *Machine) applyCancelled(at clock.Micros, seq uint64, e *cancelled) {
 	if len(e.Back) == 0 {
-		b := m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Branch})
-		*b = Branch{Status: Cancelled, On: e.Account, Cancel: Answer{Seq: seq, At: at}}
-		if a := m.customer(e.Tenant, e.Account); a != nil {
-			b.Cancel.Available = a.Lots.Usable(at)
-		}
+		m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Branch}).Cancel(e.Account, m.answer(&e.branchOf, seq, at))
 		return
 	}
 	a, b, hold := m.ending(&e.branchOf)
 	n := m.release(a, b, e.Back, &hold, nil)
 	m.post(e.Tenant, e.Day, n, hold)
 	a.mustSum()
-	b.Status, b.Cancel = Cancelled, Answer{Seq: seq, At: at, Available: a.Lots.Usable(at)}
+	b.Cancel(e.Account, m.answer(&e.branchOf, seq, at))
 }
 
 // ending returns the rows of a hold that is about to be taken or let go, and an empty change of it.
 func (m *Machine) ending(e *branchOf) (*Account, *Branch, ledger.HoldChange[id.ID]) {
 	a, b := m.accounts.Have(book.Key{Tenant: e.Tenant, ID: e.Account}), m.branches.Have(book.Key{Tenant: e.Tenant, ID: e.Branch})
-	return a, b, ledger.HoldChange[id.ID]{Hold: e.Branch, Account: e.Account, Side: ledger.Debit, HeldOn: b.HeldOn}
+	return a, b, ledger.HoldChange[id.ID]{Hold: e.Branch, Account: e.Account, Side: ledger.Debit, HeldOn: b.Hold.HeldOn}
 }
 
 // release lets held points go, to where the event says that they go, and adds to n what that posts.
@@ -216,12 +219,12 @@ func (m *Machine) applyAdded(at clock.Micros, seq uint64, e *added) {
 	if slices.ContainsFunc(n, net.moves) { // what comes from suspense and stays there does not
 		m.post(e.Tenant, e.Day, n)
 	}
-	b := m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Branch})
-	*b = Branch{Status: Added, On: e.Account, Print: e.Print, First: Answer{Seq: seq, At: at, Suspense: e.Suspense}}
 	if a := m.customer(e.Tenant, e.Account); a != nil {
 		a.mustSum()
-		b.First.Available = a.Lots.Usable(at)
 	}
+	first := m.answer(&e.branchOf, seq, at)
+	first.Suspense = e.Suspense
+	m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Branch}).Add(e.Account, e.Print, branch.Refusal{}, first)
 }
 
 // put adds points to a lot of the account, and counts the numbers of new ones.

@@ -9,6 +9,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // bench is a core whose blocks are durable at once.
@@ -45,6 +46,7 @@ func (x *bench) id(n uint64, facet uint8) id.ID {
 }
 
 func (x *bench) do(cmd any) {
+	cmd = branch.CommandOf(cmd, branch.Japan)
 	for {
 		wants := x.core.Submit(booktest.Start, cmd, func(_ any, err error) {
 			if err != nil {

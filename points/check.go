@@ -40,12 +40,12 @@ func (m *Machine) Check() []Finding {
 	held := make(map[lot]int64)
 	pending := make(map[book.Key]int64)
 	m.EachBranch(func(k book.Key, b *Branch) {
-		on := book.Key{Tenant: k.Tenant, ID: b.On}
+		on := book.Key{Tenant: k.Tenant, ID: b.Account}
 		for i := range b.Lots {
 			held[lot{on, b.Lots[i].Lot}] += b.Lots[i].open()
 		}
-		pending[on] += b.Open()
-		if b.Amount > 0 {
+		pending[on] += b.Hold.Open()
+		if b.Hold.Amount > 0 {
 			i6.check(k, b.Hold.Check())
 		}
 		p3.check(k, b.checkLots())
@@ -117,8 +117,9 @@ func (b *Branch) checkLots() error {
 			return fmt.Errorf("impossible part %+v", *l)
 		}
 	}
-	if held != b.Amount || posted != b.Posted || released != b.Released {
-		return fmt.Errorf("lots of %d, %d posted, %d released, under a hold of %d, %d, %d", held, posted, released, b.Amount, b.Posted, b.Released)
+	if held != b.Hold.Amount || posted != b.Hold.Posted || released != b.Hold.Released {
+		return fmt.Errorf("lots of %d, %d posted, %d released, under a hold of %d, %d, %d", held, posted, released, b.Hold.Amount, b.Hold.Posted,
+			b.Hold.Released)
 	}
 	return nil
 }

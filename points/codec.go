@@ -13,6 +13,7 @@ import (
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // The numbers of the events' types. They are for ever (rule B15).
@@ -124,7 +125,7 @@ func shareOut(s share) *pointsjournalv1.Share {
 	return &pointsjournalv1.Share{Kind: uint32(s.Kind), Amount: s.Amount}
 }
 
-func refusalOut(r Refusal) *pointsjournalv1.Refusal {
+func refusalOut(r branch.Refusal) *pointsjournalv1.Refusal {
 	return &pointsjournalv1.Refusal{Code: r.Code, Message: r.Message, Param: r.Param}
 }
 
@@ -254,6 +255,6 @@ func (r *reader) time(n int64) clock.Micros {
 	return clock.Micros(r.Number("a time", n, 0, math.MaxInt64))
 }
 
-func refusalIn(r *pointsjournalv1.Refusal) Refusal {
-	return Refusal{Code: r.GetCode(), Message: r.GetMessage(), Param: r.GetParam()}
+func refusalIn(r *pointsjournalv1.Refusal) branch.Refusal {
+	return branch.Refusal{Code: r.GetCode(), Message: r.GetMessage(), Param: r.GetParam()}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/koban-pay/koban/internal/wire/wiretest"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // samples are one event of each type and shape, with every field set.
@@ -21,7 +22,7 @@ func samples() []any {
 	of := branchOf{7, id.ID{1, 15: 1}, id.ID{2, 15: 2}}
 	parts := []Part{{3, Paid, 9, 12}, {4, Free, 0, 1}}
 	back := []Back{{3, 3, Paid, 9, 5}, {4, 0, Free, 0, 6}, {5, 8, Free, 99, 7}}
-	no := Refusal{"insufficient_funds", "too little", "amount"}
+	no := branch.Refusal{Code: "insufficient_funds", Message: "too little", Param: "amount"}
 	return []any{
 		&opened{7, id.ID{1}, id.ID{2}},
 		&granted{7, id.ID{1}, id.ID{2}, id.ID{3}, [16]byte{4}, parts[0], 20_000, 9, id.ID{5}, 10, 11},

@@ -18,6 +18,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 const volumes = 2
@@ -64,7 +65,7 @@ func startAt(t testing.TB, open func(string) *store.DB, clk clock.Clock) *platfo
 		check(t, err)
 		books = append(books, b)
 	}
-	p.Service = New(books, log, id.NewSource(nil), clk)
+	p.Service = New(books, log, id.NewSource(nil), clk, branch.Japan)
 	return p
 }
 

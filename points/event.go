@@ -5,6 +5,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // The events carry outcomes only. Amounts are points. Day is the business day that the ledger counts them in.
@@ -34,7 +35,7 @@ type (
 		Key         id.ID
 		Fingerprint [16]byte
 		Amount      int64
-		Refusal     Refusal
+		Refusal     branch.Refusal
 	}
 	statusSet struct {
 		Tenant  id.Tenant
@@ -52,22 +53,22 @@ type (
 	}
 	tried struct {
 		branchOf
-		Print       [16]byte
+		Print       branch.Print
 		Amount      int64
 		Lots        []Part
 		Day         ledger.Day
 		NotAfter    clock.Micros
 		EffectiveAt clock.Micros
 	}
-	// refused is a Try or an Add that was refused; it is refused again to every duplicate.
+	// refused is a Try that was refused; it is refused again to every duplicate.
 	refused struct {
 		branchOf
-		Print   [16]byte
-		Refusal Refusal
+		Print   branch.Print
+		Refusal branch.Refusal
 	}
 	confirmed struct {
 		branchOf
-		Print       [16]byte
+		Print       branch.Print
 		Capture     uint32
 		Final       bool
 		Taken       []Part
@@ -86,7 +87,7 @@ type (
 	}
 	added struct {
 		branchOf
-		Print       [16]byte
+		Print       branch.Print
 		Amount      int64
 		Purpose     tcc.Purpose
 		From        []share

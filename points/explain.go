@@ -6,26 +6,19 @@ import (
 	"github.com/koban-pay/koban/tcc"
 )
 
-// entries returns what a block did for a payment. It reads nothing but the block: events carry outcomes.
-func (m *Machine) entries(tenant id.Tenant, payment id.ID, b *journal.Block) (out []tcc.Entry, err error) {
-	for _, e := range b.Events {
-		if e.Type < typeOpened {
-			continue // the kernel's
-		}
-		ev, err := m.Decode(e.Type, e.Body)
-		if err != nil {
-			return nil, err
-		}
-		of, ok := ev.(interface{ about() *branchOf })
-		if !ok || of.about().Tenant != tenant || of.about().Branch.Root() != payment.Root() {
-			continue
-		}
-		for _, x := range m.explain(ev) {
-			x.Book, x.Seq, x.At, x.Hash = b.Book, b.Seq, b.At, b.Hash
-			out = append(out, x)
-		}
+// explained tells what an event did for a branch. It reads nothing but the event, which carries outcomes.
+func (m *Machine) explained(raw journal.Event) (b tcc.Branch, out []tcc.Entry, err error) {
+	if raw.Type < typeOpened {
+		return b, nil, nil // the kernel's
 	}
-	return out, nil
+	ev, err := m.Decode(raw.Type, raw.Body)
+	if err != nil {
+		return b, nil, err
+	}
+	if of, ok := ev.(interface{ about() *branchOf }); ok {
+		b = tcc.Branch{Tenant: of.about().Tenant, ID: of.about().Branch}
+	}
+	return b, m.explain(ev), nil
 }
 
 // explain returns the entries of one event: what was set aside or let go, then what was posted.

@@ -9,10 +9,10 @@ import (
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
-// Commands are pointers to one of these. Those of the contract are its own requests: tcc.TryRequest, tcc.ConfirmRequest,
-// tcc.CancelRequest and tcc.AddRequest, all answered with a tcc.Receipt.
+// Commands are pointers to one of these, or to those of package branch.
 type (
 	// Open opens the points account of an owner, or finds it open. The reply is its View when it was opened.
 	Open struct {
@@ -76,11 +76,10 @@ type Machine struct {
 	keys     *book.Keys
 	first    id.ID // of the volume
 
-	// Memory that is used again with every command: what the ledger is lent, one call at a time; what the reply is made of;
-	// and the events of a payment, each of which is encoded and applied before the next command is decided.
+	// Memory that is used again with every command: what the ledger is lent, one call at a time, and the events of a payment,
+	// each of which is encoded and applied before the next command is decided.
 	rows   scope
-	asked  asked
-	reply  func() any // m.told
+	verbs  *branch.Branches
 	events struct {
 		tried     tried
 		confirmed confirmed
@@ -97,12 +96,12 @@ func NewMachine(volume, volumes int, rules RuleSet) *Machine {
 		accounts: book.NewRows(accountSchema(pack)), branches: book.NewRows(branchSchema(pack)), grants: book.NewRows(grantSchema),
 		keys: book.NewKeys(keyTable), first: id.Compose(0, id.FirstSlot(volume, volumes), [9]byte{}),
 	}
-	m.reply = m.told
+	m.verbs = branch.New(verbs{m})
 	return m
 }
 
 // Version implements book.Machine.
-func (m *Machine) Version() uint32 { return 1 }
+func (m *Machine) Version() uint32 { return 2 }
 
 // Tables implements book.Machine.
 func (m *Machine) Tables() []book.Table {
@@ -128,13 +127,13 @@ func (m *Machine) Public(ev any) (id.Tenant, bool) {
 // Touch implements book.Machine.
 func (m *Machine) Touch(cmd any, t *book.Touch) {
 	switch c := cmd.(type) {
-	case *tcc.TryRequest:
+	case *branch.Try:
 		m.touch(t, c.Branch.Tenant, c.Branch.ID, c.Account)
-	case *tcc.ConfirmRequest:
+	case *branch.Confirm:
 		m.touch(t, c.Branch.Tenant, c.Branch.ID, c.Account, Redeemed, Expired, Suspense)
-	case *tcc.CancelRequest:
+	case *branch.Cancel:
 		m.touch(t, c.Branch.Tenant, c.Branch.ID, c.Account, Expired)
-	case *tcc.AddRequest:
+	case *branch.Add:
 		m.touch(t, c.Branch.Tenant, c.Branch.ID, c.Account, Redeemed, Expired, Suspense)
 		if !c.Origin.IsNil() {
 			m.branches.Touch(t, book.Key{Tenant: c.Branch.Tenant, ID: c.Origin})
@@ -179,14 +178,6 @@ func (m *Machine) ownID(k Kind) id.ID { return m.first.Facet(uint8(k)) }
 // Decide implements book.Machine.
 func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 	switch c := cmd.(type) {
-	case *tcc.TryRequest:
-		m.decideTry(now, c, out)
-	case *tcc.ConfirmRequest:
-		m.decideConfirm(now, c, out)
-	case *tcc.CancelRequest:
-		m.decideCancel(now, c, out)
-	case *tcc.AddRequest:
-		m.decideAdd(now, c, out)
 	case *Open:
 		m.decideOpen(now, c, out)
 	case *Grant:
@@ -200,6 +191,8 @@ func (m *Machine) Decide(now clock.Micros, cmd any, out *book.Decision) {
 	case *expire:
 		m.decideExpire(now, c.key, out)
 	default:
-		panic(fmt.Sprintf("points: there is no command %T", cmd))
+		if !m.verbs.Decide(now, cmd, out) {
+			panic(fmt.Sprintf("points: there is no command %T", cmd))
+		}
 	}
 }

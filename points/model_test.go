@@ -13,6 +13,7 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // model keeps points one by one, the slow way: each is a class, an expiry, and where it is.
@@ -98,7 +99,7 @@ type walk struct {
 }
 
 func (x *walk) do(cmd any, want fault.Code) any {
-	reply, err := x.h.Do(cmd)
+	reply, err := x.h.Do(branch.CommandOf(cmd, branch.Japan))
 	got := fault.Code("")
 	if err != nil {
 		got = fault.Of(err).Code
@@ -147,7 +148,7 @@ func (x *walk) try(r *rapid.T) {
 			x.m.held[pay] = append(x.m.held[pay], c)
 		}
 	}
-	cmd := &tcc.TryRequest{Branch: branch(pay), Account: account("ann"), Amount: points(int64(amount)), NotAfter: x.m.at + clock.Minute}
+	cmd := &tcc.TryRequest{Branch: part(pay), Account: account("ann"), Amount: points(int64(amount)), NotAfter: x.m.at + clock.Minute}
 	x.do(cmd, want)
 	x.do(cmd, want) // a duplicate
 }
@@ -173,7 +174,7 @@ func (x *walk) confirm(r *rapid.T) {
 	amount, final := rapid.IntRange(1, len(held)).Draw(r, "amount"), rapid.Bool().Draw(r, "final")
 	x.n++
 	x.do(&tcc.ConfirmRequest{
-		Branch: branch(pay), Account: account("ann"), Capture: uint32(x.n), Amount: points(int64(amount)), Final: final,
+		Branch: part(pay), Account: account("ann"), Capture: uint32(x.n), Amount: points(int64(amount)), Final: final,
 	}, "")
 	x.m.spent[pay] = append(x.m.spent[pay], held[:amount]...)
 	x.m.remove(held[:amount])
@@ -187,7 +188,7 @@ func (x *walk) confirm(r *rapid.T) {
 
 func (x *walk) cancel(r *rapid.T) {
 	pay, held := x.open(r, x.m.held)
-	cmd := &tcc.CancelRequest{Branch: branch(pay), Account: account("ann")}
+	cmd := &tcc.CancelRequest{Branch: part(pay), Account: account("ann")}
 	if x.m.ended[pay] == "confirmed" {
 		x.do(cmd, fault.AlreadyConfirmed)
 		return
@@ -203,8 +204,8 @@ func (x *walk) refund(r *rapid.T) {
 	amount := rapid.IntRange(1, len(spent)+1).Draw(r, "amount")
 	x.n++
 	cmd := &tcc.AddRequest{
-		Branch: branch(fmt.Sprint("refund", x.n)), Account: account("ann"), Amount: points(int64(amount)), Purpose: tcc.Refund,
-		Origin: branch(pay).ID,
+		Branch: part(fmt.Sprint("refund", x.n)), Account: account("ann"), Amount: points(int64(amount)), Purpose: tcc.Refund,
+		Origin: part(pay).ID,
 	}
 	if amount > len(spent) {
 		x.do(cmd, fault.ExceedsCaptured)

@@ -7,6 +7,7 @@ import (
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // What happens to accounts outside payments.
@@ -68,7 +69,7 @@ func (m *Machine) decideGrant(now clock.Micros, c *Grant, out *book.Decision) {
 	}
 	k := book.Key{Tenant: c.Tenant, ID: c.ID}
 	a := m.customer(c.Tenant, c.Account)
-	day := businessDay(c.EffectiveAt, a)
+	day := businessDay(dayOf(c.EffectiveAt), a)
 	err := a.CanReceive(c.Amount, day)
 	if err == nil && !a.hasRoom(c.Class, c.ExpiresAt) {
 		err = fault.LimitExceeded.New("the account has points of %d different expiries, and no more are kept apart: grant "+
@@ -77,7 +78,7 @@ func (m *Machine) decideGrant(now clock.Micros, c *Grant, out *book.Decision) {
 	if err != nil {
 		out.Emit(&grantRefused{
 			Tenant: c.Tenant, ID: c.ID, Account: c.Account, Key: c.Key, Fingerprint: c.Fingerprint, Amount: c.Amount.Minor,
-			Refusal: Refusal{string(err.Code), err.Message, err.Param},
+			Refusal: branch.RefusalOf(err),
 		})
 		out.Refuse(err)
 		return
@@ -116,7 +117,7 @@ func (m *Machine) decideReadGrant(c *ReadGrant, out *book.Decision) {
 	case g == nil:
 		out.Refuse(fault.DataDamaged.New("a key names a grant that does not exist"))
 	case g.Refusal.Code != "":
-		out.Refuse(g.Refusal.fault())
+		out.Refuse(g.Refusal.Fault())
 	default:
 		out.Reply(g.reply(c.ID, out.Book))
 	}
@@ -132,7 +133,7 @@ func (m *Machine) decideExpire(now clock.Micros, k book.Key, out *book.Decision)
 		return
 	}
 	out.Emit(&expired{
-		Tenant: k.Tenant, Account: k.ID, Lots: parts, Day: businessDay(now, a), Owner: a.Owner, Posted: a.Posted() - sumParts(parts),
+		Tenant: k.Tenant, Account: k.ID, Lots: parts, Day: businessDay(dayOf(now), a), Owner: a.Owner, Posted: a.Posted() - sumParts(parts),
 		Held: a.Held(),
 	})
 }

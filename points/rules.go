@@ -3,6 +3,7 @@ package points
 import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
+	"github.com/koban-pay/koban/ledger"
 )
 
 // Rules are what a tenant decided about its points. They are read when something is decided, and the outcome goes into
@@ -33,6 +34,12 @@ func (s RuleSet) of(t id.Tenant) *Rules {
 	}
 	return &DefaultRules
 }
+
+// zone is how far business days are ahead of UTC: Japan has one time zone and no summer time.
+const zone = 9 * clock.Hour
+
+// dayOf returns the business day of a time.
+func dayOf(at clock.Micros) ledger.Day { return ledger.Day((at + zone) / clock.Day) }
 
 // Until returns when points expire that live for a number of days from now on: when the last of them ends in the
 // company's zone, so never earlier than that many times 24 hours. 0 days is never. Points that come on one day so have

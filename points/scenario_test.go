@@ -20,6 +20,7 @@ import (
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 const tenant id.Tenant = 7
@@ -114,7 +115,7 @@ func (s *script) statement(w []string) {
 // expect submits a command and compares what came of it: ok, suspense or a code.
 func (s *script) expect(cmd any, want string) {
 	s.Helper()
-	reply, err := s.Do(cmd)
+	reply, err := s.Do(branch.CommandOf(cmd, branch.Japan))
 	if again, ok := reply.(Repeated); ok && err == nil {
 		reply, err = s.Do(&ReadGrant{Tenant: tenant, ID: again.ID})
 	}
@@ -158,7 +159,7 @@ func (s *script) request(w []string) any {
 		return r
 	}
 	now := s.Clock.Now()
-	b := branch(w[1])
+	b := part(w[1])
 	a := account(w[2])
 	var r any
 	switch w[0] {
@@ -180,7 +181,7 @@ func (s *script) request(w []string) any {
 	case "add":
 		r = &tcc.AddRequest{Branch: b, Account: a, Amount: s.points(w[3]), Purpose: tcc.Credit, EffectiveAt: now}
 	case "refund":
-		r = &tcc.AddRequest{Branch: b, Account: a, Amount: s.points(w[3]), Purpose: tcc.Refund, Origin: branch(w[5]).ID, EffectiveAt: now}
+		r = &tcc.AddRequest{Branch: b, Account: a, Amount: s.points(w[3]), Purpose: tcc.Refund, Origin: part(w[5]).ID, EffectiveAt: now}
 	}
 	s.sent[words] = r
 	return r
@@ -256,6 +257,6 @@ func name(word string) id.ID {
 
 func account(owner string) id.ID { return name(owner).Facet(tcc.PointsAccount) }
 
-func branch(word string) tcc.Branch {
+func part(word string) tcc.Branch {
 	return tcc.Branch{Tenant: tenant, ID: name("pay " + word).Facet(1)}
 }

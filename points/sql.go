@@ -12,6 +12,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/wire"
 	"github.com/koban-pay/koban/ledger"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // Schema holds the migrations of the state tables.
@@ -24,7 +25,7 @@ const keyTable = "points_keys"
 var (
 	kindTexts    = book.Words(Customer)
 	accountTexts = book.Words(ledger.Closed)
-	branchTexts  = book.Words(Added)
+	branchTexts  = book.Words(branch.Added)
 )
 
 // Points have no caps or limits, so the tables have no columns for them. The currency and the normal side of every
@@ -98,8 +99,8 @@ func branchSchema(pack *book.Pack) book.Schema[Branch] {
 		Columns: []string{"account", "status", "amount", "posted", "released", "refusal_code", "lots", "rest"},
 		Fixed:   []string{"account"},
 		Args: func(b *Branch, args []any) []any {
-			*pack = packBranch((*pack)[:0], b)
-			return append(args, b.On[:], branchTexts[b.Status], b.Amount, b.Posted, b.Released, b.refusal().Code, takenText(b.Lots), []byte(*pack))
+			*pack = b.Pack((*pack)[:0].Int(int64(b.Hold.HeldOn)))
+			return append(args, b.Account[:], branchTexts[b.Status], b.Hold.Amount, b.Hold.Posted, b.Hold.Released, b.Refusal.Code, takenText(b.Lots), []byte(*pack))
 		},
 		Scan: scanBranch,
 	}
@@ -108,74 +109,24 @@ func branchSchema(pack *book.Pack) book.Schema[Branch] {
 func scanBranch(scan func(dest ...any) error, b *Branch) error {
 	var on, rest []byte
 	var status, lots string
-	var no Refusal
-	if err := scan(&on, &status, &b.Amount, &b.Posted, &b.Released, &no.Code, &lots, &rest); err != nil {
+	h := &b.Hold
+	if err := scan(&on, &status, &h.Amount, &h.Posted, &h.Released, &b.Refusal.Code, &lots, &rest); err != nil {
 		return err
 	}
 	var ok bool
-	if b.Status, ok = parseStatus(status); !ok {
+	if b.Status, ok = branch.ParseStatus(status); !ok {
 		return fmt.Errorf("points: a branch of status %q", status)
 	}
 	var r wire.Reader
-	if b.On = r.ID(on); r.Err() != nil {
+	if b.Account = r.ID(on); r.Err() != nil {
 		return r.Err()
 	}
-	if b.Amount > 0 {
-		b.Account, b.Side = b.On, ledger.Debit
+	if h.Amount > 0 {
+		h.Account, h.Side = b.Account, ledger.Debit
 	}
-	if err := unpackBranch(rest, b, &no); err != nil {
-		return err
-	}
-	if b.Status == Refused {
-		b.Refusal = &no
-	}
-	return readList(lots, &b.Lots)
-}
-
-// refusal is what the row says of a refusal: nothing, mostly.
-func (b *Branch) refusal() Refusal {
-	if b.Refusal == nil {
-		return Refusal{}
-	}
-	return *b.Refusal
-}
-
-func packAnswer(p book.Pack, a Answer) book.Pack {
-	suspense := int64(0)
-	if a.Suspense {
-		suspense = 1
-	}
-	return p.Int(int64(a.Seq)).Int(int64(a.At)).Int(a.Available).Int(suspense)
-}
-
-func unpackAnswer(u *book.Unpack) Answer {
-	return Answer{Seq: uint64(u.Int()), At: clock.Micros(u.Int()), Available: u.Int(), Suspense: u.Int() == 1}
-}
-
-func packBranch(p book.Pack, b *Branch) book.Pack {
-	no := b.refusal()
-	p = p.Bytes(b.Print[:]).Int(int64(b.HeldOn)).Text(no.Message).Text(no.Param)
-	p = packAnswer(packAnswer(p, b.First), b.Cancel).Int(int64(len(b.Captures)))
-	for i := range b.Captures {
-		c := &b.Captures[i]
-		p = packAnswer(p.Int(int64(c.N)).Bytes(c.Print[:]), c.Answer)
-	}
-	return p
-}
-
-func unpackBranch(rest []byte, b *Branch, no *Refusal) error {
-	var r wire.Reader
 	u := book.NewUnpack(rest)
-	b.Print = r.ID(u.Bytes())
-	b.HeldOn, no.Message, no.Param = ledger.Day(u.Int()), u.Text(), u.Text()
-	b.First, b.Cancel = unpackAnswer(u), unpackAnswer(u)
-	for range u.Count() {
-		c := Capture{N: uint32(u.Int())}
-		c.Print = r.ID(u.Bytes())
-		c.Answer = unpackAnswer(u)
-		b.Captures = append(b.Captures, c)
-	}
-	return cmp.Or(u.Err(), r.Err())
+	h.HeldOn = ledger.Day(u.Int())
+	return cmp.Or(b.Unpack(u), readList(lots, &b.Lots))
 }
 
 var grantSchema = book.Schema[GrantRow]{

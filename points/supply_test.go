@@ -11,6 +11,7 @@ import (
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // TestPointsCanAlwaysBeTakenAndReturned grants all the points there can be, and has them spent and refunded until far
@@ -21,7 +22,7 @@ func TestPointsCanAlwaysBeTakenAndReturned(t *testing.T) {
 	n := 0
 	do := func(cmd any, want fault.Code) any {
 		t.Helper()
-		reply, err := h.Do(cmd)
+		reply, err := h.Do(branch.CommandOf(cmd, branch.Japan))
 		if err == nil && want == "" || fault.HasCode(err, want) {
 			return reply
 		}
@@ -39,7 +40,7 @@ func TestPointsCanAlwaysBeTakenAndReturned(t *testing.T) {
 	most := ledger.Supply(1)
 	spend := func(owner string) *tcc.AddRequest {
 		n++
-		pay, back := branch(fmt.Sprint(n)), branch(fmt.Sprint(n, "back"))
+		pay, back := part(fmt.Sprint(n)), part(fmt.Sprint(n, "back"))
 		do(&tcc.TryRequest{Branch: pay, Account: account(owner), Amount: points(most), NotAfter: h.Clock.Now() + clock.Minute}, "")
 		do(&tcc.ConfirmRequest{Branch: pay, Account: account(owner), Capture: 1, Amount: points(most), Final: true}, "")
 		return &tcc.AddRequest{Branch: back, Account: account(owner), Amount: points(most), Purpose: tcc.Refund, Origin: pay.ID}

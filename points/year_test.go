@@ -8,6 +8,7 @@ import (
 	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/book/booktest"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // TestPointsOfAYearFit: who is given points three times a day, of both classes, for more than a year, always gets them.
@@ -16,7 +17,7 @@ func TestPointsOfAYearFit(t *testing.T) {
 	h := booktest.New(t, "points", func() book.Machine { return NewMachine(0, 1, nil) })
 	do := func(cmd any) any {
 		t.Helper()
-		reply, err := h.Do(cmd)
+		reply, err := h.Do(branch.CommandOf(cmd, branch.Japan))
 		if err != nil {
 			t.Fatal(err)
 		}

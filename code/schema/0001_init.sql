@@ -55,23 +55,15 @@ CREATE INDEX code_sessions_due ON code_sessions (volume, due) WHERE due > 0;
 
 -- This service's part in each payment, and how each verb was answered.
 CREATE TABLE code_branches (
-	tenant          BIGINT NOT NULL,
-	volume          BIGINT NOT NULL,
-	id              BYTEA  NOT NULL,
-	session         BYTEA  NOT NULL,
-	status          TEXT   NOT NULL CHECK (status IN ('RESERVED', 'REFUSED', 'CONFIRMED', 'CANCELLED')),
-	amount          BIGINT NOT NULL,
-	currency        BIGINT NOT NULL,
-	print           BYTEA  NOT NULL, -- of the Try
-	first_seq       BIGINT NOT NULL, -- the answer to the Try; 0 if it never came
-	first_at        BIGINT NOT NULL,
-	refusal_code    TEXT   NOT NULL,
-	refusal_message TEXT   NOT NULL,
-	refusal_param   TEXT   NOT NULL,
-	capture         BIGINT NOT NULL, -- the first
-	taken           BYTEA  NOT NULL, -- print of its Confirm
-	end_seq         BIGINT NOT NULL, -- the answer to the Confirm or the Cancel
-	end_at          BIGINT NOT NULL,
+	tenant       BIGINT NOT NULL,
+	volume       BIGINT NOT NULL,
+	id           BYTEA  NOT NULL,
+	session      BYTEA  NOT NULL,
+	status       TEXT   NOT NULL CHECK (status IN ('HELD', 'REFUSED', 'CONFIRMED', 'CANCELLED')),
+	amount       BIGINT NOT NULL,
+	currency     BIGINT NOT NULL,
+	refusal_code TEXT   NOT NULL,
+	rest         BYTEA  NOT NULL, -- the answer to each verb, for a duplicate (book.Pack)
 	PRIMARY KEY (tenant, volume, id)
 );
 

@@ -15,8 +15,8 @@ var floors = [][]string{
 		"internal/score", "internal/term", "internal/version",
 	},
 	1: {"book/journal", "book/store", "tcc", "gen"},
-	2: {"book", "internal/rpc", "internal/wire"},
-	3: {"ledger", "code/emv", "book/feed", "tcc/wire", "tcc/kit", "book/store/storetest", "book/booktest"},
+	2: {"ledger", "book", "internal/rpc", "internal/wire"},
+	3: {"code/emv", "book/feed", "tcc/branch", "tcc/wire", "tcc/kit", "book/store/storetest", "book/booktest"},
 	4: {
 		"balance", "points", "deferred", "payment", "funding", "code", "card", "subscription", "campaign",
 		"accounting", "reconcile", "settlement", "risk", "identity", "history", "notice",

@@ -12,6 +12,7 @@ import (
 	"github.com/koban-pay/koban/code"
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/points"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // checks holds one volume of the rebuilt tables to what its service says of its own rows. The service's Check wants all rows
@@ -29,9 +30,9 @@ func (s *shelf) check(ctx context.Context, v *volume) error {
 	c := &checks{shelf: s, v: v, m: m, core: book.NewCore(v.name, v.n, m)}
 	switch s.Name {
 	case Balance:
-		return c.holds("balance_branches", "balance_accounts", "HELD")
+		return c.holds("balance_branches", "balance_accounts")
 	case Points:
-		return c.holds("points_branches", "points_accounts", "held")
+		return c.holds("points_branches", "points_accounts")
 	case Code:
 		return c.sessions()
 	case Payment:
@@ -133,13 +134,13 @@ func (c *checks) in(table string, f func(key, row []byte) error) error {
 }
 
 // holds checks branches that ended by themselves, then accounts with the branches that hold something on them: those are few.
-func (c *checks) holds(branches, accounts, held string) error {
+func (c *checks) holds(branches, accounts string) error {
 	type open struct{ key, row []byte }
 	on := map[book.Key][]open{} // by account
 	status, account := c.column(branches, "status"), c.column(branches, "account")
 	err := c.in(branches, func(key, row []byte) error {
 		values := unpack(row)
-		if values[status] != held {
+		if values[status] != branch.Held.String() {
 			return c.put(branches, key, row)
 		}
 		k, _ := keyOf(key)
@@ -184,7 +185,7 @@ func (c *checks) sessions() error {
 	session, status, by := c.column("code_branches", "session"), c.column("code_branches", "status"), c.column("code_sessions", "branch")
 	err := c.in("code_branches", func(key, row []byte) error {
 		values := unpack(row)
-		if values[status] != code.Reserved.String() && values[status] != code.Confirmed.String() {
+		if values[status] != branch.Held.String() && values[status] != branch.Confirmed.String() {
 			return nil
 		}
 		k, _ := keyOf(key)
@@ -197,9 +198,9 @@ func (c *checks) sessions() error {
 		return err
 	}
 	err = c.in("code_sessions", func(key, row []byte) error {
-		if branch, _ := unpack(row)[by].([]byte); len(branch) > 0 && !bytes.Equal(branch, id.Nil[:]) {
+		if has, _ := unpack(row)[by].([]byte); len(has) > 0 && !bytes.Equal(has, id.Nil[:]) {
 			k, _ := keyOf(key)
-			if err := c.fetch("code_branches", k.Tenant, branch); err != nil {
+			if err := c.fetch("code_branches", k.Tenant, has); err != nil {
 				return err
 			}
 		}

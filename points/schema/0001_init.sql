@@ -28,7 +28,7 @@ CREATE TABLE points_branches (
 	volume       BIGINT NOT NULL,
 	id           BYTEA  NOT NULL,
 	account      BYTEA  NOT NULL,
-	status       TEXT   NOT NULL, -- held, refused, confirmed, cancelled or added
+	status       TEXT   NOT NULL, -- HELD, REFUSED, CONFIRMED, CANCELLED or ADDED
 	amount       BIGINT NOT NULL, -- of the hold
 	posted       BIGINT NOT NULL,
 	released     BIGINT NOT NULL,

@@ -8,6 +8,7 @@ import (
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // balanceSide is balance in a world: customers' cash, and what merchants are owed.
@@ -30,7 +31,7 @@ func (balanceSide) morning(w *World) {
 		k, print := w.town.key(c.tenant)
 		w.must("balance", x, &balance.AddCredit{
 			Key: k, Print: print, ID: w.fresh(x.Slot()), Account: x, Amount: money.Yen(4000),
-			EffectiveAt: w.now, Day: balance.Japan(c.tenant, w.now),
+			EffectiveAt: w.now, Day: branch.Japan(c.tenant, w.now),
 		})
 	}
 	for _, m := range w.town.merchants {
@@ -59,23 +60,9 @@ func (balanceSide) day(w *World, _ int) {
 
 func (balanceSide) role() payment.Participant { return payment.Balance }
 
-func (balanceSide) request(p *payment.Payment, x *payment.Part, v payment.Verb) any {
-	day := balance.Japan(p.Tenant, p.EffectiveAt)
-	switch r := call(p, x, v).(type) {
-	case *tcc.TryRequest:
-		return &balance.Try{TryRequest: *r, Day: day}
-	case *tcc.ConfirmRequest:
-		return &balance.Confirm{ConfirmRequest: *r, Day: day}
-	case *tcc.CancelRequest:
-		return &balance.Cancel{CancelRequest: *r, Day: day}
-	default:
-		return &balance.Add{AddRequest: *r.(*tcc.AddRequest), Day: day}
-	}
-}
-
 func (balanceSide) branches(m book.Machine, f func(book.Key, part)) {
 	m.(*balance.Machine).EachBranch(func(k book.Key, b *balance.Branch) {
-		f(k, [...]part{absent, held, taken, letGo, refused, added}[b.Status])
+		f(k, partOf(b.Status))
 	})
 }
 

@@ -63,7 +63,7 @@ type heard struct {
 func (b *bench) ask(x *payment.Part, v payment.Verb, n int) (all []heard) {
 	h := b.w.route[book.Name(participantOf(x.Participant).name(), x.Account.Volume(b.w.volumes))]
 	for range n {
-		h.submit(participantOf(x.Participant).request(&b.pay, x, v), func(r any, err error) {
+		h.submit(call(&b.pay, x, v), func(r any, err error) {
 			rc, _ := r.(tcc.Receipt)
 			all = append(all, heard{rc, err})
 		})
@@ -192,7 +192,7 @@ func TestD66FenceAndEffectInOneBlock(t *testing.T) {
 			b.w.plans = map[int]misfortune{1: m}
 			b.w.steps = 0
 			h := b.w.route[book.Name(participantOf(x.Participant).name(), x.Account.Volume(b.w.volumes))]
-			h.submit(participantOf(x.Participant).request(&b.pay, x, v), func(any, error) {})
+			h.submit(call(&b.pay, x, v), func(any, error) {})
 			b.w.run(b.w.now + 10*clock.Second)
 			b.w.plans = nil
 		}

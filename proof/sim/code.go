@@ -17,12 +17,8 @@ func (codeSide) machine(volume, volumes int) book.Machine {
 
 func (codeSide) role() payment.Participant { return payment.Code }
 
-func (codeSide) request(p *payment.Payment, x *payment.Part, v payment.Verb) any {
-	return call(p, x, v)
-}
-
 func (codeSide) branches(m book.Machine, f func(book.Key, part)) {
 	m.(*code.Machine).EachBranch(func(k book.Key, b *code.Branch) {
-		f(k, [...]part{absent, held, refused, taken, letGo}[b.Status])
+		f(k, partOf(b.Status))
 	})
 }

@@ -105,7 +105,7 @@ func (w *World) delay() clock.Micros {
 func (w *World) call(p *payment.Payment, st payment.Step, hear func(tcc.Receipt, error)) {
 	x, verb := *st.Part, st.Verb
 	takes := participantOf(x.Participant)
-	cmd := takes.request(p, &x, verb)
+	cmd := call(p, &x, verb)
 	branch := p.Branch(&x)
 	unheard := verb == payment.VerbCancel && x.State != payment.Held // as far as the coordinator knows
 	service := takes.name()

@@ -12,6 +12,7 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/payment"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // TestPlantedFaults breaks one rule at a time on purpose: a judge that does not notice proves nothing.
@@ -68,7 +69,7 @@ type fickle struct {
 
 // Decide implements book.Machine.
 func (f fickle) Decide(now clock.Micros, cmd any, out *book.Decision) {
-	if _, ok := cmd.(*balance.Try); ok {
+	if _, ok := cmd.(*branch.Try); ok {
 		if *f.tries++; *f.tries%20 == 0 {
 			out.Refuse(fault.Overloaded.New(""))
 			return
@@ -162,20 +163,20 @@ func withoutFence(name string, m book.Machine) book.Machine {
 // Touch implements book.Machine: a Try needs the row that it may end up in, too.
 func (h hanging) Touch(cmd any, t *book.Touch) {
 	h.Machine.Touch(cmd, t)
-	if c, ok := cmd.(*balance.Try); ok {
+	if c, ok := cmd.(*branch.Try); ok {
 		h.Machine.Touch(elsewhere(c), t)
 	}
 }
 
 // Decide implements book.Machine.
 func (h hanging) Decide(now clock.Micros, cmd any, out *book.Decision) {
-	if c, ok := cmd.(*balance.Try); ok && h.cancelled(c.Branch) {
+	if c, ok := cmd.(*branch.Try); ok && h.cancelled(c.Branch) {
 		cmd = elsewhere(c)
 	}
 	h.Machine.Decide(now, cmd, out)
 }
 
-func elsewhere(c *balance.Try) *balance.Try {
+func elsewhere(c *branch.Try) *branch.Try {
 	other := *c
 	other.Branch.ID = c.Branch.ID.Facet(c.Branch.ID.Part() + 100)
 	return &other
@@ -183,7 +184,7 @@ func elsewhere(c *balance.Try) *balance.Try {
 
 func (h hanging) cancelled(b tcc.Branch) (found bool) {
 	h.EachBranch(func(k book.Key, row *balance.Branch) {
-		found = found || k == (book.Key{Tenant: b.Tenant, ID: b.ID}) && row.Status == balance.Cancelled
+		found = found || k == (book.Key{Tenant: b.Tenant, ID: b.ID}) && row.Status == branch.Cancelled
 	})
 	return found
 }

@@ -53,13 +53,9 @@ func (pointsSide) day(w *World, payments int) {
 
 func (pointsSide) role() payment.Participant { return payment.Points }
 
-func (pointsSide) request(p *payment.Payment, x *payment.Part, v payment.Verb) any {
-	return call(p, x, v)
-}
-
 func (pointsSide) branches(m book.Machine, f func(book.Key, part)) {
 	m.(*points.Machine).EachBranch(func(k book.Key, b *points.Branch) {
-		f(k, [...]part{absent, held, refused, taken, letGo, added}[b.Status])
+		f(k, partOf(b.Status))
 	})
 }
 

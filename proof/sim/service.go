@@ -5,6 +5,7 @@ import (
 	"github.com/koban-pay/koban/book/journal"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/payment"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // service is what a world has to know of a service: a page of code for each, in a file of its own
@@ -35,8 +36,6 @@ type participant interface {
 	service
 	// role is how payments know it.
 	role() payment.Participant
-	// request returns the command that the service makes of a call.
-	request(p *payment.Payment, x *payment.Part, v payment.Verb) any
 	// branches calls f for every branch of a book, and where it stands.
 	branches(m book.Machine, f func(book.Key, part))
 }
@@ -79,20 +78,25 @@ func participantOf(who payment.Participant) participant {
 	panic("sim: nobody takes part as " + who.String())
 }
 
-// call returns the request of a call as the contract has it: the command of a service that adds nothing to it.
+// call returns the command of a call.
 func call(p *payment.Payment, x *payment.Part, v payment.Verb) any {
+	var request any
 	switch v {
 	case payment.VerbTry:
 		r := p.TryRequest(x)
-		return &r
+		request = &r
 	case payment.VerbConfirm:
 		r := p.ConfirmRequest(x)
-		return &r
+		request = &r
 	case payment.VerbCancel:
 		r := p.CancelRequest(x)
-		return &r
+		request = &r
 	default:
 		r := p.AddRequest(x)
-		return &r
+		request = &r
 	}
+	return branch.CommandOf(request, branch.Japan)
 }
+
+// partOf returns where a branch stands.
+func partOf(s branch.Status) part { return [...]part{absent, held, taken, letGo, refused, added}[s] }

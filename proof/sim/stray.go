@@ -44,7 +44,7 @@ func (w *World) contrary(p *payment.Payment, x *payment.Part, v payment.Verb, wh
 	if h == nil {
 		return
 	}
-	cmd := takes.request(p, x, v)
+	cmd := call(p, x, v)
 	h.submit(cmd, func(_ any, err error) {
 		o := tcc.OutcomeOf(err)
 		if o == tcc.Unknown {

@@ -210,6 +210,14 @@ var confirmChecks = []check{
 		}
 		return errors.Join(expect(step{"confirm", p.confirm(ctx), fault.NotTried}), p.holds(ctx, 100, 0))
 	}},
+	{"confirm-capture-zero", "A Confirm of capture 0 is refused, and takes nothing: captures are numbered from 1.", 0, func(ctx context.Context, e *exam) error {
+		p, err := e.part(ctx, 100, 60)
+		if err != nil {
+			return err
+		}
+		return errors.Join(refusal("confirm without a try", p.capture(ctx, 0, 60, true)), expect(step{"try", p.try(ctx), ""}),
+			refusal("confirm", p.capture(ctx, 0, 60, true)), expect(step{"cancel", p.cancel(ctx), ""}), p.holds(ctx, 100, 0))
+	}},
 	{"confirm-after-refused-try", "A Confirm of a refused Try is refused with not_tried.", arithmetic, func(ctx context.Context, e *exam) error {
 		p, err := e.part(ctx, 100, 101)
 		if err != nil {
@@ -360,6 +368,42 @@ var cancelChecks = []check{
 		}
 		return errors.Join(expect(step{"cancel", late.cancel(ctx), ""}, step{"cancel again", late.cancel(ctx), ""}), p.holds(ctx, 0, 100))
 	}},
+	{
+		"cancel-refused-try-elsewhere", "A Cancel of a refused Try is done also if it names another account: nothing was set aside.", accounts,
+		func(ctx context.Context, e *exam) error {
+			p, err := e.part(ctx, 100, 100)
+			if err != nil {
+				return err
+			}
+			other := *e.from(p.account, 100)
+			late := other
+			if other.account, err = e.Fund(ctx, 100); err != nil {
+				return err
+			}
+			if err := expect(step{"try", p.try(ctx), ""}); err != nil {
+				return err
+			}
+			if err := late.try(ctx); tcc.OutcomeOf(err) != tcc.Refused {
+				return fmt.Errorf("a try of what is on hold ended with %v, should be refused", err)
+			}
+			return errors.Join(expect(step{"cancel on another account", other.cancel(ctx), ""}), p.holds(ctx, 0, 100), other.holds(ctx, 100, 0))
+		},
+	},
+	{
+		"confirm-tombstone-elsewhere", "A Confirm after an empty Cancel is refused with already_cancelled, whichever account it names.", accounts,
+		func(ctx context.Context, e *exam) error {
+			p, err := e.part(ctx, 100, 60)
+			if err != nil {
+				return err
+			}
+			other := *p
+			if other.account, err = e.Fund(ctx, 100); err != nil {
+				return err
+			}
+			return errors.Join(expect(step{"empty cancel", p.cancel(ctx), ""},
+				step{"confirm on another account", other.confirm(ctx), fault.AlreadyCancelled}), p.holds(ctx, 100, 0), other.holds(ctx, 100, 0))
+		},
+	},
 	{
 		"try-after-cancel", "A Try that arrives after its Cancel is refused with try_after_cancel, and sets nothing aside.", 0,
 		func(ctx context.Context, e *exam) error {

@@ -312,6 +312,8 @@ func (f *fake) Confirm(ctx context.Context, r tcc.ConfirmRequest) (tcc.Receipt, 
 
 func (f *fake) refusesConfirm(b *fakeBranch, r tcc.ConfirmRequest) fault.Code {
 	switch {
+	case r.Capture == 0 && f.defect != "takes captures without a number":
+		return fault.InvalidRequest
 	case b == nil && f.defect == "calls what it does not know not found":
 		return fault.HoldNotFound
 	case b == nil, b.refused != "" && f.defect != "confirms a refused try":
@@ -320,6 +322,8 @@ func (f *fake) refusesConfirm(b *fakeBranch, r tcc.ConfirmRequest) fault.Code {
 		f.hold(r.Account, b.try.Amount.Minor)
 		b.cancelled, b.left = false, b.try.Amount.Minor
 		return ""
+	case b.cancelled && b.bare && b.try.Account != r.Account && f.defect == "compares the account of a tombstone":
+		return fault.IDReused
 	case b.cancelled:
 		return fault.AlreadyCancelled
 	case f.defect == "lets holds expire" && f.clk.Now() > b.try.NotAfter && len(b.captures) == 0:
@@ -347,12 +351,14 @@ func (f *fake) Cancel(ctx context.Context, r tcc.CancelRequest) (tcc.Receipt, er
 		return tcc.Receipt{Book: "fake/00"}, nil
 	case b == nil:
 		f.racy("cancels while it tries")
-		f.branches[f.key(r.Branch)] = &fakeBranch{try: tcc.TryRequest{NotAfter: r.NotAfter, EffectiveAt: r.EffectiveAt}, cancelled: true, tombstone: true, bare: true}
+		f.branches[f.key(r.Branch)] = &fakeBranch{try: tcc.TryRequest{Account: r.Account, NotAfter: r.NotAfter, EffectiveAt: r.EffectiveAt}, cancelled: true, tombstone: true, bare: true}
 		return tcc.Receipt{Book: "fake/00"}, nil
 	case f.defect == "cancels nothing after the deadline" && f.clk.Now() > b.try.NotAfter && b.refused == "":
 		return tcc.Receipt{}, fault.HoldEnded.New("")
 	case b.refused != "" && f.defect == "refuses to cancel a refusal":
 		return tcc.Receipt{}, fault.NotTried.New("")
+	case b.refused != "" && f.defect == "compares the account of a refusal" && b.try.Account != r.Account:
+		return tcc.Receipt{}, fault.IDReused.New("")
 	case len(b.captures) > 0 && f.defect == "cancels after the confirm":
 		b.cancelled = true
 		return tcc.Receipt{Book: "fake/00"}, nil

@@ -70,6 +70,7 @@ type part struct {
 	Final     bool
 	Cancelled bool
 	Bare      bool      // cancelled without a Try
+	On        string    // with Bare: the account that the Cancel named
 	At        time.Time // of the Cancel
 	Unheard   bool      // whoever called has gone
 	Waiting   bool      // it is being found out
@@ -171,7 +172,7 @@ func (s *shop) pass(c *call) *reply {
 	case c.verb == "confirm" && out.ok():
 		p.Captures[q.Capture], p.Final = q.Amount.Value, p.Final || q.Final != nil && *q.Final
 	case c.verb == "cancel" && out.ok() && !p.Cancelled:
-		p.Cancelled, p.Bare, p.At = true, p.Try == nil, s.now()
+		p.Cancelled, p.Bare, p.On, p.At = true, p.Try == nil, q.Account, s.now()
 	}
 	return out
 }

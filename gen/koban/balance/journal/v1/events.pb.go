@@ -1028,18 +1028,20 @@ func (x *Held) GetHeldOn() int32 {
 
 // TryRefused: a Try was refused for good.
 type TryRefused struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tenant        uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Branch        []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
-	Account       []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
-	Currency      uint32                 `protobuf:"varint,4,opt,name=currency,proto3" json:"currency,omitempty"`
-	Amount        int64                  `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
-	Purpose       Purpose                `protobuf:"varint,6,opt,name=purpose,proto3,enum=koban.balance.journal.v1.Purpose" json:"purpose,omitempty"`
-	EffectiveAt   int64                  `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
-	Fingerprint   []byte                 `protobuf:"bytes,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	Code          string                 `protobuf:"bytes,12,opt,name=code,proto3" json:"code,omitempty"`
-	Message       string                 `protobuf:"bytes,13,opt,name=message,proto3" json:"message,omitempty"`
-	NotAfter      int64                  `protobuf:"varint,14,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Tenant      uint32                 `protobuf:"varint,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Branch      []byte                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Account     []byte                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Currency    uint32                 `protobuf:"varint,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	Amount      int64                  `protobuf:"varint,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	Purpose     Purpose                `protobuf:"varint,6,opt,name=purpose,proto3,enum=koban.balance.journal.v1.Purpose" json:"purpose,omitempty"`
+	EffectiveAt int64                  `protobuf:"varint,7,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	Fingerprint []byte                 `protobuf:"bytes,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Code        string                 `protobuf:"bytes,12,opt,name=code,proto3" json:"code,omitempty"`
+	Message     string                 `protobuf:"bytes,13,opt,name=message,proto3" json:"message,omitempty"`
+	NotAfter    int64                  `protobuf:"varint,14,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// The field of the request that is at fault.
+	Param         string `protobuf:"bytes,27,opt,name=param,proto3" json:"param,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1149,6 +1151,13 @@ func (x *TryRefused) GetNotAfter() int64 {
 		return x.NotAfter
 	}
 	return 0
+}
+
+func (x *TryRefused) GetParam() string {
+	if x != nil {
+		return x.Param
+	}
+	return ""
 }
 
 // Confirmed: a capture took of what was held.
@@ -1664,7 +1673,7 @@ const file_koban_balance_journal_v1_events_proto_rawDesc = "" +
 	" \x01(\fR\vfingerprint\x12\x1c\n" +
 	"\tavailable\x18\v \x01(\x03R\tavailable\x12\x1b\n" +
 	"\tnot_after\x18\x0e \x01(\x03R\bnotAfter\x12\x17\n" +
-	"\aheld_on\x18\x0f \x01(\x11R\x06heldOn\"\xd7\x02\n" +
+	"\aheld_on\x18\x0f \x01(\x11R\x06heldOn\"\xed\x02\n" +
 	"\n" +
 	"TryRefused\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
@@ -1678,7 +1687,8 @@ const file_koban_balance_journal_v1_events_proto_rawDesc = "" +
 	" \x01(\fR\vfingerprint\x12\x12\n" +
 	"\x04code\x18\f \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\r \x01(\tR\amessage\x12\x1b\n" +
-	"\tnot_after\x18\x0e \x01(\x03R\bnotAfter\"\xbd\x03\n" +
+	"\tnot_after\x18\x0e \x01(\x03R\bnotAfter\x12\x14\n" +
+	"\x05param\x18\x1b \x01(\tR\x05param\"\xbd\x03\n" +
 	"\tConfirmed\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\rR\x06tenant\x12\x16\n" +
 	"\x06branch\x18\x02 \x01(\fR\x06branch\x12\x18\n" +
