@@ -12,6 +12,7 @@ import (
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 	"github.com/koban-pay/koban/tcc/branch"
+	"github.com/koban-pay/koban/tcc/verbs"
 )
 
 const tenant = id.Tenant(7)
@@ -26,7 +27,7 @@ type onThread struct {
 
 func newOnThread(t testing.TB) *onThread {
 	h := booktest.New(t, "balance", func() book.Machine { return NewMachine(0, 1) })
-	return &onThread{New([]branch.Book{harnessBook{h}}, h.Log, branch.Japan), h, t, id.NewSource(nil)}
+	return &onThread{New([]verbs.Book{harnessBook{h}}, h.Log, branch.Japan), h, t, id.NewSource(nil)}
 }
 
 // harnessBook lets a service use a harness as a book.
@@ -146,7 +147,7 @@ func (s *onThread) audit() {
 }
 
 // auditLog replays a journal into an empty machine, and checks and audits it.
-func auditLog(t testing.TB, log branch.Log, name string, m *Machine) []Violation {
+func auditLog(t testing.TB, log verbs.Log, name string, m *Machine) []Violation {
 	t.Helper()
 	core := book.NewCore(name, 0, m)
 	a := NewAudit()

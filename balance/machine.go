@@ -47,7 +47,7 @@ func NewMachine(volume, volumes int) *Machine {
 		credits: book.NewRows(creditSchema), keys: book.NewKeys(keyTable),
 	}
 	m.rows.m = m
-	m.verbs = branch.New(rules{m})
+	m.verbs = branch.New(plans{m})
 	return m
 }
 

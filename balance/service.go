@@ -8,6 +8,7 @@ import (
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/tcc"
 	"github.com/koban-pay/koban/tcc/branch"
+	"github.com/koban-pay/koban/tcc/verbs"
 )
 
 // Service is the balance service over its volumes. It is safe for concurrent use.
@@ -15,12 +16,12 @@ import (
 // Beside what they say, all methods give the errors of (*book.Book).Do: the outcome is then unknown, or nothing was
 // done because the book is busy.
 type Service struct {
-	branch.Receiving // the verbs: see rules for what they do here
-	log              branch.Log
+	verbs.Receiving // the verbs: see plans for what they do here
+	log             verbs.Log
 }
 
 // New returns the service over the books of all its volumes, in their order. log is where their blocks stand.
-func New[B branch.Book](books []B, log branch.Log, calendar branch.Calendar) *Service {
+func New[B verbs.Book](books []B, log verbs.Log, calendar branch.Calendar) *Service {
 	s := &Service{log: log}
 	s.Calendar = calendar
 	for _, b := range books {
@@ -33,13 +34,13 @@ func New[B branch.Book](books []B, log branch.Log, calendar branch.Calendar) *Se
 //
 // Errors: account_not_found.
 func (s *Service) Account(ctx context.Context, t id.Tenant, x id.ID) (Account, error) {
-	return branch.Do[Account](ctx, s.Book(x), &Get{t, x})
+	return verbs.Do[Account](ctx, s.Book(x), &Get{t, x})
 }
 
 // Open opens an account for an owner who exists; again with the same terms is no error. The errors are on Open, the
 // command.
 func (s *Service) Open(ctx context.Context, t id.Tenant, x id.ID, terms Terms) (Account, error) {
-	return branch.Do[Account](ctx, s.Book(x), &Open{t, x, terms})
+	return verbs.Do[Account](ctx, s.Book(x), &Open{t, x, terms})
 }
 
 // OpenOwner names a new owner and opens an account. It returns the owner's id, which is c.Owner only if the key is new.
@@ -50,7 +51,7 @@ func (s *Service) OpenOwner(ctx context.Context, c OpenOwner) (id.ID, error) {
 		return id.Nil, fault.Bug.New("an owner's id that is not in the slot of its key")
 	}
 	c.Day = s.Calendar(c.Key.Tenant, c.EffectiveAt)
-	return branch.Do[id.ID](ctx, s.Book(c.Owner), &c)
+	return verbs.Do[id.ID](ctx, s.Book(c.Owner), &c)
 }
 
 // Credit adds to an account out of suspense. A request with a known key gets the first answer, refusals included. The
@@ -63,7 +64,7 @@ func (s *Service) Credit(ctx context.Context, c AddCredit) (Credit, error) {
 		return Credit{}, err
 	}
 	if r, ok := reply.(Repeated); ok {
-		return branch.Do[Credit](ctx, b, &GetCredit{c.Key.Tenant, r.ID})
+		return verbs.Do[Credit](ctx, b, &GetCredit{c.Key.Tenant, r.ID})
 	}
 	return reply.(Credit), nil
 }
@@ -75,7 +76,7 @@ func (s *Service) Credit(ctx context.Context, c AddCredit) (Credit, error) {
 func (s *Service) Suspend(ctx context.Context, t id.Tenant, x id.ID, how ledger.Status) (Account, error) {
 	switch how {
 	case ledger.NoOut, ledger.NoIn, ledger.Suspended:
-		return branch.Do[Account](ctx, s.Book(x), &SetStatus{t, x, how})
+		return verbs.Do[Account](ctx, s.Book(x), &SetStatus{t, x, how})
 	case ledger.Open, ledger.Closed: // Lift and Close do that
 	}
 	return Account{}, fault.InvalidRequest.New("%v is no way to suspend an account", how)
@@ -85,14 +86,14 @@ func (s *Service) Suspend(ctx context.Context, t id.Tenant, x id.ID, how ledger.
 //
 // Errors: account_not_found, account_closed.
 func (s *Service) Lift(ctx context.Context, t id.Tenant, x id.ID) (Account, error) {
-	return branch.Do[Account](ctx, s.Book(x), &SetStatus{t, x, ledger.Open})
+	return verbs.Do[Account](ctx, s.Book(x), &SetStatus{t, x, ledger.Open})
 }
 
 // Close closes an account for good.
 //
 // Errors: account_not_found, account_not_empty.
 func (s *Service) Close(ctx context.Context, t id.Tenant, x id.ID) (Account, error) {
-	return branch.Do[Account](ctx, s.Book(x), &SetStatus{t, x, ledger.Closed})
+	return verbs.Do[Account](ctx, s.Book(x), &SetStatus{t, x, ledger.Closed})
 }
 
 // Exists reports whether there is an account.

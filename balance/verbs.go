@@ -53,13 +53,13 @@ func checkFundings(list []tcc.Funding, whole money.Amount) *fault.Error {
 	return nil
 }
 
-// rules are what the verbs do with value that stands on accounts.
-type rules struct{ *Machine }
+// plans are what the verbs do with value that stands on accounts.
+type plans struct{ *Machine }
 
-var _ branch.Receives = rules{}
+var _ branch.Receives = plans{}
 
 // Row implements branch.Rules.
-func (m rules) Row(b tcc.Branch) *branch.Row {
+func (m plans) Row(b tcc.Branch) *branch.Row {
 	if x := m.branches.Get(book.Key{Tenant: b.Tenant, ID: b.ID}); x != nil {
 		return &x.Row
 	}
@@ -67,7 +67,7 @@ func (m rules) Row(b tcc.Branch) *branch.Row {
 }
 
 // Currency implements branch.Rules.
-func (rules) Currency(a money.Amount) *fault.Error {
+func (plans) Currency(a money.Amount) *fault.Error {
 	if !a.Currency.IsISO() {
 		return fault.InvalidCurrency.New("").WithParam("amount.currency")
 	}
@@ -75,7 +75,7 @@ func (rules) Currency(a money.Amount) *fault.Error {
 }
 
 // PlanTry implements branch.Rules.
-func (m rules) PlanTry(_ clock.Micros, r *branch.Try, p branch.Print) (any, *fault.Error) {
+func (m plans) PlanTry(_ clock.Micros, r *branch.Try, p branch.Print) (any, *fault.Error) {
 	if !m.owner(r.Account) {
 		return nil, fault.AccountNotFound.New("").WithParam("account")
 	}
@@ -95,12 +95,12 @@ func tried(r *branch.Try) part {
 }
 
 // PlanRefusal implements branch.Rules.
-func (rules) PlanRefusal(r *branch.Try, p branch.Print, why *fault.Error) any {
+func (plans) PlanRefusal(r *branch.Try, p branch.Print, why *fault.Error) any {
 	return &tryRefused{part: tried(r), Amount: r.Amount, NotAfter: r.NotAfter, Print: p, Refusal: branch.RefusalOf(why)}
 }
 
 // PlanConfirm implements branch.Rules.
-func (m rules) PlanConfirm(_ clock.Micros, r *branch.Confirm, p branch.Print) (any, *fault.Error) {
+func (m plans) PlanConfirm(_ clock.Micros, r *branch.Confirm, p branch.Print) (any, *fault.Error) {
 	if len(r.To) > 0 {
 		if err := checkFundings(r.To, r.Amount); err != nil {
 			return nil, err
@@ -119,7 +119,7 @@ func (m rules) PlanConfirm(_ clock.Micros, r *branch.Confirm, p branch.Print) (a
 	return &m.events.confirmed, nil
 }
 
-func (m rules) planTake(r *branch.Confirm) (entry, *fault.Error) {
+func (m plans) planTake(r *branch.Confirm) (entry, *fault.Error) {
 	var room [MaxFundings]ledger.Transfer[id.ID]
 	chain := room[:0]
 	c := r.Amount.Currency
@@ -141,7 +141,7 @@ func take(hold, to id.ID, amount money.Amount, final bool) ledger.Transfer[id.ID
 }
 
 // PlanCancel implements branch.Rules.
-func (m rules) PlanCancel(_ clock.Micros, r *branch.Cancel, held bool) (any, *fault.Error) {
+func (m plans) PlanCancel(_ clock.Micros, r *branch.Cancel, held bool) (any, *fault.Error) {
 	ev := &cancelled{part: part{r.Branch.Tenant, r.Branch.ID, r.Account, 0, r.EffectiveAt}, NotAfter: r.NotAfter}
 	if !held {
 		return ev, nil
@@ -157,7 +157,7 @@ func (m rules) PlanCancel(_ clock.Micros, r *branch.Cancel, held bool) (any, *fa
 }
 
 // PlanAdd implements branch.Receives.
-func (m rules) PlanAdd(_ clock.Micros, r *branch.Add, p branch.Print) (any, *fault.Error) {
+func (m plans) PlanAdd(_ clock.Micros, r *branch.Add, p branch.Print) (any, *fault.Error) {
 	if err := checkFundings(r.Funding, r.Amount); err != nil {
 		return nil, err
 	}
@@ -179,14 +179,14 @@ func (m rules) PlanAdd(_ clock.Micros, r *branch.Add, p branch.Print) (any, *fau
 }
 
 // canReceive returns why an Add cannot stand on its account.
-func (m rules) canReceive(a *Account, r *branch.Add) *fault.Error {
+func (m plans) canReceive(a *Account, r *branch.Add) *fault.Error {
 	if a == nil || !m.owner(r.Account) {
 		return fault.AccountNotFound.New("")
 	}
 	return canReceive(a, r.Amount, r.Day)
 }
 
-func (m rules) planAdd(r *branch.Add, to id.ID) (entry, *fault.Error) {
+func (m plans) planAdd(r *branch.Add, to id.ID) (entry, *fault.Error) {
 	var room [MaxFundings]ledger.Transfer[id.ID]
 	chain := room[:0]
 	for _, f := range r.Funding {

@@ -117,13 +117,13 @@ func about(b tcc.Branch, session id.ID) branchOf {
 	return branchOf{Tenant: b.Tenant, Branch: b.ID, Session: session}
 }
 
-// verbs are what the verbs do with sessions: an account is a session here.
-type verbs struct{ *Machine }
+// plans are what the verbs do with sessions: an account is a session here.
+type plans struct{ *Machine }
 
-var _ branch.Rules = verbs{}
+var _ branch.Rules = plans{}
 
 // Row implements branch.Rules.
-func (m verbs) Row(b tcc.Branch) *branch.Row {
+func (m plans) Row(b tcc.Branch) *branch.Row {
 	if x := m.branches.Get(key(b.Tenant, b.ID)); x != nil {
 		return &x.Row
 	}
@@ -131,7 +131,7 @@ func (m verbs) Row(b tcc.Branch) *branch.Row {
 }
 
 // Currency implements branch.Rules.
-func (verbs) Currency(a money.Amount) *fault.Error {
+func (plans) Currency(a money.Amount) *fault.Error {
 	if !a.Currency.IsISO() {
 		return fault.InvalidCurrency.New("").WithParam("amount.currency")
 	}
@@ -139,7 +139,7 @@ func (verbs) Currency(a money.Amount) *fault.Error {
 }
 
 // PlanTry implements branch.Rules.
-func (m verbs) PlanTry(now clock.Micros, c *branch.Try, p branch.Print) (any, *fault.Error) {
+func (m plans) PlanTry(now clock.Micros, c *branch.Try, p branch.Print) (any, *fault.Error) {
 	if err := m.sessions.Get(key(c.Branch.Tenant, c.Account)).admit(now, &c.TryRequest); err != nil {
 		return nil, err
 	}
@@ -149,13 +149,13 @@ func (m verbs) PlanTry(now clock.Micros, c *branch.Try, p branch.Print) (any, *f
 }
 
 // PlanRefusal implements branch.Rules.
-func (verbs) PlanRefusal(c *branch.Try, p branch.Print, why *fault.Error) any {
+func (plans) PlanRefusal(c *branch.Try, p branch.Print, why *fault.Error) any {
 	return &refused{about(c.Branch, c.Account), p, branch.RefusalOf(why)}
 }
 
 // PlanConfirm implements branch.Rules. The session is used up with the first capture. Later captures of the same payment change
 // nothing more.
-func (m verbs) PlanConfirm(_ clock.Micros, c *branch.Confirm, p branch.Print) (any, *fault.Error) {
+func (m plans) PlanConfirm(_ clock.Micros, c *branch.Confirm, p branch.Print) (any, *fault.Error) {
 	b := m.branches.Get(key(c.Branch.Tenant, c.Branch.ID))
 	switch {
 	case b.Amount.Currency != c.Amount.Currency:
@@ -173,7 +173,7 @@ func (m verbs) PlanConfirm(_ clock.Micros, c *branch.Confirm, p branch.Print) (a
 }
 
 // PlanCancel implements branch.Rules.
-func (m verbs) PlanCancel(now clock.Micros, c *branch.Cancel, held bool) (any, *fault.Error) {
+func (m plans) PlanCancel(now clock.Micros, c *branch.Cancel, held bool) (any, *fault.Error) {
 	ev := &cancelled{branchOf: about(c.Branch, c.Account), NotAfter: c.NotAfter, EffectiveAt: c.EffectiveAt}
 	if held {
 		ev.Released, ev.ExpiresAt = true, now+m.rules.Idle

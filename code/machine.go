@@ -110,7 +110,7 @@ func NewMachine(volume, volumes int, rules Rules) *Machine {
 		shops: book.NewRows(shopSchema), numbers: book.NewRows(numberSchema), counts: book.NewRows(countSchema),
 		sessions: book.NewRows(sessionSchema), branches: book.NewRows(branchSchema(new(book.Pack))), keys: book.NewKeys(keyTable),
 	}
-	m.verbs = branch.New(verbs{m})
+	m.verbs = branch.New(plans{m})
 	return m
 }
 

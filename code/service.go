@@ -12,6 +12,7 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/tcc"
 	"github.com/koban-pay/koban/tcc/branch"
+	"github.com/koban-pay/koban/tcc/verbs"
 )
 
 // Notes reads shops' names and addresses, which stand beside the journal, where they can be erased (rule B14).
@@ -27,12 +28,12 @@ const serviceName = "code"
 // Every method can fail with unavailable, timeout or fenced, after which nobody knows the outcome yet: ask again with
 // the same request.
 type Service struct {
-	branch.Verbs // see verbs for what they do here
-	log          branch.Log
-	notes        Notes
-	names        names
-	ids          *id.Source
-	clk          clock.Clock
+	verbs.Verbs // see plans for what they do here
+	log         verbs.Log
+	notes       Notes
+	names       names
+	ids         *id.Source
+	clk         clock.Clock
 
 	tables tables
 }
@@ -41,7 +42,7 @@ var _ tcc.Participant = (*Service)(nil)
 
 // New returns the service over its books, one per volume in order. db holds the state tables; sync returns
 // when they hold what is durable now.
-func New[B branch.Book](books []B, log branch.Log, notes Notes, ids *id.Source, clk clock.Clock, db *store.DB, sync func(context.Context) error) *Service {
+func New[B verbs.Book](books []B, log verbs.Log, notes Notes, ids *id.Source, clk clock.Clock, db *store.DB, sync func(context.Context) error) *Service {
 	s := &Service{log: log, notes: notes, names: names{notes: notes, clk: clk}, ids: ids, clk: clk, tables: tables{db, sync}}
 	s.Calendar = branch.Japan // a session has no days
 	for _, b := range books {
@@ -62,7 +63,7 @@ func (r *Request) slot() uint16 { return id.SlotOf(r.Key[:]) }
 
 // do submits a command to the book of the volume that owns x.
 func do[R any](ctx context.Context, s *Service, x id.ID, cmd any) (R, error) {
-	return branch.Do[R](ctx, s.Book(x), cmd)
+	return verbs.Do[R](ctx, s.Book(x), cmd)
 }
 
 // RegisterShop gives a merchant a printed code.

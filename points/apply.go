@@ -110,6 +110,7 @@ func (m *Machine) applyTried(at clock.Micros, seq uint64, e *tried) {
 	k := book.Key{Tenant: e.Tenant, ID: e.Account}
 	a := m.accounts.Have(k)
 	b := m.branches.Edit(book.Key{Tenant: e.Tenant, ID: e.Branch})
+	oneHold(b)
 	b.Lots = make([]Taken, len(e.Lots))
 	for i, p := range e.Lots {
 		a.Lots.change(p.Lot, 0, p.Amount)

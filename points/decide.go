@@ -37,13 +37,13 @@ func (m *Machine) ownAccount(tenant id.Tenant, k Kind) *Account {
 	return &a
 }
 
-// verbs are what the verbs do with points.
-type verbs struct{ *Machine }
+// plans are what the verbs do with points.
+type plans struct{ *Machine }
 
-var _ branch.Receives = verbs{}
+var _ branch.Receives = plans{}
 
 // Row implements branch.Rules.
-func (m verbs) Row(b tcc.Branch) *branch.Row {
+func (m plans) Row(b tcc.Branch) *branch.Row {
 	if x := m.branches.Get(book.Key{Tenant: b.Tenant, ID: b.ID}); x != nil {
 		return &x.Row
 	}
@@ -51,7 +51,7 @@ func (m verbs) Row(b tcc.Branch) *branch.Row {
 }
 
 // Currency implements branch.Rules.
-func (verbs) Currency(a money.Amount) *fault.Error {
+func (plans) Currency(a money.Amount) *fault.Error {
 	if a.Currency != money.PT {
 		return fault.CurrencyMismatch.New("points are counted in %v, not in %v", money.PT, a.Currency).WithParam("amount.currency")
 	}
@@ -59,7 +59,7 @@ func (verbs) Currency(a money.Amount) *fault.Error {
 }
 
 // PlanTry implements branch.Rules.
-func (m verbs) PlanTry(now clock.Micros, c *branch.Try, p branch.Print) (any, *fault.Error) {
+func (m plans) PlanTry(now clock.Micros, c *branch.Try, p branch.Print) (any, *fault.Error) {
 	a, lots, err := m.pick(now, c)
 	if err != nil {
 		return nil, err
@@ -72,12 +72,12 @@ func (m verbs) PlanTry(now clock.Micros, c *branch.Try, p branch.Print) (any, *f
 }
 
 // PlanRefusal implements branch.Rules.
-func (verbs) PlanRefusal(c *branch.Try, p branch.Print, why *fault.Error) any {
+func (plans) PlanRefusal(c *branch.Try, p branch.Print, why *fault.Error) any {
 	return &refused{branchOf: about(c.Branch, c.Account), Print: p, Refusal: branch.RefusalOf(why)}
 }
 
 // pick decides whether the points can be taken, and from which lots.
-func (m verbs) pick(now clock.Micros, c *branch.Try) (*Account, []Part, *fault.Error) {
+func (m plans) pick(now clock.Micros, c *branch.Try) (*Account, []Part, *fault.Error) {
 	a := m.customer(c.Branch.Tenant, c.Account)
 	if a == nil {
 		return nil, nil, fault.AccountNotFound.New("").WithParam("account")
@@ -93,7 +93,7 @@ func (m verbs) pick(now clock.Micros, c *branch.Try) (*Account, []Part, *fault.E
 }
 
 // PlanConfirm implements branch.Rules. Nothing that happened to the account or its lots since the Try stands in its way.
-func (m verbs) PlanConfirm(now clock.Micros, c *branch.Confirm, p branch.Print) (any, *fault.Error) {
+func (m plans) PlanConfirm(now clock.Micros, c *branch.Confirm, p branch.Print) (any, *fault.Error) {
 	b := m.branches.Get(book.Key{Tenant: c.Branch.Tenant, ID: c.Branch.ID})
 	if planted.Bug == planted.ExpiryStopsConfirm && gone(b.Lots[0].ExpiresAt, now) {
 		return nil, fault.InsufficientFunds.New("")
@@ -122,7 +122,7 @@ func (m verbs) PlanConfirm(now clock.Micros, c *branch.Confirm, p branch.Print) 
 }
 
 // letGo decides where held points go that are not taken: those whose lot has expired meanwhile follow the rule.
-func (m verbs) letGo(now clock.Micros, tenant id.Tenant, a *Account, parts []Part) (back []Back) {
+func (m plans) letGo(now clock.Micros, tenant id.Tenant, a *Account, parts []Part) (back []Back) {
 	p, days := placer{account: a}, m.rules.of(tenant).ReleaseDays
 	for i := range parts {
 		back = append(back, p.back(parts[i], now, days))
@@ -131,7 +131,7 @@ func (m verbs) letGo(now clock.Micros, tenant id.Tenant, a *Account, parts []Par
 }
 
 // PlanCancel implements branch.Rules.
-func (m verbs) PlanCancel(now clock.Micros, c *branch.Cancel, held bool) (any, *fault.Error) {
+func (m plans) PlanCancel(now clock.Micros, c *branch.Cancel, held bool) (any, *fault.Error) {
 	ev := &cancelled{branchOf: about(c.Branch, c.Account), NotAfter: c.NotAfter, EffectiveAt: c.EffectiveAt}
 	if held {
 		a := m.customer(c.Branch.Tenant, c.Account)
@@ -144,7 +144,7 @@ func (m verbs) PlanCancel(now clock.Micros, c *branch.Cancel, held bool) (any, *
 
 // PlanAdd implements branch.Receives. It decides where added points go, and refuses only what contradicts itself, or what was
 // done before.
-func (m verbs) PlanAdd(now clock.Micros, c *branch.Add, p branch.Print) (any, *fault.Error) {
+func (m plans) PlanAdd(now clock.Micros, c *branch.Add, p branch.Print) (any, *fault.Error) {
 	standard := Suspense
 	if c.Purpose == tcc.Refund {
 		standard = Redeemed
@@ -177,7 +177,7 @@ func (m verbs) PlanAdd(now clock.Micros, c *branch.Add, p branch.Print) (any, *f
 }
 
 // planReturn decides to which lots a refund gives points back. a is nil where there is no such account any more.
-func (m verbs) planReturn(now clock.Micros, c *branch.Add, a *Account, ev *added) *fault.Error {
+func (m plans) planReturn(now clock.Micros, c *branch.Add, a *Account, ev *added) *fault.Error {
 	origin := m.branches.Get(book.Key{Tenant: c.Branch.Tenant, ID: c.Origin})
 	if origin == nil || len(origin.Captures) == 0 || origin.Account != c.Account {
 		return fault.HoldNotFound.New("no points of this account were taken under the origin").WithParam("origin")

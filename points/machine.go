@@ -96,7 +96,7 @@ func NewMachine(volume, volumes int, rules RuleSet) *Machine {
 		accounts: book.NewRows(accountSchema(pack)), branches: book.NewRows(branchSchema(pack)), grants: book.NewRows(grantSchema),
 		keys: book.NewKeys(keyTable), first: id.Compose(0, id.FirstSlot(volume, volumes), [9]byte{}),
 	}
-	m.verbs = branch.New(verbs{m})
+	m.verbs = branch.New(plans{m})
 	return m
 }
 

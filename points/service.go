@@ -10,6 +10,7 @@ import (
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 	"github.com/koban-pay/koban/tcc/branch"
+	"github.com/koban-pay/koban/tcc/verbs"
 )
 
 // Service keeps points. It is safe for concurrent use.
@@ -17,14 +18,14 @@ import (
 // Every method can fail with unavailable, timeout or fenced, after which nobody knows the outcome yet: ask again with
 // the same request.
 type Service struct {
-	branch.Receiving // the verbs: see verbs for what they do here
-	log              branch.Log
-	ids              *id.Source
-	clk              clock.Clock
+	verbs.Receiving // the verbs: see plans for what they do here
+	log             verbs.Log
+	ids             *id.Source
+	clk             clock.Clock
 }
 
 // New returns the service over its books, one per volume in order.
-func New[B branch.Book](books []B, log branch.Log, ids *id.Source, clk clock.Clock, calendar branch.Calendar) *Service {
+func New[B verbs.Book](books []B, log verbs.Log, ids *id.Source, clk clock.Clock, calendar branch.Calendar) *Service {
 	s := &Service{log: log, ids: ids, clk: clk}
 	s.Calendar = calendar
 	for _, b := range books {
@@ -35,7 +36,7 @@ func New[B branch.Book](books []B, log branch.Log, ids *id.Source, clk clock.Clo
 
 // do submits a command to the book of the volume that owns x.
 func do[R any](ctx context.Context, s *Service, x id.ID, cmd any) (R, error) {
-	return branch.Do[R](ctx, s.Book(x), cmd)
+	return verbs.Do[R](ctx, s.Book(x), cmd)
 }
 
 // Open opens the points account of an owner, or finds it open, and returns it as it was when it was opened.

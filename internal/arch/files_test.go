@@ -86,7 +86,7 @@ var (
 		"unicode", "unicode/utf16", "unicode/utf8",
 	}
 	pureOwn = []string{
-		"money", "fault", "ledger", "tcc", "code/emv", "internal/clock", "internal/id", "book", "book/feed",
+		"money", "fault", "ledger", "tcc", "tcc/branch", "code/emv", "internal/clock", "internal/id", "book", "book/feed",
 		"internal/planted",
 	}
 )

@@ -16,7 +16,7 @@ var floors = [][]string{
 	},
 	1: {"book/journal", "book/store", "tcc", "gen"},
 	2: {"ledger", "book", "internal/rpc", "internal/wire"},
-	3: {"code/emv", "book/feed", "tcc/branch", "tcc/wire", "tcc/kit", "book/store/storetest", "book/booktest"},
+	3: {"code/emv", "book/feed", "tcc/branch", "tcc/verbs", "tcc/wire", "tcc/kit", "book/store/storetest", "book/booktest"},
 	4: {
 		"balance", "points", "deferred", "payment", "funding", "code", "card", "subscription", "campaign",
 		"accounting", "reconcile", "settlement", "risk", "identity", "history", "notice",
@@ -34,6 +34,7 @@ var beside = map[string][]string{
 	"internal/id":  {"internal/clock"}, // an id embeds its time
 	"money":        {"fault"},          // an amount that does not fit is a fault
 	"book/journal": {"book/store"},     // blocks stand in a database
+	"tcc/verbs":    {"tcc/branch"},     // the commands that it takes to the books
 }
 
 // place returns the floor and the entry that cover dir; floor -1 if none does.

@@ -4,6 +4,7 @@ import (
 	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
+	"github.com/koban-pay/koban/internal/id"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
@@ -33,6 +34,30 @@ type (
 		Day ledger.Day
 	}
 )
+
+// Calendar says which business day of a tenant a time falls into.
+type Calendar func(id.Tenant, clock.Micros) ledger.Day
+
+// Japan is the calendar of Japan, which is nine hours ahead of UTC all year round.
+func Japan(_ id.Tenant, at clock.Micros) ledger.Day {
+	return ledger.Day((at + 9*clock.Hour) / clock.Day)
+}
+
+// CommandOf returns the command of a request of the contract, on the business day that it takes effect on; of anything else,
+// that itself.
+func CommandOf(request any, c Calendar) any {
+	switch r := request.(type) {
+	case *tcc.TryRequest:
+		return &Try{*r, c(r.Branch.Tenant, r.EffectiveAt)}
+	case *tcc.ConfirmRequest:
+		return &Confirm{*r, c(r.Branch.Tenant, r.EffectiveAt)}
+	case *tcc.CancelRequest:
+		return &Cancel{*r, c(r.Branch.Tenant, r.EffectiveAt)}
+	case *tcc.AddRequest:
+		return &Add{*r, c(r.Branch.Tenant, r.EffectiveAt)}
+	}
+	return request
+}
 
 // Rules is what one participant does with value. A plan changes nothing: it returns the event to write, which notes the
 // outcome on the branch's Row when it is applied, or why not.

@@ -2,7 +2,7 @@
 // stands, how each verb was answered, and what a request gets that comes again, late, or after another.
 //
 // A participant has a row for each branch, of which Row is the part that all have; Branches decides, and asks the participant's
-// Rules only for what differs: what is set aside, taken, let go or received. Verbs takes the requests to the books.
+// Rules only for what differs: what is set aside, taken, let go or received. Package tcc/verbs takes the requests to the books.
 //
 // Vocabulary: a request is known by its print (Print); an answer is told again to every duplicate (Answer); a tombstone is the
 // row of a Cancel whose Try never came.

@@ -1,12 +1,11 @@
-package branch
+package verbs
 
 import (
 	"context"
 
-	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/tcc"
+	"github.com/koban-pay/koban/tcc/branch"
 )
 
 // Book is what a service needs of a volume's book: *book.Book, or a test's.
@@ -16,22 +15,14 @@ type Book interface {
 	Start(cmd any, done func(reply any, err error))
 }
 
-// Calendar says which business day of a tenant a time falls into.
-type Calendar func(id.Tenant, clock.Micros) ledger.Day
-
-// Japan is the calendar of Japan, which is nine hours ahead of UTC all year round.
-func Japan(_ id.Tenant, at clock.Micros) ledger.Day {
-	return ledger.Day((at + 9*clock.Hour) / clock.Day)
-}
-
 // Verbs answers the contract for a service over the books of its volumes, in their order. It is safe for concurrent use.
 //
 // Refused with, beside what the service's rules refuse: invalid_id, invalid_amount, amount_overflow, invalid_request (capture);
-// try_too_late, try_after_cancel; not_tried, already_cancelled, limit_exceeded (MaxCaptures); already_confirmed; and, as a
+// try_too_late, try_after_cancel; not_tried, already_cancelled, limit_exceeded (branch.MaxCaptures); already_confirmed; and, as a
 // conflict, id_reused. After any other error nobody knows the outcome yet: ask again with the same request.
 type Verbs struct {
 	Books    []Book
-	Calendar Calendar
+	Calendar branch.Calendar
 }
 
 var (
@@ -64,50 +55,34 @@ func start(b Book, cmd any, done func(tcc.Receipt, error)) {
 	})
 }
 
-// CommandOf returns the command of a request of the contract, on the business day that it takes effect on; of anything else,
-// that itself.
-func CommandOf(request any, c Calendar) any {
-	switch r := request.(type) {
-	case *tcc.TryRequest:
-		return &Try{*r, c(r.Branch.Tenant, r.EffectiveAt)}
-	case *tcc.ConfirmRequest:
-		return &Confirm{*r, c(r.Branch.Tenant, r.EffectiveAt)}
-	case *tcc.CancelRequest:
-		return &Cancel{*r, c(r.Branch.Tenant, r.EffectiveAt)}
-	case *tcc.AddRequest:
-		return &Add{*r, c(r.Branch.Tenant, r.EffectiveAt)}
-	}
-	return request
-}
-
 // Try implements tcc.Participant.
 func (v *Verbs) Try(ctx context.Context, r tcc.TryRequest) (tcc.Receipt, error) {
-	return Do[tcc.Receipt](ctx, v.Book(r.Account), CommandOf(&r, v.Calendar))
+	return Do[tcc.Receipt](ctx, v.Book(r.Account), branch.CommandOf(&r, v.Calendar))
 }
 
 // Confirm implements tcc.Participant.
 func (v *Verbs) Confirm(ctx context.Context, r tcc.ConfirmRequest) (tcc.Receipt, error) {
-	return Do[tcc.Receipt](ctx, v.Book(r.Account), CommandOf(&r, v.Calendar))
+	return Do[tcc.Receipt](ctx, v.Book(r.Account), branch.CommandOf(&r, v.Calendar))
 }
 
 // Cancel implements tcc.Participant.
 func (v *Verbs) Cancel(ctx context.Context, r tcc.CancelRequest) (tcc.Receipt, error) {
-	return Do[tcc.Receipt](ctx, v.Book(r.Account), CommandOf(&r, v.Calendar))
+	return Do[tcc.Receipt](ctx, v.Book(r.Account), branch.CommandOf(&r, v.Calendar))
 }
 
 // StartTry implements tcc.Starter: Try, without waiting.
 func (v *Verbs) StartTry(r tcc.TryRequest, done func(tcc.Receipt, error)) {
-	start(v.Book(r.Account), CommandOf(&r, v.Calendar), done)
+	start(v.Book(r.Account), branch.CommandOf(&r, v.Calendar), done)
 }
 
 // StartConfirm implements tcc.Starter: Confirm, without waiting.
 func (v *Verbs) StartConfirm(r tcc.ConfirmRequest, done func(tcc.Receipt, error)) {
-	start(v.Book(r.Account), CommandOf(&r, v.Calendar), done)
+	start(v.Book(r.Account), branch.CommandOf(&r, v.Calendar), done)
 }
 
 // StartCancel implements tcc.Starter: Cancel, without waiting.
 func (v *Verbs) StartCancel(r tcc.CancelRequest, done func(tcc.Receipt, error)) {
-	start(v.Book(r.Account), CommandOf(&r, v.Calendar), done)
+	start(v.Book(r.Account), branch.CommandOf(&r, v.Calendar), done)
 }
 
 // Receiving are the verbs of a service that can be given value.
@@ -115,10 +90,10 @@ type Receiving struct{ Verbs }
 
 // Add implements tcc.Receiver.
 func (v *Receiving) Add(ctx context.Context, r tcc.AddRequest) (tcc.Receipt, error) {
-	return Do[tcc.Receipt](ctx, v.Book(r.Account), CommandOf(&r, v.Calendar))
+	return Do[tcc.Receipt](ctx, v.Book(r.Account), branch.CommandOf(&r, v.Calendar))
 }
 
 // StartAdd implements tcc.AddStarter: Add, without waiting.
 func (v *Receiving) StartAdd(r tcc.AddRequest, done func(tcc.Receipt, error)) {
-	start(v.Book(r.Account), CommandOf(&r, v.Calendar), done)
+	start(v.Book(r.Account), branch.CommandOf(&r, v.Calendar), done)
 }
