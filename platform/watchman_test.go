@@ -249,7 +249,7 @@ func TestWatchmanFindsNothingBesideTraffic(t *testing.T) {
 	eachStore(t, func(t *testing.T, r *rig) {
 		for _, replay := range []uint64{0, 1} { // from the first block, and from the tables
 			pace := quick
-			pace.Replay = replay
+			pace.Replay, pace.Alone = replay, 2
 			r.watched(pace)
 			for n := range 60 {
 				p, err := r.try(fmt.Sprint("busy-", replay, n), n%demoCustomers, 100, 10)
@@ -266,6 +266,9 @@ func TestWatchmanFindsNothingBesideTraffic(t *testing.T) {
 			s := r.app.watchman.Stats()
 			if s.Blocks == 0 || s.Rows == 0 || s.Kept.Accounts < 2*demoCustomers || s.Kept.Payments < 60 {
 				t.Errorf("the watchman has slept: %+v", s)
+			}
+			if s.Alone > 2 {
+				t.Errorf("a book was followed %d blocks ahead of the others, which are kept in memory: %+v", s.Alone, s)
 			}
 		}
 		r.stop()

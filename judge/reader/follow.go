@@ -21,6 +21,8 @@ type Follower struct {
 	// Read is told how many blocks were read; nil: nobody.
 	Read func(blocks int)
 
+	// Most is after how many blocks Advance stops, short of where it was to go; 0: not before.
+	Most int
 	// Ahead says that the next pages are read while the last ones are judged.
 	Ahead bool
 
@@ -53,7 +55,7 @@ func (f *Follower) Advance(ctx context.Context, to map[string]uint64, damaged fu
 		}
 	}
 	slices.Sort(books)
-	for len(books) > 0 {
+	for n := 0; len(books) > 0 && (f.Most == 0 || n < f.Most); n++ {
 		next := -1
 		for i := 0; i < len(books); i++ {
 			ok, err := f.refill(ctx, books[i], damaged)

@@ -270,7 +270,16 @@ func (w *Watchman) meet(ctx context.Context, service string, volume int, read fu
 		if err != nil {
 			return false, err
 		}
-		if h.Seq >= w.beat.judge.Head(name).Seq {
+		switch at := w.beat.judge.Head(name).Seq; {
+		case h.Seq > at+w.Pace.Alone: // what this book knows alone would have to be kept until the others have come
+			beat := w.beat
+			if w.looking { // the next look is sooner than what would come of this one
+				return false, nil
+			}
+			if err := w.look(ctx, 0); err != nil || beat != w.beat {
+				return false, err
+			}
+		case h.Seq >= at:
 			return w.reach(ctx, h)
 		}
 		select {
@@ -285,6 +294,8 @@ func (w *Watchman) meet(ctx context.Context, service string, volume int, read fu
 
 // reach feeds one book up to the block that its tables stand for.
 func (w *Watchman) reach(ctx context.Context, h journal.Head) (bool, error) {
+	alone := h.Seq - w.beat.judge.Head(h.Book).Seq
+	w.count(func(s *Stats) { s.Alone = max(s.Alone, alone) })
 	if err := w.advance(ctx, w.beat, map[string]uint64{h.Book: h.Seq}); err != nil {
 		return false, err
 	}
@@ -330,6 +341,8 @@ func (w *Watchman) look(ctx context.Context, every clock.Micros) error {
 		lag += max(int64(h.Seq-w.beat.judge.Head(h.Book).Seq), 0)
 	}
 	w.count(func(s *Stats) { s.Lag = lag })
+	w.looking = true
+	defer func() { w.looking = false }()
 	if err := w.advance(ctx, w.beat, to); err != nil {
 		return err
 	}
@@ -389,7 +402,7 @@ func (w *Watchman) compare(ctx context.Context, service string, volume int, list
 	return w.pace(ctx)
 }
 
-// slice is how many blocks of each book the second judge goes on by at each look.
+// slice is how many blocks the second judge goes on by at each look, for each book that there is.
 const slice = 200
 
 // catchUp lets the judge that came from the first block go on, and gives it the beat once it has caught up.
@@ -397,14 +410,14 @@ func (w *Watchman) catchUp(ctx context.Context, heads map[string]uint64) error {
 	if w.full == nil {
 		return nil
 	}
-	to, left := map[string]uint64{}, uint64(0)
-	for name, seq := range heads {
-		at := w.full.judge.Head(name).Seq
-		to[name] = min(seq, at+slice)
-		left += seq - min(seq, to[name])
-	}
-	if err := w.advance(ctx, w.full, to); err != nil || left > 0 {
+	w.full.follower.Most = slice * len(heads) // by the times of blocks: a book that has few does not run ahead
+	if err := w.advance(ctx, w.full, heads); err != nil {
 		return err
+	}
+	for name, seq := range heads {
+		if w.full.judge.Head(name).Seq < seq {
+			return nil
+		}
 	}
 	w.full.judge.Cut()
 	for name := range heads {
@@ -412,6 +425,7 @@ func (w *Watchman) catchUp(ctx context.Context, heads map[string]uint64) error {
 			return nil
 		}
 	}
+	w.full.follower.Most = 0
 	err := w.beat.attic.Close()
 	w.beat, w.full = w.full, nil
 	w.Log.Info("the books have been judged from their first blocks on")

@@ -20,12 +20,16 @@ type Pace struct {
 	Off    bool          // nobody watches
 	Share  int           // percent of one core; 0: 5
 	Rest   time.Duration // between two sweeps; 0: 5 s
+	Alone  uint64        // how many blocks one book is followed ahead of the others, at most; 0: 1,000
 	Replay uint64        // the most blocks that are judged from the beginning before anything is compared; 0: 50,000
 }
 
 func (p *Pace) fill() {
 	if p.Share <= 0 || p.Share > 100 {
 		p.Share = 5
+	}
+	if p.Alone == 0 {
+		p.Alone = 1000
 	}
 	if p.Rest <= 0 {
 		p.Rest = 5 * time.Second
@@ -51,6 +55,7 @@ type Config struct {
 type Stats struct {
 	Blocks     int64            // judged
 	Lag        int64            // blocks that are durable and not judged, at the last look
+	Alone      uint64           // the most blocks that one book was followed ahead of the others
 	Rows       int64            // compared
 	Sweeps     int64            // complete ones
 	Age        time.Duration    // since the last complete sweep began; below 0: there was none
@@ -73,6 +78,7 @@ type Watchman struct {
 	told  map[string]bool
 
 	// What follows belongs to the goroutine.
+	looking  bool // the books are being followed to their heads
 	beat     *beat
 	full     *beat // judges from the beginning beside beat, until it has caught up; nil: beat does
 	resumed  clock.Micros
