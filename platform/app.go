@@ -144,7 +144,7 @@ func Start(ctx context.Context, c Config) (*App, error) {
 	}
 	dir, err := filepath.Abs(c.Data)
 	if err != nil {
-		return nil, fmt.Errorf("app: the data folder: %w", err)
+		return nil, fmt.Errorf("platform: the data folder: %w", err)
 	}
 	c.Data = dir
 	a := &App{
@@ -159,7 +159,7 @@ func Start(ctx context.Context, c Config) (*App, error) {
 		a.Clock = a.virtual
 	}
 	steps := []func(context.Context) error{
-		a.checkDoor, a.prepare, a.checkRemains, a.removeCard, a.open,
+		a.checkDoor, a.prepare, a.checkFree, a.checkRemains, a.removeCard, a.open,
 		a.build, a.recover,
 		a.welcome, a.guard, a.listen, a.listenForMetrics, a.watchPages, a.announce,
 	}
@@ -333,7 +333,7 @@ func (a *App) listen(ctx context.Context) error {
 	}
 	l, err := a.standby.door.take(ctx, a.Listen)
 	if err != nil {
-		return fmt.Errorf("app: listen on %s: %w: choose another address with --listen", a.Listen, err)
+		return fmt.Errorf("platform: listen on %s: %w: choose another address with --listen", a.Listen, err)
 	}
 	a.Listening = l.Addr().String()
 	a.Card.Address, a.Card.Certificate = a.certificate.scheme()+reachable(l.Addr()), a.certificate.print()
@@ -341,12 +341,12 @@ func (a *App) listen(ctx context.Context) error {
 	go func() {
 		if err := server.Serve(a.Gateway.Listener(a.certificate.listener(l))); err != nil && !errors.Is(err,
 			http.ErrServerClosed) {
-			a.fatal(fmt.Errorf("app: the door is shut: %w", err))
+			a.fatal(fmt.Errorf("platform: the door is shut: %w", err))
 		}
 	}()
 	a.onStop(func(ctx context.Context) error {
 		if err := server.Shutdown(ctx); err != nil {
-			return errors.Join(fmt.Errorf("app: some requests did not end in time: %w", err), server.Close())
+			return errors.Join(fmt.Errorf("platform: some requests did not end in time: %w", err), server.Close())
 		}
 		return nil
 	})

@@ -87,7 +87,7 @@ func BackUp(ctx context.Context, c BackupConfig) (made *Backup, err error) {
 		err = os.Rename(part, c.To)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("app: finish the backup: %w", err)
+		return nil, fmt.Errorf("platform: finish the backup: %w", err)
 	}
 	return made, nil
 }
@@ -98,11 +98,11 @@ func BackUp(ctx context.Context, c BackupConfig) (made *Backup, err error) {
 // Errors: a *store.HeldError if another backup is at work there; those of the disk.
 func begin(ctx context.Context, part string) (*store.Lock, error) {
 	if err := os.MkdirAll(part, 0o700); err != nil {
-		return nil, fmt.Errorf("app: make the backup's folder: %w", err)
+		return nil, fmt.Errorf("platform: make the backup's folder: %w", err)
 	}
 	lock, err := store.LockDir(ctx, part, false, nil)
 	if err != nil {
-		return nil, fmt.Errorf("app: another backup is written there: %w", err)
+		return nil, fmt.Errorf("platform: another backup is written there: %w", err)
 	}
 	left, err := os.ReadDir(part)
 	for _, f := range left {
@@ -114,7 +114,7 @@ func begin(ctx context.Context, part string) (*store.Lock, error) {
 		err = os.Mkdir(filepath.Join(part, "state"), 0o700)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("app: make the backup's folder: %w", err), lock.Release())
+		return nil, errors.Join(fmt.Errorf("platform: make the backup's folder: %w", err), lock.Release())
 	}
 	return lock, nil
 }
@@ -126,9 +126,9 @@ func free(to string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("app: the backup's folder: %w", err)
+		return fmt.Errorf("platform: the backup's folder: %w", err)
 	case len(found) > 0:
-		return fmt.Errorf("app: %s is not empty: a backup is never written over; name a new folder with --to", to)
+		return fmt.Errorf("platform: %s is not empty: a backup is never written over; name a new folder with --to", to)
 	}
 	return nil
 }
@@ -201,11 +201,11 @@ func (o *observer) copyOne(ctx context.Context, c BackupConfig, db *store.DB, pa
 		return err
 	}
 	if len(broken) > 0 {
-		return fmt.Errorf("app: the copy of %s is broken, and so is what was copied: %s; stop the platform and run koban verify", name, broken[0])
+		return fmt.Errorf("platform: the copy of %s is broken, and so is what was copied: %s; stop the platform and run koban verify", name, broken[0])
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("app: the backup: %w", err)
+		return fmt.Errorf("platform: the backup: %w", err)
 	}
 	made.Files = append(made.Files, CopiedFile{Name: name, Bytes: info.Size()})
 	if c.Progress != nil {

@@ -71,15 +71,15 @@ const maxCard = 1 << 20
 func ReadCard(dir string) (*Card, error) {
 	f, err := os.OpenFile(cardPath(dir), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("app: %w", err)
+		return nil, fmt.Errorf("platform: %w", err)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxCard))
 	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("app: %w", err)
+		return nil, fmt.Errorf("platform: %w", err)
 	}
 	c := new(Card)
 	if err := json.Unmarshal(text, c); err != nil {
-		return nil, fmt.Errorf("app: %s cannot be read: %w", cardPath(dir), err)
+		return nil, fmt.Errorf("platform: %s cannot be read: %w", cardPath(dir), err)
 	}
 	return c, nil
 }
@@ -93,14 +93,14 @@ func (c *Card) write(dir string) error {
 	}
 	text, err := json.MarshalIndent(c, "", " ")
 	if err != nil {
-		return fmt.Errorf("app: %w", err)
+		return fmt.Errorf("platform: %w", err)
 	}
 	return store.WriteFileAtomic(cardPath(dir), append(text, '\n'), 0o600)
 }
 
 func removeCard(dir string) error {
 	if err := os.Remove(cardPath(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("app: %w", err)
+		return fmt.Errorf("platform: %w", err)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func catalog() []kind {
 func (k *kind) migrations() fs.FS {
 	files, err := fs.Sub(k.schema, "schema")
 	if err != nil {
-		panic("app: " + err.Error()) // the folder is embedded
+		panic("platform: " + err.Error()) // the folder is embedded
 	}
 	return files
 }

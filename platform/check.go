@@ -25,22 +25,22 @@ func checkMachine(dir string, clk clock.Clock, free uint64) error {
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:
-		return fmt.Errorf("app: the data folder: %w", err)
+		return fmt.Errorf("platform: the data folder: %w", err)
 	case !info.IsDir():
-		return fmt.Errorf("app: %s is not a folder; expected the data folder", dir)
+		return fmt.Errorf("platform: %s is not a folder; expected the data folder", dir)
 	}
 	if err := store.CheckOwner(dir, info); err != nil {
-		return fmt.Errorf("app: the data folder: %w (chmod 700 is best)", err)
+		return fmt.Errorf("platform: the data folder: %w (chmod 700 is best)", err)
 	}
 	have, err := roomOf(dir)
 	if err != nil {
-		return fmt.Errorf("app: ask for the room on the disk of %s: %w", dir, err)
+		return fmt.Errorf("platform: ask for the room on the disk of %s: %w", dir, err)
 	}
 	if have < free {
-		return fmt.Errorf("app: the disk of %s has room for %d MiB, at least %d are needed: make room", dir, have>>20, free>>20)
+		return fmt.Errorf("platform: the disk of %s has room for %d MiB, at least %d are needed: make room", dir, have>>20, free>>20)
 	}
 	if now := clk.Now(); now < wellKnown {
-		return fmt.Errorf("app: the machine's clock says %s, which is in the past: set it", now)
+		return fmt.Errorf("platform: the machine's clock says %s, which is in the past: set it", now)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func CheckpointKey(data, path string) (key ed25519.PrivateKey, made bool, err er
 	}
 	text, err := read(path)
 	if err != nil {
-		return nil, false, fmt.Errorf("app: the key that signs checkpoints: %w", err)
+		return nil, false, fmt.Errorf("platform: the key that signs checkpoints: %w", err)
 	}
 	seed, err := hexKey(text, path)
 	if err != nil {
@@ -62,7 +62,7 @@ func makeCheckpointKey(data string) error {
 		{checkpointKeyFile, hex.EncodeToString(seed)},
 	} {
 		if err := store.WriteFileAtomic(filepath.Join(data, one.name), []byte(one.text+"\n"), 0o600); err != nil {
-			return fmt.Errorf("app: keep the key that signs checkpoints: %w", err)
+			return fmt.Errorf("platform: keep the key that signs checkpoints: %w", err)
 		}
 	}
 	return nil
@@ -81,13 +81,13 @@ func ParsePublicKey(text string) (ed25519.PublicKey, error) {
 	if err != nil {
 		file, missing := os.ReadFile(text)
 		if missing != nil {
-			return nil, fmt.Errorf("app: the public key: expected 64 hexadecimal digits, or a file that holds them: "+
+			return nil, fmt.Errorf("platform: the public key: expected 64 hexadecimal digits, or a file that holds them: "+
 				"%w", missing)
 		}
 		key, err = hex.DecodeString(strings.TrimSpace(string(file)))
 	}
 	if err != nil || len(key) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("app: the public key: expected 64 hexadecimal digits, as %s holds them",
+		return nil, fmt.Errorf("platform: the public key: expected 64 hexadecimal digits, as %s holds them",
 			checkpointPubFile)
 	}
 	return key, nil

@@ -50,7 +50,7 @@ func Explain(ctx context.Context, c ExplainConfig) (out *Explained, err error) {
 		return nil, err
 	}
 	if ids == nil {
-		return nil, fmt.Errorf("app: there is no %s in %s, without which nobody knows what %s names: put it there, or name it with --key-file",
+		return nil, fmt.Errorf("platform: there is no %s in %s, without which nobody knows what %s names: put it there, or name it with --key-file",
 			RootKeyFile, c.Data, c.Payment)
 	}
 	x, err := ids.Decode(id.Payment, c.Payment)

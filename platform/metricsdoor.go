@@ -18,13 +18,13 @@ func (a *App) listenForMetrics(ctx context.Context) error {
 	}
 	l, err := a.standby.figures.take(ctx, a.MetricsListen)
 	if err != nil {
-		return fmt.Errorf("app: listen on %s for figures: %w: choose another address with --metrics-listen", a.MetricsListen, err)
+		return fmt.Errorf("platform: listen on %s for figures: %w: choose another address with --metrics-listen", a.MetricsListen, err)
 	}
 	a.Card.Metrics = a.certificate.scheme() + reachable(l.Addr()) + "/metrics"
 	server := figuresServer(a.Gateway)
 	go func() {
 		if err := server.Serve(a.certificate.listener(l)); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			a.fatal(fmt.Errorf("app: the door for figures is shut: %w", err))
+			a.fatal(fmt.Errorf("platform: the door for figures is shut: %w", err))
 		}
 	}()
 	a.onStop(func(context.Context) error { return server.Close() })

@@ -50,7 +50,7 @@ func openMoves(ctx context.Context, j *journal.Journal, c *clock.Virtual, s *clo
 	for {
 		text, ok, err := j.Constant(ctx, moveName(m.last+1))
 		if err != nil {
-			return nil, fmt.Errorf("app: read where the clock was moved to: %w", err)
+			return nil, fmt.Errorf("platform: read where the clock was moved to: %w", err)
 		}
 		if !ok {
 			return m, nil
@@ -71,7 +71,7 @@ func (m *moves) ahead() clock.Micros {
 // take reads a move that is durable.
 func (m *moves) take(text []byte) (one move, err error) {
 	if err := json.Unmarshal(text, &one); err != nil {
-		return one, fmt.Errorf("app: move %d of the clock cannot be read: %w", m.last+1, err)
+		return one, fmt.Errorf("platform: move %d of the clock cannot be read: %w", m.last+1, err)
 	}
 	m.last++
 	m.by[one.Key] = one

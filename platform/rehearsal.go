@@ -60,15 +60,15 @@ func agree(is, asked string) (string, error) {
 	case is == asked, is == demonstrating && asked == production: // a demo without its company is still one
 		return is, nil
 	case is == rehearsing:
-		return "", fmt.Errorf("app: these books were made to rehearse on: their times and their money are made " +
+		return "", fmt.Errorf("platform: these books were made to rehearse on: their times and their money are made " +
 			"up, so they never " +
 			"run in production: start with --rehearsal, or name other books with --data or --store")
 	case asked == rehearsing:
-		return "", fmt.Errorf("app: these books were made for production or for a demo, and nobody may break " +
+		return "", fmt.Errorf("platform: these books were made for production or for a demo, and nobody may break " +
 			"participants or move the " +
 			"clock there: name other books to rehearse on with --data or --store, or start without --rehearsal")
 	default:
-		return "", fmt.Errorf("app: these books were made for production, and the demo company is never made in " +
+		return "", fmt.Errorf("platform: these books were made for production, and the demo company is never made in " +
 			"them: start with " +
 			"--tenant none, or name other books for a demo with --data or --store")
 	}

@@ -73,7 +73,7 @@ func noLog(path string) error {
 	if err != nil || log.Size() == 0 {
 		return nil //nolint:nilerr // there is none
 	}
-	return fmt.Errorf("app: %s is gone, and its log %s is still there. Nothing was changed. Keep a copy of "+
+	return fmt.Errorf("platform: %s is gone, and its log %s is still there. Nothing was changed. Keep a copy of "+
 		"everything, and put the file back, or restore both from a backup", path, path+"-wal")
 }
 
@@ -112,13 +112,13 @@ func (a *App) checkRemains(ctx context.Context) error {
 	}
 	switch {
 	case left.blocks && !left.constants:
-		return fmt.Errorf("app: the journal (%s) has blocks, and does not say any more which platform they are "+
+		return fmt.Errorf("platform: the journal (%s) has blocks, and does not say any more which platform they are "+
 			"of: it is damaged. Nothing was changed. Keep a copy of everything, and restore the journal from a "+
 			"backup", where)
 	case len(left.tables) == 0:
 		return nil
 	case !a.StartOver:
-		return fmt.Errorf("app: the journal (%s) is gone or empty, but the tables of %s are those of a platform "+
+		return fmt.Errorf("platform: the journal (%s) is gone or empty, but the tables of %s are those of a platform "+
 			"that was here: they are the last copy of what its customers own. Nothing was changed. Keep a copy of "+
 			"everything, then restore the journal from a backup, or mount the volume that it is on. Only if there is "+
 			"to be a new platform, without those customers: start with --start-over, which sets the old tables apart",
@@ -146,7 +146,7 @@ func (a *App) setKeyApart() error {
 			continue
 		}
 		if err := os.Rename(path, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("app: set the root key apart: %w", err)
+			return fmt.Errorf("platform: set the root key apart: %w", err)
 		}
 		return nil
 	}

@@ -44,7 +44,7 @@ func (p place) rootKey() ([]byte, error) {
 	}
 	text, err := read(p.keyPath())
 	if err != nil {
-		return nil, fmt.Errorf("app: the root key: %w", err)
+		return nil, fmt.Errorf("platform: the root key: %w", err)
 	}
 	return hexKey(text, p.keyPath())
 }
@@ -53,7 +53,7 @@ func (p place) rootKey() ([]byte, error) {
 func hexKey(text []byte, path string) ([]byte, error) {
 	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) != secretBytes {
-		return nil, fmt.Errorf("app: %s holds no key: expected 64 hexadecimal digits, such as openssl rand -hex "+
+		return nil, fmt.Errorf("platform: %s holds no key: expected 64 hexadecimal digits, such as openssl rand -hex "+
 			"32 prints",
 			path)
 	}
@@ -65,7 +65,7 @@ func (p place) makeRootKey() ([]byte, error) {
 	key := make([]byte, secretBytes)
 	rand.Read(key) // never fails: it ends the process instead
 	if err := store.WriteFileAtomic(p.keyPath(), []byte(hex.EncodeToString(key)+"\n"), 0o600); err != nil {
-		return nil, fmt.Errorf("app: keep the root key: %w", err)
+		return nil, fmt.Errorf("platform: keep the root key: %w", err)
 	}
 	return key, nil
 }
@@ -140,7 +140,7 @@ func (a *App) checkSuccessor(ctx context.Context) error {
 func (a *App) succeeds(ctx context.Context, j *journal.Journal, key []byte) error {
 	c, err := known(ctx, j, a.place, key)
 	if err == nil && a.Volumes != 0 && a.Volumes != c.volumes {
-		err = fmt.Errorf("app: the platform was created with %d volumes, which is for good; %d were asked for", c.volumes, a.Volumes)
+		err = fmt.Errorf("platform: the platform was created with %d volumes, which is for good; %d were asked for", c.volumes, a.Volumes)
 	}
 	is := ""
 	if err == nil {

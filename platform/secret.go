@@ -41,7 +41,7 @@ func fix(ctx context.Context, j *journal.Journal, p place, volumes int) (constan
 		volumes = Volumes
 	}
 	if volumes < 1 || volumes > maxVolumes {
-		return constants{}, fmt.Errorf("app: %d volumes; expected 1 to %d", volumes, maxVolumes)
+		return constants{}, fmt.Errorf("platform: %d volumes; expected 1 to %d", volumes, maxVolumes)
 	}
 	key, err := p.keyFor(ctx, j)
 	if err != nil {
@@ -56,7 +56,7 @@ func fix(ctx context.Context, j *journal.Journal, p place, volumes int) (constan
 	}
 	c, err := known(ctx, j, p, key)
 	if err == nil && asked != 0 && asked != c.volumes {
-		err = fmt.Errorf("app: the platform was created with %d volumes, which is for good; %d were asked for", c.volumes, asked)
+		err = fmt.Errorf("platform: the platform was created with %d volumes, which is for good; %d were asked for", c.volumes, asked)
 	}
 	return c, err
 }
@@ -83,7 +83,7 @@ func choose(ctx context.Context, j *journal.Journal, p place, c constants) error
 }
 
 // errNoPlatform says that the store holds no platform.
-var errNoPlatform = errors.New("app: there is no platform here: start one with koban run")
+var errNoPlatform = errors.New("platform: there is no platform here: start one with koban run")
 
 // known returns the constants of a platform that exists, if they are as they were chosen: with another root
 // key, no id and no caller's key would be known any more, and what was paid would be paid again. Without a
@@ -113,7 +113,7 @@ func known(ctx context.Context, j *journal.Journal, p place, key []byte) (c cons
 			"the store from a backup; " +
 			"or it was created by a version from before the root key stood apart: create it anew")
 	case !bytes.Equal(root, c.root()):
-		return c, fmt.Errorf("app: %s is not the root key that these books were created with: put the right one "+
+		return c, fmt.Errorf("platform: %s is not the root key that these books were created with: put the right one "+
 			"there, or name it "+
 			"with --key-file. If it is the right one, the platform's constants are damaged: restore the store from a "+
 			"backup", p.keyPath())
@@ -144,7 +144,7 @@ func volumesOf(text []byte) (int, error) {
 func (c constants) derive(purpose string, length int) []byte {
 	key, err := hkdf.Expand(sha256.New, c.secret, "koban/"+purpose+"/1", length)
 	if err != nil {
-		panic("app: " + err.Error()) // only a length beyond 255 hashes can fail
+		panic("platform: " + err.Error()) // only a length beyond 255 hashes can fail
 	}
 	return key
 }

@@ -24,11 +24,11 @@ func checkStoreClock(ctx context.Context, db *store.DB, clk clock.Clock) error {
 		return tx.QueryRowContext(ctx, `SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)`).Scan(&theirs)
 	})
 	if err != nil {
-		return fmt.Errorf("app: ask the store for the time: %w", err)
+		return fmt.Errorf("platform: ask the store for the time: %w", err)
 	}
 	ours := clk.Now()
 	if apart := max(ours-theirs, theirs-ours); apart > maxApart {
-		return fmt.Errorf("app: the machine's clock says %s and the store's %s: set the one that is wrong", ours, theirs)
+		return fmt.Errorf("platform: the machine's clock says %s and the store's %s: set the one that is wrong", ours, theirs)
 	}
 	return nil
 }
@@ -96,7 +96,7 @@ func hasTables(ctx context.Context, db *store.DB, schema string) (there bool, er
 			WHERE table_schema = $1 AND table_name = 'book_saved')`, schema).Scan(&there)
 	})
 	if err != nil {
-		err = fmt.Errorf("app: look for the tables of %s: %w", schema, err)
+		err = fmt.Errorf("platform: look for the tables of %s: %w", schema, err)
 	}
 	return there, err
 }

@@ -72,7 +72,7 @@ func (p place) one() error {
 	if _, err := os.Lstat(filepath.Join(p.data, journalFile)); err != nil {
 		return nil //nolint:nilerr // there are no books there
 	}
-	return fmt.Errorf("app: there are books in %s (%s), and the store %s is named too, by --store or KOBAN_STORE: leave out "+
+	return fmt.Errorf("platform: there are books in %s (%s), and the store %s is named too, by --store or KOBAN_STORE: leave out "+
 		"the store to use the folder, or name a folder without books", p.data, journalFile, p.where())
 }
 
@@ -115,7 +115,7 @@ func (p place) prepare() error {
 	state := filepath.Join(p.data, "state")
 	for _, dir := range []string{p.data, state} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("app: make the data folder: %w", err)
+			return fmt.Errorf("platform: make the data folder: %w", err)
 		}
 	}
 	info, err := os.Lstat(state)
@@ -126,7 +126,7 @@ func (p place) prepare() error {
 		err = store.CheckOwner(state, info)
 	}
 	if err != nil {
-		return fmt.Errorf("app: the data folder: %w", err)
+		return fmt.Errorf("platform: the data folder: %w", err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"sync/atomic"
@@ -31,19 +32,52 @@ var certificateDesc = describe("tls_not_after_seconds",
 // checkDoor refuses to open a door to the network that shows callers' keys to everybody on the way.
 func (a *App) checkDoor(context.Context) error {
 	if (a.TLSCert == "") != (a.TLSKey == "") {
-		return errors.New("app: TLS needs both --tls-cert, with the certificates, and --tls-key, with their key")
+		return errors.New("platform: TLS needs both --tls-cert, with the certificates, and --tls-key, with their key")
 	}
 	if a.TLSCert != "" {
 		a.certificate = &certificate{cert: a.TLSCert, key: a.TLSKey}
-		return a.certificate.load()
+		if err := a.certificate.load(); err != nil {
+			return err
+		}
+		return a.checkKey()
 	}
 	for flag, address := range map[string]string{"--listen": a.Listen, "--metrics-listen": a.MetricsListen} {
 		if address == "" || loopback(address) || a.Insecure {
 			continue
 		}
-		return fmt.Errorf("app: %s %s is reached from other machines, and without TLS everybody on the way reads "+
+		return fmt.Errorf("platform: %s %s is reached from other machines, and without TLS everybody on the way reads "+
 			"the keys of callers: name a certificate with --tls-cert and --tls-key; or listen on 127.0.0.1, behind a "+
 			"proxy that ends TLS; or say --insecure if the network itself is private", flag, address)
+	}
+	return a.checkKey()
+}
+
+// checkKey requires the root key that was named to be one, before anything is made.
+func (a *App) checkKey() error {
+	if a.KeyFile == "" {
+		return nil
+	}
+	_, err := a.place.rootKey()
+	if errors.Is(err, fs.ErrNotExist) { // it is made with new books, and missed with old ones
+		return nil
+	}
+	return err
+}
+
+// checkFree requires the addresses to be free before any books are made: a start that failed leaves none. One that stands by
+// may wait for another on the same address.
+func (a *App) checkFree(context.Context) error {
+	for flag, address := range map[string]string{"--listen": a.Listen, "--metrics-listen": a.MetricsListen} {
+		if address == "" || a.Standby {
+			continue
+		}
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return fmt.Errorf("platform: %s %s: %w. Nothing was changed: name another address, or stop what has this one", flag, address, err)
+		}
+		if err := l.Close(); err != nil {
+			return fmt.Errorf("platform: %s %s: %w", flag, address, err)
+		}
 	}
 	return nil
 }
@@ -52,18 +86,18 @@ func (a *App) checkDoor(context.Context) error {
 func (c *certificate) load() error {
 	chain, err := os.ReadFile(c.cert)
 	if err != nil {
-		return fmt.Errorf("app: --tls-cert: %w", err)
+		return fmt.Errorf("platform: --tls-cert: %w", err)
 	}
 	key, err := store.ReadSecret(c.key)
 	if err != nil {
-		return fmt.Errorf("app: --tls-key: %w", err)
+		return fmt.Errorf("platform: --tls-key: %w", err)
 	}
 	pair, err := tls.X509KeyPair(chain, key)
 	if err == nil {
 		pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0])
 	}
 	if err != nil {
-		return fmt.Errorf("app: --tls-cert %s and --tls-key %s: %w: expected certificates and their key, in PEM, "+
+		return fmt.Errorf("platform: --tls-cert %s and --tls-key %s: %w: expected certificates and their key, in PEM, "+
 			"our own first", c.cert, c.key, err)
 	}
 	c.current.Store(&pair)

@@ -99,7 +99,7 @@ type observer struct {
 func openObserver(ctx context.Context, data, url, key string) (_ *observer, err error) {
 	dir, err := filepath.Abs(data)
 	if err != nil {
-		return nil, fmt.Errorf("app: the data folder: %w", err)
+		return nil, fmt.Errorf("platform: the data folder: %w", err)
 	}
 	o := &observer{place: place{data: dir, url: url, key: key, readOnly: true, clock: clock.NewSystem()}}
 	if err := o.one(); err != nil {
@@ -131,9 +131,9 @@ func openObserver(ctx context.Context, data, url, key string) (_ *observer, err 
 // elsewhere says why there are no books in a data folder.
 func elsewhere(dir string) error {
 	if card, err := ReadCard(dir); err == nil && card.Store == store.Postgres.String() {
-		return fmt.Errorf("app: the books of %s are on PostgreSQL: name it with --store", dir)
+		return fmt.Errorf("platform: the books of %s are on PostgreSQL: name it with --store", dir)
 	}
-	return fmt.Errorf("app: there are no books in %s: name another folder with --data, or a PostgreSQL with --store", dir)
+	return fmt.Errorf("platform: there are no books in %s: name another folder with --data, or a PostgreSQL with --store", dir)
 }
 
 // Close closes the databases.

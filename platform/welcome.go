@@ -37,7 +37,7 @@ func (a *App) welcome(ctx context.Context) error {
 		return nil
 	case "demo":
 	default:
-		return fmt.Errorf("app: the tenant is %q; expected demo or none", a.Tenant)
+		return fmt.Errorf("platform: the tenant is %q; expected demo or none", a.Tenant)
 	}
 	a.Card.Customers = make([]CardCustomer, demoCustomers)
 	a.Card.Merchants = make([]CardMerchant, len(demoShops))
@@ -49,7 +49,7 @@ func (a *App) welcome(ctx context.Context) error {
 		steps = append(steps, func() error { return a.welcomeShop(ctx, i) })
 	}
 	if err := all(steps...); err != nil {
-		return fmt.Errorf("app: make the demo company: %w", err)
+		return fmt.Errorf("platform: make the demo company: %w", err)
 	}
 	a.Card.Keys.Merchant = a.Card.Merchants[0].Key
 	return nil

@@ -196,16 +196,24 @@ func resourceText(w *term.Writer, s string) string {
 
 func (e *explanation) printSteps(w *term.Writer) {
 	heading(w, "What happened")
-	t := w.Table("  time", "event", "status", "phase", "back", ">tries", "block", "~")
-	for _, s := range e.Steps {
+	t := w.Table("  time", ">after", "event", "status", "phase", "back", ">tries", "block", "~")
+	for i, s := range e.Steps {
+		after := ""
+		if i > 0 {
+			after = "+" + s.At.Sub(e.Steps[i-1].At).String()
+		}
+		tries := ""
+		if s.Attempts > 0 {
+			tries = strconv.FormatInt(s.Attempts, 10)
+		}
 		why := term.Clean(s.Message)
 		if s.Code != "" {
 			why = strings.TrimSpace(s.Code + "  " + why)
 		}
-		t.Row("  "+clockText(s.At), s.Event, statusText(w, s.Status), s.Phase, s.Rollback, strconv.FormatInt(s.Attempts, 10),
+		t.Row("  "+clockText(s.At), after, s.Event, statusText(w, s.Status), s.Phase, s.Rollback, tries,
 			w.Dim(s.Block.String()), why)
 	}
-	t.Print()
+	t.WithoutEmpty().Print()
 	if e.Decision != "" {
 		fmt.Fprintf(w, "  decided: %s\n", w.Bold(e.Decision))
 	}
@@ -224,7 +232,7 @@ func (e *explanation) printOwed(w *term.Writer) {
 		}
 		t.Row("  "+w.Warn(d.Verb), d.Participant, sum, clockText(d.DueAt), strconv.FormatInt(d.Attempts, 10), d.Layer, d.Code)
 	}
-	t.Print()
+	t.WithoutEmpty().Print()
 }
 
 func (e *explanation) printParts(w *term.Writer) {
@@ -244,7 +252,7 @@ func (e *explanation) printParts(w *term.Writer) {
 			t.Row(name, sum, state)
 		}
 	}
-	t.Print()
+	t.WithoutEmpty().Print()
 }
 
 func answerText(w *term.Writer, outcome string, why *failure) string {
@@ -281,7 +289,7 @@ func (e *explanation) printEntries(w *term.Writer) {
 			at, kind, block = "", "", ""
 		}
 	}
-	t.Print()
+	t.WithoutEmpty().Print()
 }
 
 func signed(n int64, currency string) string {

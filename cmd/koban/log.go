@@ -57,6 +57,9 @@ func logTo(path string, console io.Writer) (log *slog.Logger, rotate func() erro
 		level = slog.LevelWarn
 	case "-":
 	default:
+		if err := onlyLog(path); err != nil {
+			return nil, nil, err
+		}
 		f, err := openLogFile(path)
 		if err != nil {
 			return nil, nil, err
@@ -64,6 +67,26 @@ func logTo(path string, console io.Writer) (log *slog.Logger, rotate func() erro
 		console, rotate = f, f.reopen // open until the process ends
 	}
 	return slog.New(slog.NewJSONHandler(console, &slog.HandlerOptions{Level: level})), rotate, nil
+}
+
+// logLine is how every line of a log begins.
+const logLine = `{"time":`
+
+// onlyLog refuses a file that holds something that is no log: a key or a database would be of no use with lines behind it.
+func onlyLog(path string) error {
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		return nil //nolint:nilerr // whoever opens it to write says what is wrong
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	defer f.Close()
+	head := make([]byte, len(logLine))
+	if n, _ := io.ReadFull(f, head); n > 0 && string(head[:n]) != logLine {
+		return fmt.Errorf("--log %s holds something that is no log, and nothing was written to it: name another file", path)
+	}
+	return nil
 }
 
 // onHangup does what SIGHUP asks for, until the process ends: a log file is opened anew, as those who rotate

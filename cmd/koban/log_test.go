@@ -83,3 +83,20 @@ func TestLogFollowsNoLink(t *testing.T) {
 		t.Errorf("a log that others write to: %v", err)
 	}
 }
+
+// TestLogIsWrittenBehindNothingElse: a key or a database is of no use with lines of a log behind it.
+func TestLogIsWrittenBehindNothingElse(t *testing.T) {
+	for text, ok := range map[string]bool{"": true, `{"time":"2026-12-01T00:00:00Z"}` + "\n": true, "0123abcd\n": false, "SQLite format 3\x00": false} {
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := logTo(path, io.Discard)
+		if (err == nil) != ok {
+			t.Errorf("%q: %v", text, err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != text {
+			t.Errorf("%q has become %q (%v)", text, got, err)
+		}
+	}
+}

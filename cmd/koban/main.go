@@ -47,6 +47,8 @@ type commands struct {
 	Demo     demoCmd     `cmd:"" help:"Watch a payment being killed in the middle, heal, and the books being proved."`
 	Run      runCmd      `cmd:"" help:"Start the platform, and run until told to stop."`
 	Pay      payCmd      `cmd:"" help:"Make a payment: scan a shop's code for a customer, and pay."`
+	Capture  captureCmd  `cmd:"" help:"Take what an authorized payment holds."`
+	Void     voidCmd     `cmd:"" help:"Let go of what an authorized payment holds."`
 	Refund   refundCmd   `cmd:"" help:"Give back a payment, or part of it."`
 	Payments paymentsCmd `cmd:"" help:"List payments and refunds, newest first."`
 	Accounts accountsCmd `cmd:"" help:"Show what customers and shops hold."`
@@ -139,7 +141,13 @@ func exitCode(err error, c *console) int {
 	case errors.As(err, &told):
 		return int(told)
 	}
-	fmt.Fprintf(c.err, "koban: %v\n", err)
+	for i, line := range term.Wrap(plain(err), max(20, c.err.Columns()-len("koban: "))) {
+		lead := "koban: "
+		if i > 0 {
+			lead = "       "
+		}
+		fmt.Fprintln(c.err, lead+line)
+	}
 	switch {
 	case errors.As(err, &held):
 		return exitHeld
@@ -147,6 +155,15 @@ func exitCode(err error, c *console) int {
 		return exitRefused
 	}
 	return exitCannot
+}
+
+// plain says an error without the name of the package that found it, which tells nothing to whoever reads it.
+func plain(err error) string {
+	text := err.Error()
+	for _, name := range []string{"platform: ", "store: ", "journal: ", "verify: ", "reader: ", "book: ", "feed: "} {
+		text = strings.TrimPrefix(text, name)
+	}
+	return text
 }
 
 // quiet is the exit code of a command that has said all there is to say.

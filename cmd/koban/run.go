@@ -176,6 +176,12 @@ func (x *runCmd) greet(w *term.Writer, p *platform.App) {
 	if p.Card.Demo {
 		t.Row(w.Dim("  demo"), w.Warn("the money in these books is made up, for good"))
 	}
+	if p.Card.Demo && x.Tenant == "none" {
+		t.Row("", "--tenant none has changed nothing: name a folder without books to have a company of your own")
+	}
+	if !p.Card.Demo && len(p.Card.Customers) == 0 {
+		t.Row(w.Dim("  first"), "POST /v1/merchants and POST /v1/customers with the operator's key: docs/guides/run-in-production.md")
+	}
 	if len(p.Card.Customers) > 0 {
 		t.Row(w.Dim("  company"), fmt.Sprintf("%d customers, %d shops", len(p.Card.Customers),
 			len(p.Card.Merchants)))

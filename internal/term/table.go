@@ -27,6 +27,22 @@ func (w *Writer) Table(heads ...string) *Table {
 	return t
 }
 
+// WithoutEmpty leaves out columns, but for the first, that say nothing in any row.
+func (t *Table) WithoutEmpty() *Table {
+	for i := len(t.head) - 1; i > 0; i-- {
+		if slices.ContainsFunc(t.rows, func(row []string) bool { return i < len(row) && strings.TrimSpace(row[i]) != "" }) {
+			continue
+		}
+		t.head, t.right, t.first = slices.Delete(t.head, i, i+1), slices.Delete(t.right, i, i+1), slices.Delete(t.first, i, i+1)
+		for n, row := range t.rows {
+			if i < len(row) {
+				t.rows[n] = slices.Delete(row, i, i+1)
+			}
+		}
+	}
+	return t
+}
+
 // Row adds a row.
 func (t *Table) Row(cells ...string) { t.rows = append(t.rows, cells) }
 
