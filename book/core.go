@@ -7,7 +7,6 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 )
 
 // Core is a book without goroutines, clock or I/O. Its owner calls it from one thread: submits commands, seals the
@@ -118,11 +117,8 @@ func (c *Core) Submit(now clock.Micros, cmd any, done Done) []Want {
 }
 
 func (c *Core) decide(now clock.Micros, cmd any, done Done) {
-	if len(c.open.events) == 0 || planted.Bug == planted.TwoTimes {
-		if planted.Bug == planted.ClockBack {
-			c.at = now
-		}
-		c.at = max(c.at, now) // one time for the whole block, so that a replay sees what decide saw
+	if begins(len(c.open.events)) {
+		c.at = notBefore(c.at, now) // one time for the whole block, so that a replay sees what decide saw
 	}
 	d := &c.decision
 	d.reset(c.name, c.head.Seq+1)
@@ -145,9 +141,9 @@ func (c *Core) decide(now clock.Micros, cmd any, done Done) {
 	}
 	c.pulse++
 	switch {
-	case planted.Bug == planted.AnswerEarly:
+	case toldAtOnce():
 		c.told = append(c.told, a)
-	case !led && (c.seen() <= c.durable.Seq || planted.Bug == planted.ReadEarly):
+	case !led && durable(c.seen(), c.durable.Seq):
 		c.reads = append(c.reads, a)
 	case len(c.open.events) > 0:
 		c.open.answers = append(c.open.answers, a)
@@ -284,10 +280,7 @@ const (
 func (c *Core) Seal(salt [16]byte, snapshot bool) *journal.Block {
 	b := &journal.Block{
 		Book: c.name, Seq: c.head.Seq + 1, Epoch: c.head.Epoch, At: c.at, Prev: c.head.Hash,
-		Salt: salt, Events: c.open.events, Notes: c.open.notes,
-	}
-	if planted.Bug == planted.NoteLost && b.Seq%2 == 0 {
-		b.Notes = nil
+		Salt: salt, Events: c.open.events, Notes: notesOf(c),
 	}
 	journal.Seal(b)
 	c.head.Seq, c.head.Hash, c.sealed = b.Seq, b.Hash, b.At
@@ -437,7 +430,7 @@ func (c *Core) AddDue(t Table, k Key, at clock.Micros) {
 // Snapshot encodes what has changed since the last one, if the whole state is durable right now. It returns nil if
 // it is not (then ask Seal for one), if nothing changed, or while another save is under way.
 func (c *Core) Snapshot() *SaveSet {
-	if c.ended != nil || c.saving != nil || c.flight != nil && planted.Bug != planted.TablesAhead || len(c.open.events) > 0 || c.head.Seq == c.saved.Seq {
+	if c.ended != nil || c.saving != nil || underWay(c) || len(c.open.events) > 0 || c.head.Seq == c.saved.Seq {
 		return nil
 	}
 	return c.snapshot()
@@ -554,7 +547,7 @@ func (c *Core) Replay(b *journal.Block) ([]Want, error) {
 	}
 	c.stamp(b.Seq)
 	for i, ev := range events {
-		if planted.Bug == planted.EventNotReplayed && i == 2 {
+		if !replays(i) {
 			continue
 		}
 		c.machine.Apply(b.At, b.Seq, ev)
@@ -597,10 +590,7 @@ func (c *Core) decode(e journal.Event) (any, error) {
 // TakeOver raises the epoch and opens a block that says so. It must be the first block a writer seals (rule B4).
 func (c *Core) TakeOver(now clock.Micros) {
 	c.at = max(c.at, now)
-	c.head.Epoch++
-	if planted.Bug == planted.SameEpoch && c.head.Epoch > 1 {
-		c.head.Epoch--
-	}
+	c.head.Epoch = nextEpoch(c.head.Epoch)
 	c.fold = max(c.fold, c.machine.Version())
 	o := opened{Epoch: c.head.Epoch, At: c.at, Version: c.machine.Version()}
 	c.open.events = append(c.open.events, journal.Event{Type: openedType, Body: o.encode()})

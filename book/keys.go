@@ -5,7 +5,6 @@ import (
 
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 )
 
 // KeyEntry is what a caller's idempotency key stands for.
@@ -204,8 +203,5 @@ func (k *Keys) drop(w *keyRow) { delete(k.m, w.key) }
 func (k *Keys) restore(stored bool) {
 	clear(k.m)
 	clear(k.segments)
-	k.dirty, k.saving, k.order, k.over, k.cold = nil, nil, queue[*keyRow]{}, 0, stored
-	if planted.Bug == planted.KeyForgotten {
-		k.cold = false
-	}
+	k.dirty, k.saving, k.order, k.over, k.cold = nil, nil, queue[*keyRow]{}, 0, mayHold(stored)
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/koban-pay/koban/book/journal"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 )
 
 // MemState keeps the tables of books in memory: for the simulator, for tests of machines, and to rebuild tables beside
@@ -281,14 +280,14 @@ func (m *MemLog) Write(_ context.Context, w journal.Batch) (journal.Fate, error)
 		case h.Seq == b.Seq && h.Hash == b.Hash: // offered again after a lost reply
 		case h.Seq+1 == b.Seq && h.Hash == b.Prev:
 			m.books[b.Book] = append(m.books[b.Book], b)
-		case planted.Bug == planted.TwoWriters:
+		case forks():
 			m.books[b.Book] = append(m.books[b.Book], b)
 		default:
 			fate.Fenced[i] = true
 		}
 	}
 	for i, c := range w.Check {
-		fate.Stale[i] = m.head(c.Book) != c && planted.Bug != planted.StaleRead
+		fate.Stale[i] = stale(m.head(c.Book), c)
 	}
 	return fate, nil
 }
@@ -317,8 +316,5 @@ func (m *MemLog) Read(_ context.Context, book string, from uint64, limit int) ([
 	}
 	list = list[from-1:]
 	list = append([]*journal.Block(nil), list[:min(len(list), limit)]...)
-	if n := len(list); planted.Bug == planted.BlocksSwapped && n > 1 {
-		list[n-1], list[n-2] = list[n-2], list[n-1]
-	}
-	return list, nil
+	return inOrder(list), nil
 }

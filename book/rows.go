@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/planted"
 )
 
 // Schema says how the rows of one table are kept in SQL. It is declared in a service's sql.go; the table itself, with
@@ -76,11 +75,6 @@ func (b *tableBase) arrived(k Key) {
 	if b.awaited[k]--; b.awaited[k] == 0 {
 		delete(b.awaited, k)
 	}
-}
-
-// isAwaited reports whether a row must stay for those who read it.
-func (b *tableBase) isAwaited(k Key) bool {
-	return len(b.awaited) > 0 && b.awaited[k] > 0 && planted.Bug != planted.AwaitedEvicted
 }
 
 // Rows holds the rows of one table: what is hot or not yet saved stays in memory, the rest is fetched when a command
@@ -339,7 +333,7 @@ func (r *Rows[V]) snapshot(dst *TableSave) {
 		dst.Moved = len(dst.Keys) - dst.Fresh
 	}
 	for i, w := range r.dirty {
-		if planted.Bug == planted.RowNotSaved && i > 0 && i == len(r.dirty)-1 {
+		if !saves(i, len(r.dirty)) {
 			w.dirty = false
 		}
 		if w.dirty {
@@ -395,7 +389,7 @@ func (r *Rows[V]) evict(limit int, keepSince clock.Micros) {
 
 func (r *Rows[V]) forget() {
 	r.order.sweep(len(r.m), len(r.m), func(w *row[V]) bool {
-		if (w.dirty || w.saving) && planted.Bug != planted.RowEvicted || r.isAwaited(w.key) {
+		if unsaved(w.dirty, w.saving) || r.isAwaited(w.key) {
 			return false
 		}
 		r.drop(w)

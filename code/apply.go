@@ -6,7 +6,6 @@ import (
 	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc/branch"
 )
@@ -125,7 +124,7 @@ func (m *Machine) Apply(at clock.Micros, seq uint64, ev any) {
 		s.Status = Expired
 	case *tried:
 		s := m.sessions.Have(key(e.Tenant, e.Session))
-		must(s.idle() || planted.Bug == planted.SessionTwice, e, s)
+		must(unreserved(s), e, s)
 		s.By = e.Branch
 		b := m.branches.Edit(key(e.Tenant, e.Branch))
 		b.Amount = e.Amount

@@ -4,7 +4,6 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 	"github.com/koban-pay/koban/tcc/branch"
@@ -66,7 +65,7 @@ func (s *SessionRow) admit(now clock.Micros, r *tcc.TryRequest) *fault.Error {
 	switch {
 	case s == nil:
 		return fault.SessionNotFound.New("").WithParam("session")
-	case s.Customer != r.Customer && planted.Bug != planted.SessionForeign:
+	case !belongs(s, r.Customer):
 		return fault.SessionForeign.New("").WithParam("customer")
 	case s.Merchant != r.Merchant:
 		return fault.SessionMismatch.New("the code is of another merchant").WithParam("merchant")
@@ -75,7 +74,7 @@ func (s *SessionRow) admit(now clock.Micros, r *tcc.TryRequest) *fault.Error {
 	case s.Minor != 0 && s.Minor != r.Amount.Minor:
 		return fault.SessionMismatch.New("the code carries %v, not %v", money.Amount{Minor: s.Minor, Currency: s.Currency}, r.Amount).
 			WithParam("amount")
-	case !s.By.IsNil() && planted.Bug != planted.SessionTwice:
+	case taken(s):
 		return fault.SessionUsed.New("")
 	case s.lapsed(now):
 		return fault.SessionExpired.New("")

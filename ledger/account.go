@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/money"
 )
 
@@ -91,11 +90,7 @@ func (a *Account) admit(side Side, amount money.Amount, day Day) *fault.Error {
 	if err := a.Limits.admit(a.Used.on(day), receives, amount); err != nil {
 		return err
 	}
-	free := a.Available()
-	if planted.Bug == planted.HoldNotCounted {
-		free = a.Posted()
-	}
-	if !receives && !a.MayGoNegative && free < amount.Minor {
+	if !receives && !a.MayGoNegative && spendable(a) < amount.Minor {
 		return fault.InsufficientFunds.New("the available balance does not cover %v", amount)
 	}
 	return nil
@@ -154,7 +149,7 @@ func (a *Account) Check() error {
 		return damaged("account with debits of %d posted and %d pending", a.DebitsPosted, a.DebitsPending)
 	case a.CreditsPosted < 0 || a.CreditsPending < 0 || a.CreditsPosted > money.MaxStored-a.CreditsPending:
 		return damaged("account with credits of %d posted and %d pending", a.CreditsPosted, a.CreditsPending)
-	case a.Available() < 0 && !a.MayGoNegative && planted.Bug != planted.HoldNotCounted:
+	case overdrawn(a):
 		return damaged("account with %d posted, but %d held", a.Posted(), a.Held())
 	case !a.Used.sane():
 		return damaged("account that used %+v of its limits", a.Used)

@@ -1,7 +1,5 @@
 package ledger
 
-import "github.com/koban-pay/koban/internal/planted"
-
 // Hold is one hold's row. R names accounts and holds. Amounts are in minor units of the account's currency.
 type Hold[R comparable] struct {
 	Account  R
@@ -42,10 +40,7 @@ type HoldChange[R comparable] struct {
 // pend counts c on its account. What is posted was counted against the limits when it was held, and is counted by its
 // leg again: so it is taken back here.
 func pend[R comparable](a *Account, c *HoldChange[R], day Day) {
-	*a.pending(c.Side) += c.Opened - c.Posted - c.Released
-	if planted.Bug == planted.HoldLeaks {
-		*a.pending(c.Side) += c.Posted
-	}
+	*a.pending(c.Side) += stillHeld(c.Opened, c.Posted, c.Released)
 	receives := c.Side == a.Normal
 	a.Used = a.Used.on(day)
 	a.Used.count(receives, c.Opened-c.Posted)

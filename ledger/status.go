@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/planted"
 )
 
 // Side is one of the two sides of an account.
@@ -63,7 +62,7 @@ func ParseStatus(word string) (Status, bool) {
 
 func (s Status) admit(receives bool) *fault.Error {
 	switch {
-	case planted.Bug == planted.SuspendedPays && !receives:
+	case !heeded(receives):
 	case s == Closed:
 		return fault.AccountClosed.New("")
 	case s == Suspended, s == NoIn && receives, s == NoOut && !receives:

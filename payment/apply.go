@@ -7,7 +7,6 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 )
 
 // Started says that a payment was accepted.
@@ -148,8 +147,7 @@ func (m *Machine) applyStarted(at clock.Micros, seq uint64, e Started) {
 		if x := &p.Parts[i]; x.Role == Add {
 			s := &charge.Sources[x.Source-1]
 			s.Refunding += shareOf(&p, x)
-			free := planted.Bug == planted.RefundUncounted || planted.Bug == planted.RefundRoundedUp
-			if s.Refunded+s.Refunding > s.Captured && !free {
+			if overgiven(s) {
 				panic(fmt.Sprintf("payment: refund %x gives back more than was captured (PAY3)", p.ID))
 			}
 		}
@@ -175,8 +173,7 @@ func (m *Machine) edit(t id.Tenant, x id.ID, at clock.Micros, seq uint64) *Payme
 
 // stand moves a payment to where it stands now, and draws the consequences in amounts.
 func (m *Machine) stand(p *Payment, to Standing, at clock.Micros, seq uint64) {
-	free := planted.Bug == planted.DecisionFlips || planted.Bug == planted.GiveUpDecided
-	if was := p.Decision; (was == Confirm || was == Cancel) && to.Decision != was && !free {
+	if was := p.Decision; changed(was, to.Decision) {
 		panic(fmt.Sprintf("payment: the decision on %x was changed from %s to %s (PAY1)", p.ID, was, to.Decision))
 	}
 	ended := p.Resource == WorkInProgress && to.Resource != WorkInProgress

@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/planted"
 )
 
 // breaker keeps calls from a participant that has been failing, so that what needs it waits without costing anything.
@@ -52,7 +51,7 @@ func (b *breaker) allow(first bool) (permit, bool) {
 	if !b.open {
 		return permit{b.round, first}, true
 	}
-	if planted.Bug == planted.BreakerSticks {
+	if !probes() {
 		return permit{}, false
 	}
 	if !b.trial && b.now() >= b.until {

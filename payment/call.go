@@ -5,7 +5,6 @@ import (
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -73,18 +72,13 @@ func (c *call) hear(rc tcc.Receipt, err error) {
 		c.r.d.breakers[who].record(c.leave, a.Outcome != tcc.Unknown || fault.KindOf(err) == fault.Conflict)
 		c.r.d.counts.calls[who][verb].Count(now - c.made)
 	}
-	if verb != VerbTry && a.Outcome == tcc.Refused && planted.Bug != planted.DecisionFlips {
+	if refusesDecided(verb, a.Outcome) {
 		// After a decision there is no refusal: a participant that says no breaks the contract, and is asked again
 		// until a person has mended it. The waitlist raises the alarm.
 		a.Outcome = tcc.Unknown
 		c.r.d.counts.refused[who][verb].Add(1)
 	}
-	if planted.Bug == planted.UnknownIsRefused && c.step.Verb == VerbTry && a.Outcome == tcc.Unknown {
-		a.Outcome = tcc.Refused
-	}
-	if planted.Bug == planted.UnknownIsDone && c.step.Verb != VerbTry && a.Outcome == tcc.Unknown {
-		a.Outcome = tcc.Done
-	}
+	a.Outcome = believed(verb, a.Outcome)
 	if err != nil {
 		a.Code = fault.Of(err).Code
 	}

@@ -5,7 +5,6 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/money"
 )
 
@@ -15,7 +14,7 @@ func (m *Machine) replay(c Caller, out *book.Decision) bool {
 	if e == nil {
 		return false
 	}
-	if e.Fingerprint != c.Fingerprint && planted.Bug != planted.KeyOtherBody {
+	if !sameBody(e.Fingerprint, c.Fingerprint) {
 		out.Refuse(fault.IdempotencyKeyReused.New(""))
 		return true
 	}
@@ -90,9 +89,7 @@ func (m *Machine) startRefund(now clock.Micros, c StartRefund, out *book.Decisio
 	}
 	shares, code := refundable(charge, amount.Minor)
 	if code != "" {
-		if planted.Bug == planted.NoteOfRefused && c.Note != nil {
-			out.Note(callerNoteOf(c.Tenant, c.ID, c.Note))
-		}
+		noteRefused(&c, out)
 		m.decline(out, Declined{
 			Caller: c.Caller, Tenant: c.Tenant, Payment: c.Parent, Operation: c.ID, Cause: ByRefund, Code: code,
 			Status: charge.Status,
@@ -259,8 +256,8 @@ func (m *Machine) deferred(now clock.Micros, c Defer, out *book.Decision) {
 
 // wake decides what only time decides: to give up what is undecided, and to let an authorization lapse.
 func (m *Machine) wake(now clock.Micros, c Wake, out *book.Decision) {
-	if planted.Bug == planted.WakesIgnored {
-		out.Refuse(fault.Overloaded.New(""))
+	if err := heard(); err != nil {
+		out.Refuse(err)
 		return
 	}
 	p := m.payment(book.Key{Tenant: c.Tenant, ID: c.ID})
@@ -280,7 +277,7 @@ func lapse(now clock.Micros, p *Payment) (Decided, bool) {
 	d := Decided{Tenant: p.Tenant, ID: p.ID, Parent: p.Parent, Standing: p.Standing}
 	d.Standing.Decision, d.Standing.Rollback = Cancel, CancelPhase
 	switch {
-	case p.Resource == WorkInProgress && (p.Decision == Undecided || planted.Bug == planted.GiveUpDecided) && now >= p.GiveUpAt:
+	case p.Resource == WorkInProgress && mayGiveUp(p.Decision) && now >= p.GiveUpAt:
 		d.Cause = ByGiveUp
 		d.Standing.Aim, d.Standing.Failure = Failed, fault.GaveUp
 	case p.Resource == Wait && p.Status == Authorized && now >= p.ExpiresAt:

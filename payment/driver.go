@@ -9,7 +9,6 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -137,7 +136,7 @@ func (d *Driver) wake(k book.Key, n int, then func()) {
 			return
 		}
 		var run *Run
-		if err == nil && (planted.Bug != planted.SweepSkips || r.Payment.DeferredUntil > 0) {
+		if err == nil && swept(r.Payment) {
 			run = d.Drive(r)
 		}
 		switch {

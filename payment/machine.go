@@ -7,7 +7,6 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/money"
 )
 
@@ -253,10 +252,8 @@ func dueAt(p *Payment) clock.Micros {
 		return p.ExpiresAt
 	case p.Resource != WorkInProgress:
 		return 0
-	case planted.Bug == planted.DeferredForgotten && p.Decision != Undecided:
-		return 0
 	case p.Decision != Undecided:
-		return p.DeferredUntil
+		return queuedUntil(p)
 	case p.DeferredUntil > 0:
 		return min(p.DeferredUntil, p.GiveUpAt)
 	default:

@@ -6,7 +6,6 @@ import (
 
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
 )
@@ -70,34 +69,12 @@ func allocate(charge *Payment, minor int64) ([]share, bool) {
 	var out []share
 	for i := len(charge.Sources) - 1; i >= 0 && minor > 0; i-- {
 		s := charge.Sources[i]
-		take := min(minor, s.Captured-s.Refunded-s.Refunding)
-		if planted.Bug == planted.RefundUncounted {
-			take = min(minor, s.Captured-s.Refunded)
-		}
-		if planted.Bug == planted.RefundRoundedUp && i == 0 {
-			take = minor
-		}
-		if take > 0 {
+		if take := givable(&s, i, minor); take > 0 {
 			out = append(out, share{i, take})
 			minor -= take
 		}
 	}
 	return out, minor == 0
-}
-
-// left returns what can still be given back of a charge, beside what refunds under way will give back.
-func left(charge *Payment) int64 {
-	n := int64(0)
-	for _, s := range charge.Sources {
-		n += s.Captured - s.Refunded - s.Refunding
-		if planted.Bug == planted.RefundUncounted {
-			n += s.Refunding
-		}
-	}
-	if planted.Bug == planted.RefundRoundedUp {
-		n += n % 2
-	}
-	return n
 }
 
 // refundParts returns the parts of a refund: a hold on what the merchant has, and what each source gets back.

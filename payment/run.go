@@ -8,7 +8,6 @@ import (
 	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -229,16 +228,7 @@ func (d *Driver) jitter(t time.Duration) time.Duration {
 // the payment. A report whose outcome is unknown is simply made again: the participants keep their answers.
 func (r *Run) report(answers []Answer, n int, then func(*Run)) {
 	d := r.d
-	if planted.Bug == planted.SecondPhaseEarly && n == 0 {
-		p := *r.p
-		p.ownParts()
-		for _, a := range answers {
-			p.part(a.Number).move(a)
-		}
-		p.Standing = advance(&p)
-		r.p = &p
-		d.host.Submit(r.key.ID, Report{Tenant: r.key.Tenant, ID: r.key.ID, Answers: answers}, func(Reply, error) {})
-		then(r)
+	if ahead(r, answers, n, then) {
 		return
 	}
 	d.host.Submit(r.key.ID, Report{Tenant: r.key.Tenant, ID: r.key.ID, Answers: answers}, func(seen Reply, err error) {

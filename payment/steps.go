@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/koban-pay/koban/fault"
-	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/tcc"
 )
 
@@ -25,10 +24,7 @@ func appendOwed(out []Step, p *Payment) []Step {
 	for _, d := range p.Kind.dutiesOf(p.Decision) {
 		for i := range p.Parts {
 			if x := &p.Parts[i]; x.Role == d.role && !x.satisfies(d.verb) {
-				out = append(out, Step{d.verb, x})
-				if planted.Bug == planted.HalfCancelled && d.verb == VerbConfirm && x.Code != "" {
-					out[len(out)-1].Verb = VerbCancel
-				}
+				out = append(out, Step{verbOwed(d.verb, x), x})
 			}
 		}
 	}
@@ -62,7 +58,7 @@ func (x *Part) move(a Answer) {
 	}
 	x.Code = a.Code
 	switch {
-	case a.Outcome == tcc.Refused && (a.Verb == VerbTry || planted.Bug == planted.DecisionFlips):
+	case a.Outcome == tcc.Refused && mayRefuse(a.Verb):
 		x.State = Refusing
 	case a.Outcome != tcc.Done:
 		if a.Verb == VerbTry {
@@ -102,7 +98,7 @@ func advance(p *Payment) Standing {
 	for s.Resource == WorkInProgress {
 		refused, done := survey(p, s.Decision)
 		switch {
-		case (s.Decision == Undecided || planted.Bug == planted.DecisionFlips && s.Decision == Confirm) && refused != nil:
+		case mayTurn(s.Decision) && refused != nil:
 			s.Decision, s.Rollback, s.Aim, s.Failure = Cancel, CancelPhase, Failed, failure(p.Kind, refused)
 			s.Refuser = refused.Number
 		case !done:
@@ -195,12 +191,7 @@ func (p *Payment) CancelRequest(x *Part) tcc.CancelRequest {
 
 // AddRequest returns the request of a part's Add.
 func (p *Payment) AddRequest(x *Part) tcc.AddRequest {
-	if planted.Bug == planted.AddOnRetry && len(x.Answers) > 0 {
-		more := *x
-		more.Answers, more.Amount.Minor, more.Funding = nil, x.Amount.Minor+1, slices.Clone(x.Funding)
-		more.Funding[0].Amount.Minor++
-		return p.AddRequest(&more)
-	}
+	x = again(x)
 	return tcc.AddRequest{
 		Branch: p.Branch(x), Account: x.Account, Amount: x.Amount, Purpose: p.purpose(), Funding: x.Funding,
 		Origin: x.Origin, EffectiveAt: p.takenAt(),

@@ -5,7 +5,6 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 	"github.com/koban-pay/koban/ledger"
 	"github.com/koban-pay/koban/money"
 	"github.com/koban-pay/koban/tcc"
@@ -95,8 +94,8 @@ func (m plans) pick(now clock.Micros, c *branch.Try) (*Account, []Part, *fault.E
 // PlanConfirm implements branch.Rules. Nothing that happened to the account or its lots since the Try stands in its way.
 func (m plans) PlanConfirm(now clock.Micros, c *branch.Confirm, p branch.Print) (any, *fault.Error) {
 	b := m.branches.Get(book.Key{Tenant: c.Branch.Tenant, ID: c.Branch.ID})
-	if planted.Bug == planted.ExpiryStopsConfirm && gone(b.Lots[0].ExpiresAt, now) {
-		return nil, fault.InsufficientFunds.New("")
+	if err := promised(b, now); err != nil {
+		return nil, err
 	}
 	if b.Hold.Ended() {
 		return nil, fault.HoldEnded.New("")
@@ -186,9 +185,7 @@ func (m plans) planReturn(now clock.Micros, c *branch.Add, a *Account, ev *added
 	if parts == nil {
 		return fault.ExceedsCaptured.New("%v is more than is left of what was taken", c.Amount)
 	}
-	if planted.Bug == planted.RefundOneLot {
-		parts[0].Amount, parts = c.Amount.Minor, parts[:1]
-	}
+	parts = returning(parts, c.Amount.Minor)
 	p, days := placer{account: a}, m.rules.of(c.Branch.Tenant).RefundDays
 	for i := range parts {
 		if ev.Suspense {

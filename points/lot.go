@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/koban-pay/koban/internal/clock"
-	"github.com/koban-pay/koban/internal/planted"
 )
 
 // Class says how points came about. The numbers are stored.
@@ -120,10 +119,7 @@ func (ls Lots) Due() clock.Micros {
 func (ls Lots) expired(now clock.Micros) (parts []Part) {
 	for i := range ls {
 		if l := &ls[i]; gone(l.ExpiresAt, now) && l.free() > 0 {
-			parts = append(parts, Part{l.N, l.Class, l.ExpiresAt, l.free()})
-			if planted.Bug == planted.ExpiryTakesHeld {
-				parts[len(parts)-1].Amount = l.Left
-			}
+			parts = append(parts, Part{l.N, l.Class, l.ExpiresAt, expiring(l)})
 		}
 	}
 	return parts
@@ -134,7 +130,7 @@ func (ls Lots) pick(parts []Part, amount int64, now clock.Micros) []Part {
 	for i := range ls {
 		l := &ls[i]
 		n := min(amount, l.free())
-		if n == 0 || planted.Bug != planted.ExpiredSpent && gone(l.ExpiresAt, now) {
+		if n == 0 || !usable(l, now) {
 			continue
 		}
 		parts = append(parts, Part{l.N, l.Class, l.ExpiresAt, n})

@@ -8,7 +8,6 @@ import (
 	"github.com/koban-pay/koban/fault"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/id"
-	"github.com/koban-pay/koban/internal/planted"
 )
 
 // Block is a stretch of a volume's journal, blocks From … Seq, of which only the last may hold public events.
@@ -203,12 +202,9 @@ func (m *Machine) advance(c Advance, out *book.Decision) {
 		if !ok {
 			at = m.position(b.Volume)
 		}
-		counts := b.Counts
-		if planted.Bug == planted.FeedSkips && i > 0 && i == len(c.Blocks)-1 {
-			counts = nil
-		}
+		counts := countsOf(c.Blocks, i)
 		switch {
-		case planted.Bug == planted.FeedTwice && b.Seq <= at.Seq:
+		case again(b.Seq, at.Seq):
 		case b.Seq < at.Seq, b.Seq == at.Seq && b.Hash == at.Hash:
 			continue // followed already: the effect is exactly once
 		case b.From != at.Seq+1 || b.Seq < b.From || b.Prev != at.Hash:
@@ -217,9 +213,7 @@ func (m *Machine) advance(c Advance, out *book.Decision) {
 			return
 		}
 		m.followed[b.Volume] = Position{b.Seq, b.Hash}
-		if planted.Bug == planted.PositionBehind {
-			b.Seq, b.Hash = at.Seq, at.Hash
-		}
+		follow(b, at)
 		ev.Steps = append(ev.Steps, Step{Volume: b.Volume, Seq: b.Seq, Hash: b.Hash, Runs: m.number(counts)})
 	}
 	if len(ev.Steps) == 0 {

@@ -141,13 +141,7 @@ func exitCode(err error, c *console) int {
 	case errors.As(err, &told):
 		return int(told)
 	}
-	for i, line := range term.Wrap(plain(err), max(20, c.err.Columns()-len("koban: "))) {
-		lead := "koban: "
-		if i > 0 {
-			lead = "       "
-		}
-		fmt.Fprintln(c.err, lead+line)
-	}
+	complain(c.err, plain(err))
 	switch {
 	case errors.As(err, &held):
 		return exitHeld
@@ -155,6 +149,22 @@ func exitCode(err error, c *console) int {
 		return exitRefused
 	}
 	return exitCannot
+}
+
+// complain says what went wrong: on a terminal in its width, elsewhere on one line, for whoever searches in it.
+func complain(w *term.Writer, text string) {
+	const lead = "koban: "
+	if !w.Colour() {
+		fmt.Fprintln(w, lead+text)
+		return
+	}
+	for i, line := range term.Wrap(text, max(20, w.Columns()-len(lead))) {
+		if i == 0 {
+			fmt.Fprintln(w, lead+line)
+		} else {
+			fmt.Fprintln(w, strings.Repeat(" ", len(lead))+line)
+		}
+	}
 }
 
 // plain says an error without the name of the package that found it, which tells nothing to whoever reads it.

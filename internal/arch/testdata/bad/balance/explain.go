@@ -7,9 +7,9 @@ import (
 
 	_ "github.com/jackc/pgx/v5" // want sqlimport wiring
 
+	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/gateway"                        // want import
 	balancev1 "github.com/koban-pay/koban/gen/koban/balance/v1" // want gen
-	"github.com/koban-pay/koban/book"
 	"github.com/koban-pay/koban/internal/clock"
 	"github.com/koban-pay/koban/internal/rpc" // want rpc
 	"github.com/koban-pay/koban/payment"      // want import
