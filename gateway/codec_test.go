@@ -15,7 +15,7 @@ import (
 // requests returns an empty message and the schema of every POST.
 func requests(t testing.TB) map[string]func() (protoreflect.Message, *schema) {
 	t.Helper()
-	table, err := routeTable()
+	table, err := routeTable(contracts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestWholeNumber(t *testing.T) {
 
 // Everything in the contracts has a form: routes, requests, answers.
 func TestContractsHaveAForm(t *testing.T) {
-	table, err := routeTable()
+	table, err := routeTable(contracts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,14 +120,14 @@ func TestSchemasRefuse(t *testing.T) {
 
 // The committed document is the one that is served by: it has every route, and says nothing that the code does not.
 func TestOpenAPI(t *testing.T) {
-	bare, err := OpenAPI(&descriptorpb.FileDescriptorSet{})
+	bare, err := OpenAPI(contracts, &descriptorpb.FileDescriptorSet{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := withoutDescriptions(string(openapi)), withoutDescriptions(string(bare)); got != want {
 		t.Error("gateway/openapi.yaml is stale: run sh proto/generate.sh")
 	}
-	routes, err := Routes()
+	routes, err := Routes(contracts)
 	if err != nil {
 		t.Fatal(err)
 	}

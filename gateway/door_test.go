@@ -107,7 +107,7 @@ func meet[Req, Resp proto.Message](d *door, resp Resp) func(context.Context, Req
 }
 
 func (d *door) registry() *Registry {
-	r := NewRegistry()
+	r := NewRegistry(contracts)
 	pay := samplePayment()
 	const payment = "koban.payment.v1.PaymentService."
 	Handle(r, payment+"CreatePayment", meet[*paymentv1.CreatePaymentRequest](d, pay))

@@ -10,7 +10,7 @@ import (
 
 // What the document shows as a body is taken as one, and what it says of a method is about one that there is.
 func TestExamplesAreTaken(t *testing.T) {
-	table, err := routeTable()
+	table, err := routeTable(contracts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestExamplesAreTaken(t *testing.T) {
 // The document says what a strict reader asks for: where the API is, what each operation does in a line, what it is
 // answered with; and 202 only where something can be under way.
 func TestTheDocumentIsWhole(t *testing.T) {
-	table, err := routeTable()
+	table, err := routeTable(contracts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func New(cfg Config, reg *Registry) (*Gateway, error) {
 	g.waiting = make(chan struct{}, cfg.MaxWaiting)
 	g.draining, g.drain = context.WithCancel(context.Background())
 	var err error
-	if g.table, err = routeTable(); err != nil {
+	if g.table, err = routeTable(reg.contracts); err != nil {
 		return nil, err
 	}
 	g.table = g.cfg.offered(g.table)

@@ -20,8 +20,8 @@ import (
 // OpenAPI returns the OpenAPI 3.1 document of the API, in YAML. It is made of the same routes and schemas that the
 // gateway serves by. Descriptions are the contracts' comments, which only a descriptor set from the compiler carries;
 // with an empty set there are none.
-func OpenAPI(comments *descriptorpb.FileDescriptorSet) ([]byte, error) {
-	table, err := routeTable()
+func OpenAPI(contracts []protoreflect.FileDescriptor, comments *descriptorpb.FileDescriptorSet) ([]byte, error) {
+	table, err := routeTable(contracts)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (r *route) codes() []fault.Code {
 	}
 	add(fault.InvalidRequest, fault.UnknownField, fault.NoCredentials, fault.BadCredentials, fault.RateLimited, fault.Overloaded,
 		fault.NotReady, fault.ShuttingDown, fault.Unavailable, fault.Timeout, fault.Fenced, fault.Bug, fault.DataDamaged)
-	if len(r.Policy.Roles) < len(everyone) {
+	if len(r.Policy.Roles) < len(roles) {
 		add(fault.NotAllowed)
 	}
 	if len(r.path) > 0 {

@@ -1,12 +1,17 @@
 package gateway
 
 import (
+	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	typev1 "github.com/koban-pay/koban/gen/koban/type/v1"
 	"github.com/koban-pay/koban/internal/rpc"
 )
 
-// Policy says who may call a method. A method without one fails to start (New) and fails a test.
+// Policy says who may call a method: what its contract says (koban.type.v1.access). A method without one fails to start (New).
 type Policy struct {
 	Roles   []rpc.Role
 	Object  Object
@@ -27,44 +32,38 @@ const (
 	OwnAccount                // the role merchant: its own; customer_app: those of customers. The operator: every object
 )
 
-var (
-	operator         = []rpc.Role{rpc.Operator}
-	operatorApp      = []rpc.Role{rpc.Operator, rpc.CustomerApp}
-	operatorMerchant = []rpc.Role{rpc.Operator, rpc.Merchant}
-	everyone         = []rpc.Role{rpc.Operator, rpc.CustomerApp, rpc.Merchant}
-	feedWait         = 30 * time.Second
-	policies         = map[string]Policy{
-		"koban.payment.v1.PaymentService.CreatePayment":  {Roles: operatorApp, Later: true},
-		"koban.payment.v1.PaymentService.GetPayment":     {Roles: everyone, Object: OwnMerchant},
-		"koban.payment.v1.PaymentService.ListPayments":   {Roles: everyone, Object: OwnMerchant},
-		"koban.payment.v1.PaymentService.ListRefunds":    {Roles: everyone, Object: OwnMerchant},
-		"koban.payment.v1.PaymentService.CapturePayment": {Roles: operatorMerchant, Object: OwnMerchant, Later: true},
-		"koban.payment.v1.PaymentService.VoidPayment":    {Roles: operatorMerchant, Object: OwnMerchant, Later: true},
-		"koban.payment.v1.PaymentService.CreateRefund":   {Roles: operatorMerchant, Object: OwnMerchant, Later: true},
-		"koban.payment.v1.PaymentService.ExplainPayment": {Roles: operator},
+// feedWait is how long a call that waits for events may wait for them.
+const feedWait = 30 * time.Second
 
-		"koban.balance.v1.AccountService.GetAccount":           {Roles: everyone, Object: OwnAccount},
-		"koban.balance.v1.AccountService.ListMerchantAccounts": {Roles: operatorMerchant, Object: OwnMerchant},
-		"koban.balance.v1.AccountService.ListCustomerAccounts": {Roles: operatorApp},
-		"koban.balance.v1.AccountService.CreditAccount":        {Roles: operator},
+// roles are those of the contracts.
+var roles = map[typev1.Role]rpc.Role{
+	typev1.Role_ROLE_OPERATOR: rpc.Operator, typev1.Role_ROLE_CUSTOMER_APP: rpc.CustomerApp, typev1.Role_ROLE_MERCHANT: rpc.Merchant,
+}
 
-		"koban.platform.v1.PlatformService.CreateCustomer": {Roles: operator},
-		"koban.platform.v1.PlatformService.CreateMerchant": {Roles: operator},
-		"koban.platform.v1.PlatformService.EraseCustomer":  {Roles: operator},
-		"koban.platform.v1.PlatformService.EraseMerchant":  {Roles: operator},
+// objects are those of the contracts.
+var objects = map[typev1.Object]Object{
+	typev1.Object_OBJECT_UNSPECIFIED: AnyObject, typev1.Object_OBJECT_OWN_MERCHANT: OwnMerchant, typev1.Object_OBJECT_OWN_ACCOUNT: OwnAccount,
+}
 
-		"koban.code.v1.SessionService.CreateSession": {Roles: operatorApp},
-		"koban.code.v1.SessionService.GetSession":    {Roles: operatorApp},
-
-		"koban.rehearsal.v1.RehearsalService.ListFaults":   {Roles: operator},
-		"koban.rehearsal.v1.RehearsalService.InjectFault":  {Roles: operator},
-		"koban.rehearsal.v1.RehearsalService.ClearFaults":  {Roles: operator},
-		"koban.rehearsal.v1.RehearsalService.GetClock":     {Roles: operator},
-		"koban.rehearsal.v1.RehearsalService.AdvanceClock": {Roles: operator},
-
-		"koban.feed.v1.FeedService.ReadFeed": {
-			Roles: operatorMerchant, Object: OwnMerchant, Timeout: feedWait + 10*time.Second,
-			Waits: true,
-		},
+// policyOf reads a method's policy from its option koban.type.v1.access.
+func policyOf(md protoreflect.MethodDescriptor) (p Policy, err error) {
+	access, ok := proto.GetExtension(md.Options(), typev1.E_Access).(*typev1.Access)
+	if !ok || access == nil || len(access.Roles) == 0 {
+		return p, fmt.Errorf("it does not say who may call it: give it the option koban.type.v1.access")
 	}
-)
+	for _, r := range access.Roles {
+		role, ok := roles[r]
+		if !ok {
+			return p, fmt.Errorf("a role %v, which this version does not know", r)
+		}
+		p.Roles = append(p.Roles, role)
+	}
+	if p.Object, ok = objects[access.Object]; !ok {
+		return p, fmt.Errorf("a rule %v about objects, which this version does not know", access.Object)
+	}
+	p.Later, p.Waits = access.Later, access.Waits
+	if p.Waits {
+		p.Timeout = feedWait + 10*time.Second
+	}
+	return p, nil
+}

@@ -309,7 +309,7 @@ func TestPaths(t *testing.T) {
 
 // No request of the contract nests deeper than 16, and the decoder goes no deeper than the contract.
 func TestRequestsAreShallow(t *testing.T) {
-	table, err := routeTable()
+	table, err := routeTable(contracts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,33 +10,20 @@ import (
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-
-	balancev1 "github.com/koban-pay/koban/gen/koban/balance/v1"
-	codev1 "github.com/koban-pay/koban/gen/koban/code/v1"
-	feedv1 "github.com/koban-pay/koban/gen/koban/feed/v1"
-	paymentv1 "github.com/koban-pay/koban/gen/koban/payment/v1"
-	platformv1 "github.com/koban-pay/koban/gen/koban/platform/v1"
-	rehearsalv1 "github.com/koban-pay/koban/gen/koban/rehearsal/v1"
 )
 
-// contracts are the files whose services the gateway serves.
-var contracts = []protoreflect.FileDescriptor{
-	paymentv1.File_koban_payment_v1_service_proto,
-	balancev1.File_koban_balance_v1_account_proto,
-	codev1.File_koban_code_v1_session_proto,
-	platformv1.File_koban_platform_v1_platform_proto,
-	feedv1.File_koban_feed_v1_feed_proto,
-	rehearsalv1.File_koban_rehearsal_v1_rehearsal_proto,
-}
-
-// Registry holds the handler of each method.
+// Registry holds the contracts that are served, and the handler of each method. The gateway knows no service: platform brings
+// both.
 type Registry struct {
-	handlers map[string]handler
-	errs     []error
+	contracts []protoreflect.FileDescriptor
+	handlers  map[string]handler
+	errs      []error
 }
 
-// NewRegistry returns an empty registry.
-func NewRegistry() *Registry { return &Registry{handlers: map[string]handler{}} }
+// NewRegistry returns a registry of the files whose services are served, with no handlers yet.
+func NewRegistry(contracts []protoreflect.FileDescriptor) *Registry {
+	return &Registry{contracts: contracts, handlers: map[string]handler{}}
+}
 
 type handler struct {
 	in, out protoreflect.FullName
@@ -83,8 +70,8 @@ type route struct {
 }
 
 // Routes returns every route of the contracts, in their order.
-func Routes() ([]Route, error) {
-	table, err := routeTable()
+func Routes(contracts []protoreflect.FileDescriptor) ([]Route, error) {
+	table, err := routeTable(contracts)
 	out := make([]Route, len(table))
 	for i, r := range table {
 		out[i] = r.Route
@@ -93,7 +80,7 @@ func Routes() ([]Route, error) {
 }
 
 // routeTable derives the routes from the contracts' google.api.http options.
-func routeTable() ([]*route, error) {
+func routeTable(contracts []protoreflect.FileDescriptor) ([]*route, error) {
 	var table []*route
 	all := schemas{}
 	for _, file := range contracts {
@@ -126,8 +113,9 @@ func (all schemas) route(md protoreflect.MethodDescriptor) (*route, error) {
 	if r.Verb == "" || (r.Verb == "POST") != (rule.Body == "*") {
 		return nil, fmt.Errorf("a route is a get, or a post with body *")
 	}
-	if r.Policy, ok = policies[r.Method]; !ok {
-		return nil, fmt.Errorf("it has no policy")
+	var err error
+	if r.Policy, err = policyOf(md); err != nil {
+		return nil, err
 	}
 	r.label = r.Verb + " " + r.Pattern
 	in, err := all.of(md.Input())

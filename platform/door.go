@@ -79,7 +79,7 @@ func writes[Req, Resp proto.Message](a *App, r *gateway.Registry, method string,
 }
 
 func (a *App) registry() *gateway.Registry {
-	r := gateway.NewRegistry()
+	r := gateway.NewRegistry(Contracts())
 	h := &a.handlers
 	const payment = "koban.payment.v1.PaymentService."
 	writes(a, r, payment+"CreatePayment", h.payment.CreatePayment)

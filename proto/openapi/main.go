@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/koban-pay/koban/gateway"
+	"github.com/koban-pay/koban/platform"
 )
 
 func main() {
@@ -29,7 +30,7 @@ func run(args []string) error {
 	if err := proto.Unmarshal(raw, set); err != nil {
 		return err
 	}
-	doc, err := gateway.OpenAPI(set)
+	doc, err := gateway.OpenAPI(platform.Contracts(), set)
 	if err != nil {
 		return err
 	}

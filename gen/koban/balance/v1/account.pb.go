@@ -585,7 +585,7 @@ var File_koban_balance_v1_account_proto protoreflect.FileDescriptor
 
 const file_koban_balance_v1_account_proto_rawDesc = "" +
 	"\n" +
-	"\x1ekoban/balance/v1/account.proto\x12\x10koban.balance.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xea\x01\n" +
+	"\x1ekoban/balance/v1/account.proto\x12\x10koban.balance.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1akoban/type/v1/access.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xea\x01\n" +
 	"\aAccount\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
@@ -628,13 +628,17 @@ const file_koban_balance_v1_account_proto_rawDesc = "" +
 	"\x1aACCOUNT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ACCOUNT_STATUS_ACTIVE\x10\x01\x12\x1c\n" +
 	"\x18ACCOUNT_STATUS_SUSPENDED\x10\x02\x12\x19\n" +
-	"\x15ACCOUNT_STATUS_CLOSED\x10\x032\xad\x04\n" +
-	"\x0eAccountService\x12g\n" +
+	"\x15ACCOUNT_STATUS_CLOSED\x10\x032\xd1\x04\n" +
+	"\x0eAccountService\x12r\n" +
 	"\n" +
-	"GetAccount\x12#.koban.balance.v1.GetAccountRequest\x1a\x19.koban.balance.v1.Account\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/accounts/{id}\x12\x9a\x01\n" +
-	"\x14ListCustomerAccounts\x12-.koban.balance.v1.ListCustomerAccountsRequest\x1a..koban.balance.v1.ListCustomerAccountsResponse\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/customers/{id}/accounts\x12\x9a\x01\n" +
-	"\x14ListMerchantAccounts\x12-.koban.balance.v1.ListMerchantAccountsRequest\x1a..koban.balance.v1.ListMerchantAccountsResponse\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/merchants/{id}/accounts\x12x\n" +
-	"\rCreditAccount\x12&.koban.balance.v1.CreditAccountRequest\x1a\x19.koban.balance.v1.Account\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/accounts/{id}/creditsB;Z9github.com/koban-pay/koban/gen/koban/balance/v1;balancev1b\x06proto3"
+	"GetAccount\x12#.koban.balance.v1.GetAccountRequest\x1a\x19.koban.balance.v1.Account\"$\x8a\xb5\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x02\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/accounts/{id}\x12\xa2\x01\n" +
+	"\x14ListCustomerAccounts\x12-.koban.balance.v1.ListCustomerAccountsRequest\x1a..koban.balance.v1.ListCustomerAccountsResponse\"+\x8a\xb5\x18\x04\n" +
+	"\x02\x01\x02\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/customers/{id}/accounts\x12\xa4\x01\n" +
+	"\x14ListMerchantAccounts\x12-.koban.balance.v1.ListMerchantAccountsRequest\x1a..koban.balance.v1.ListMerchantAccountsResponse\"-\x8a\xb5\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/merchants/{id}/accounts\x12\x7f\n" +
+	"\rCreditAccount\x12&.koban.balance.v1.CreditAccountRequest\x1a\x19.koban.balance.v1.Account\"+\x8a\xb5\x18\x03\n" +
+	"\x01\x01\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/accounts/{id}/creditsB;Z9github.com/koban-pay/koban/gen/koban/balance/v1;balancev1b\x06proto3"
 
 var (
 	file_koban_balance_v1_account_proto_rawDescOnce sync.Once

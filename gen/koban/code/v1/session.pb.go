@@ -411,7 +411,7 @@ var File_koban_code_v1_session_proto protoreflect.FileDescriptor
 
 const file_koban_code_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x1bkoban/code/v1/session.proto\x12\rkoban.code.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1akoban/type/v1/labels.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xa8\x02\n" +
+	"\x1bkoban/code/v1/session.proto\x12\rkoban.code.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1akoban/type/v1/access.proto\x1a\x1akoban/type/v1/labels.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"\xa8\x02\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bcustomer\x18\x02 \x01(\tR\bcustomer\x127\n" +
@@ -441,11 +441,13 @@ const file_koban_code_v1_session_proto_rawDesc = "" +
 	"\x1aSESSION_STATUS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13SESSION_STATUS_OPEN\x10\x01\x12\x17\n" +
 	"\x13SESSION_STATUS_USED\x10\x02\x12\x1a\n" +
-	"\x16SESSION_STATUS_EXPIRED\x10\x032\xe4\x01\n" +
-	"\x0eSessionService\x12j\n" +
-	"\rCreateSession\x12#.koban.code.v1.CreateSessionRequest\x1a\x16.koban.code.v1.Session\"\x1c\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/code-sessions\x12f\n" +
+	"\x16SESSION_STATUS_EXPIRED\x10\x032\xf4\x01\n" +
+	"\x0eSessionService\x12r\n" +
+	"\rCreateSession\x12#.koban.code.v1.CreateSessionRequest\x1a\x16.koban.code.v1.Session\"$\x8a\xb5\x18\x04\n" +
+	"\x02\x01\x02\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/code-sessions\x12n\n" +
 	"\n" +
-	"GetSession\x12 .koban.code.v1.GetSessionRequest\x1a\x16.koban.code.v1.Session\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/code-sessions/{id}B5Z3github.com/koban-pay/koban/gen/koban/code/v1;codev1b\x06proto3"
+	"GetSession\x12 .koban.code.v1.GetSessionRequest\x1a\x16.koban.code.v1.Session\"&\x8a\xb5\x18\x04\n" +
+	"\x02\x01\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/code-sessions/{id}B5Z3github.com/koban-pay/koban/gen/koban/code/v1;codev1b\x06proto3"
 
 var (
 	file_koban_code_v1_session_proto_rawDescOnce sync.Once

@@ -308,7 +308,7 @@ var File_koban_feed_v1_feed_proto protoreflect.FileDescriptor
 
 const file_koban_feed_v1_feed_proto_rawDesc = "" +
 	"\n" +
-	"\x18koban/feed/v1/feed.proto\x12\rkoban.feed.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ekoban/balance/v1/account.proto\x1a\x1bkoban/code/v1/session.proto\x1a\x1ekoban/payment/v1/payment.proto\x1a\x1ckoban/points/v1/points.proto\x1a\x19koban/type/v1/rules.proto\"\xa8\x01\n" +
+	"\x18koban/feed/v1/feed.proto\x12\rkoban.feed.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ekoban/balance/v1/account.proto\x1a\x1bkoban/code/v1/session.proto\x1a\x1ekoban/payment/v1/payment.proto\x1a\x1ckoban/points/v1/points.proto\x1a\x1akoban/type/v1/access.proto\x1a\x19koban/type/v1/rules.proto\"\xa8\x01\n" +
 	"\x0fReadFeedRequest\x12 \n" +
 	"\aservice\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02( R\aservice\x12%\n" +
 	"\x05after\x18\x02 \x01(\x03B\x0f\x8a\xb5\x18\v\x18\x00 \xff\xff\xff\xff\xff\xff\xff\x0fR\x05after\x12$\n" +
@@ -329,9 +329,10 @@ const file_koban_feed_v1_feed_proto_rawDesc = "" +
 	"\rsession_event\x18\b \x01(\v2\x1b.koban.code.v1.SessionEventH\x00R\fsessionEventB\x06\n" +
 	"\x04dataB\n" +
 	"\n" +
-	"\b_payment2w\n" +
-	"\vFeedService\x12h\n" +
-	"\bReadFeed\x12\x1e.koban.feed.v1.ReadFeedRequest\x1a\x1f.koban.feed.v1.ReadFeedResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/feeds/{service}B5Z3github.com/koban-pay/koban/gen/koban/feed/v1;feedv1b\x06proto3"
+	"\b_payment2\x83\x01\n" +
+	"\vFeedService\x12t\n" +
+	"\bReadFeed\x12\x1e.koban.feed.v1.ReadFeedRequest\x1a\x1f.koban.feed.v1.ReadFeedResponse\"'\x8a\xb5\x18\b\n" +
+	"\x02\x01\x03\x10\x01 \x01\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/feeds/{service}B5Z3github.com/koban-pay/koban/gen/koban/feed/v1;feedv1b\x06proto3"
 
 var (
 	file_koban_feed_v1_feed_proto_rawDescOnce sync.Once

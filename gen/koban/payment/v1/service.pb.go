@@ -757,7 +757,7 @@ var File_koban_payment_v1_service_proto protoreflect.FileDescriptor
 
 const file_koban_payment_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1ekoban/payment/v1/service.proto\x12\x10koban.payment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ekoban/payment/v1/explain.proto\x1a\x1ekoban/payment/v1/payment.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"w\n" +
+	"\x1ekoban/payment/v1/service.proto\x12\x10koban.payment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ekoban/payment/v1/explain.proto\x1a\x1ekoban/payment/v1/payment.proto\x1a\x1akoban/type/v1/access.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"w\n" +
 	"\rSourceRequest\x128\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x1c.koban.payment.v1.SourceTypeB\x06\x8a\xb5\x18\x02\b\x01R\x04type\x12,\n" +
 	"\x06amount\x18\x02 \x01(\v2\x14.koban.type.v1.MoneyR\x06amount\"\xfb\x04\n" +
@@ -843,17 +843,25 @@ const file_koban_payment_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"_reference\"/\n" +
 	"\x15ExplainPaymentRequest\x12\x16\n" +
-	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id2\xbf\a\n" +
-	"\x0ePaymentService\x12k\n" +
-	"\rCreatePayment\x12&.koban.payment.v1.CreatePaymentRequest\x1a\x19.koban.payment.v1.Payment\"\x17\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/payments\x12g\n" +
+	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id2\x99\b\n" +
+	"\x0ePaymentService\x12u\n" +
+	"\rCreatePayment\x12&.koban.payment.v1.CreatePaymentRequest\x1a\x19.koban.payment.v1.Payment\"!\x8a\xb5\x18\x06\n" +
+	"\x02\x01\x02\x18\x01\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/payments\x12r\n" +
 	"\n" +
-	"GetPayment\x12#.koban.payment.v1.GetPaymentRequest\x1a\x19.koban.payment.v1.Payment\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/payments/{id}\x12s\n" +
-	"\fListPayments\x12%.koban.payment.v1.ListPaymentsRequest\x1a&.koban.payment.v1.ListPaymentsResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/payments\x12z\n" +
-	"\x0eCapturePayment\x12'.koban.payment.v1.CapturePaymentRequest\x1a\x19.koban.payment.v1.Payment\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/payments/{id}/capture\x12q\n" +
-	"\vVoidPayment\x12$.koban.payment.v1.VoidPaymentRequest\x1a\x19.koban.payment.v1.Payment\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/payments/{id}/void\x12v\n" +
-	"\fCreateRefund\x12%.koban.payment.v1.CreateRefundRequest\x1a\x19.koban.payment.v1.Payment\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/payments/{id}/refunds\x12~\n" +
-	"\vListRefunds\x12$.koban.payment.v1.ListRefundsRequest\x1a&.koban.payment.v1.ListPaymentsResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/payments/{id}/refunds\x12{\n" +
-	"\x0eExplainPayment\x12'.koban.payment.v1.ExplainPaymentRequest\x1a\x1d.koban.payment.v1.Explanation\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/payments/{id}/explainB;Z9github.com/koban-pay/koban/gen/koban/payment/v1;paymentv1b\x06proto3"
+	"GetPayment\x12#.koban.payment.v1.GetPaymentRequest\x1a\x19.koban.payment.v1.Payment\"$\x8a\xb5\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/payments/{id}\x12~\n" +
+	"\fListPayments\x12%.koban.payment.v1.ListPaymentsRequest\x1a&.koban.payment.v1.ListPaymentsResponse\"\x1f\x8a\xb5\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/payments\x12\x86\x01\n" +
+	"\x0eCapturePayment\x12'.koban.payment.v1.CapturePaymentRequest\x1a\x19.koban.payment.v1.Payment\"0\x8a\xb5\x18\b\n" +
+	"\x02\x01\x03\x10\x01\x18\x01\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/payments/{id}/capture\x12}\n" +
+	"\vVoidPayment\x12$.koban.payment.v1.VoidPaymentRequest\x1a\x19.koban.payment.v1.Payment\"-\x8a\xb5\x18\b\n" +
+	"\x02\x01\x03\x10\x01\x18\x01\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/payments/{id}/void\x12\x82\x01\n" +
+	"\fCreateRefund\x12%.koban.payment.v1.CreateRefundRequest\x1a\x19.koban.payment.v1.Payment\"0\x8a\xb5\x18\b\n" +
+	"\x02\x01\x03\x10\x01\x18\x01\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/payments/{id}/refunds\x12\x89\x01\n" +
+	"\vListRefunds\x12$.koban.payment.v1.ListRefundsRequest\x1a&.koban.payment.v1.ListPaymentsResponse\",\x8a\xb5\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/payments/{id}/refunds\x12\x82\x01\n" +
+	"\x0eExplainPayment\x12'.koban.payment.v1.ExplainPaymentRequest\x1a\x1d.koban.payment.v1.Explanation\"(\x8a\xb5\x18\x03\n" +
+	"\x01\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/payments/{id}/explainB;Z9github.com/koban-pay/koban/gen/koban/payment/v1;paymentv1b\x06proto3"
 
 var (
 	file_koban_payment_v1_service_proto_rawDescOnce sync.Once

@@ -418,7 +418,7 @@ var File_koban_platform_v1_platform_proto protoreflect.FileDescriptor
 
 const file_koban_platform_v1_platform_proto_rawDesc = "" +
 	"\n" +
-	" koban/platform/v1/platform.proto\x12\x11koban.platform.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ekoban/balance/v1/account.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"u\n" +
+	" koban/platform/v1/platform.proto\x12\x11koban.platform.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ekoban/balance/v1/account.proto\x1a\x1akoban/type/v1/access.proto\x1a\x19koban/type/v1/money.proto\x1a\x19koban/type/v1/rules.proto\"u\n" +
 	"\x15CreateCustomerRequest\x12.\n" +
 	"\abalance\x18\x01 \x01(\v2\x14.koban.type.v1.MoneyR\abalance\x12,\n" +
 	"\x06points\x18\x02 \x01(\v2\x14.koban.type.v1.MoneyR\x06points\"\xb1\x01\n" +
@@ -444,12 +444,16 @@ const file_koban_platform_v1_platform_proto_rawDesc = "" +
 	"\x14EraseMerchantRequest\x12\x16\n" +
 	"\x02id\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02(@R\x02id\"\x19\n" +
 	"\aErasure\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id2\xed\x03\n" +
-	"\x0fPlatformService\x12q\n" +
-	"\x0eCreateCustomer\x12(.koban.platform.v1.CreateCustomerRequest\x1a\x1b.koban.platform.v1.Customer\"\x18\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/v1/customers\x12q\n" +
-	"\x0eCreateMerchant\x12(.koban.platform.v1.CreateMerchantRequest\x1a\x1b.koban.platform.v1.Merchant\"\x18\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/v1/merchants\x12y\n" +
-	"\rEraseCustomer\x12'.koban.platform.v1.EraseCustomerRequest\x1a\x1a.koban.platform.v1.Erasure\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/customers/{id}/erase\x12y\n" +
-	"\rEraseMerchant\x12'.koban.platform.v1.EraseMerchantRequest\x1a\x1a.koban.platform.v1.Erasure\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/merchants/{id}/eraseB=Z;github.com/koban-pay/koban/gen/koban/platform/v1;platformv1b\x06proto3"
+	"\x02id\x18\x01 \x01(\tR\x02id2\x8b\x04\n" +
+	"\x0fPlatformService\x12x\n" +
+	"\x0eCreateCustomer\x12(.koban.platform.v1.CreateCustomerRequest\x1a\x1b.koban.platform.v1.Customer\"\x1f\x8a\xb5\x18\x03\n" +
+	"\x01\x01\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/v1/customers\x12x\n" +
+	"\x0eCreateMerchant\x12(.koban.platform.v1.CreateMerchantRequest\x1a\x1b.koban.platform.v1.Merchant\"\x1f\x8a\xb5\x18\x03\n" +
+	"\x01\x01\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/v1/merchants\x12\x80\x01\n" +
+	"\rEraseCustomer\x12'.koban.platform.v1.EraseCustomerRequest\x1a\x1a.koban.platform.v1.Erasure\"*\x8a\xb5\x18\x03\n" +
+	"\x01\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/customers/{id}/erase\x12\x80\x01\n" +
+	"\rEraseMerchant\x12'.koban.platform.v1.EraseMerchantRequest\x1a\x1a.koban.platform.v1.Erasure\"*\x8a\xb5\x18\x03\n" +
+	"\x01\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/merchants/{id}/eraseB=Z;github.com/koban-pay/koban/gen/koban/platform/v1;platformv1b\x06proto3"
 
 var (
 	file_koban_platform_v1_platform_proto_rawDescOnce sync.Once

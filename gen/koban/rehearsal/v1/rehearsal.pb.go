@@ -846,7 +846,7 @@ var File_koban_rehearsal_v1_rehearsal_proto protoreflect.FileDescriptor
 
 const file_koban_rehearsal_v1_rehearsal_proto_rawDesc = "" +
 	"\n" +
-	"\"koban/rehearsal/v1/rehearsal.proto\x12\x12koban.rehearsal.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19koban/type/v1/rules.proto\"\x13\n" +
+	"\"koban/rehearsal/v1/rehearsal.proto\x12\x12koban.rehearsal.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1akoban/type/v1/access.proto\x1a\x19koban/type/v1/rules.proto\"\x13\n" +
 	"\x11ListFaultsRequest\"E\n" +
 	"\x12ListFaultsResponse\x12/\n" +
 	"\x05items\x18\x01 \x03(\v2\x19.koban.rehearsal.v1.FaultR\x05items\"\xed\x04\n" +
@@ -932,16 +932,21 @@ const file_koban_rehearsal_v1_rehearsal_proto_rawDesc = "" +
 	"\x18FAULT_MOMENT_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13FAULT_MOMENT_BEFORE\x10\x01\x12\x17\n" +
 	"\x13FAULT_MOMENT_DURING\x10\x02\x12\x16\n" +
-	"\x12FAULT_MOMENT_AFTER\x10\x03\x1a\x04\x88\xb5\x18\x012\xba\x04\n" +
-	"\x10RehearsalService\x12o\n" +
+	"\x12FAULT_MOMENT_AFTER\x10\x03\x1a\x04\x88\xb5\x18\x012\xde\x04\n" +
+	"\x10RehearsalService\x12v\n" +
 	"\n" +
-	"ListFaults\x12%.koban.rehearsal.v1.ListFaultsRequest\x1a&.koban.rehearsal.v1.ListFaultsResponse\"\x12\x82\xd3\xe4\x93\x02\f\x12\n" +
-	"/v1/faults\x12g\n" +
-	"\vInjectFault\x12&.koban.rehearsal.v1.InjectFaultRequest\x1a\x19.koban.rehearsal.v1.Fault\"\x15\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
-	"/v1/faults\x12{\n" +
-	"\vClearFaults\x12&.koban.rehearsal.v1.ClearFaultsRequest\x1a'.koban.rehearsal.v1.ClearFaultsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/faults/clear\x12]\n" +
-	"\bGetClock\x12#.koban.rehearsal.v1.GetClockRequest\x1a\x19.koban.rehearsal.v1.Clock\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/clock\x12p\n" +
-	"\fAdvanceClock\x12'.koban.rehearsal.v1.AdvanceClockRequest\x1a\x19.koban.rehearsal.v1.Clock\"\x1c\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/clock/advanceB?Z=github.com/koban-pay/koban/gen/koban/rehearsal/v1;rehearsalv1b\x06proto3"
+	"ListFaults\x12%.koban.rehearsal.v1.ListFaultsRequest\x1a&.koban.rehearsal.v1.ListFaultsResponse\"\x19\x8a\xb5\x18\x03\n" +
+	"\x01\x01\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/v1/faults\x12n\n" +
+	"\vInjectFault\x12&.koban.rehearsal.v1.InjectFaultRequest\x1a\x19.koban.rehearsal.v1.Fault\"\x1c\x8a\xb5\x18\x03\n" +
+	"\x01\x01\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
+	"/v1/faults\x12\x82\x01\n" +
+	"\vClearFaults\x12&.koban.rehearsal.v1.ClearFaultsRequest\x1a'.koban.rehearsal.v1.ClearFaultsResponse\"\"\x8a\xb5\x18\x03\n" +
+	"\x01\x01\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/faults/clear\x12d\n" +
+	"\bGetClock\x12#.koban.rehearsal.v1.GetClockRequest\x1a\x19.koban.rehearsal.v1.Clock\"\x18\x8a\xb5\x18\x03\n" +
+	"\x01\x01\x82\xd3\xe4\x93\x02\v\x12\t/v1/clock\x12w\n" +
+	"\fAdvanceClock\x12'.koban.rehearsal.v1.AdvanceClockRequest\x1a\x19.koban.rehearsal.v1.Clock\"#\x8a\xb5\x18\x03\n" +
+	"\x01\x01\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/clock/advanceB?Z=github.com/koban-pay/koban/gen/koban/rehearsal/v1;rehearsalv1b\x06proto3"
 
 var (
 	file_koban_rehearsal_v1_rehearsal_proto_rawDescOnce sync.Once
