@@ -27,55 +27,36 @@ type accounts struct {
 	points  *points.Service
 }
 
-// home is the service that an account lives in.
-type home uint8
-
-const (
-	nowhere home = iota
-	inBalance
-	inPoints
-)
-
-// homeOf says where x lives. A volume's own accounts have ids without a time; those of points have the low facets.
-func homeOf(x id.ID) home {
-	own := ownAccount(x)
-	switch f := x.Part(); {
-	case own && f > 0 && f < uint8(balance.PaymentClearing), !own && f == tcc.PointsAccount:
-		return inPoints
-	case own && f >= uint8(balance.PaymentClearing), !own && (f == tcc.BalanceAccount || f == tcc.PayableAccount):
-		return inBalance
-	}
-	return nowhere
-}
-
-func ownAccount(x id.ID) bool { return x.Time() == id.Nil.Time() }
+// inBalance is the service of the accounts that it serves by itself.
+const inBalance = "balance"
 
 // locate reads the account's id in an address. What is no account, or is none that the caller may see, does not exist: a
 // volume's own are the operator's, a merchant sees its own, a customer app those of customers.
-func (h *accounts) locate(ctx context.Context, text string) (id.ID, home, error) {
+func (h *accounts) locate(ctx context.Context, text string) (id.ID, tcc.AccountKind, error) {
 	x, err := h.ids.Decode(id.Account, text)
-	where, p, sees := homeOf(x), &rpc.From(ctx).Principal, false
+	kind, known := tcc.KindOfAccount(x)
+	p, sees := &rpc.From(ctx).Principal, false
 	switch p.Role {
 	case rpc.Operator:
 		sees = true
 	case rpc.CustomerApp:
-		sees = !ownAccount(x) && (x.Part() == tcc.BalanceAccount || x.Part() == tcc.PointsAccount)
+		sees = kind.Holder == tcc.OfCustomer
 	case rpc.Merchant:
-		sees = !ownAccount(x) && x.Part() == tcc.PayableAccount && p.SeesMerchant(x.Root())
+		sees = kind.Holder == tcc.OfMerchant && p.SeesMerchant(x.Root())
 	}
-	if err != nil || where == nowhere || !sees {
-		return x, nowhere, fault.AccountNotFound.New("")
+	if err != nil || !known || !sees {
+		return x, tcc.AccountKind{}, fault.AccountNotFound.New("")
 	}
-	return x, where, nil
+	return x, kind, nil
 }
 
 // GetAccount serves GET /v1/accounts/{id}.
 func (h *accounts) GetAccount(ctx context.Context, q *balancev1.GetAccountRequest) (*balancev1.Account, error) {
-	x, where, err := h.locate(ctx, q.Id)
+	x, kind, err := h.locate(ctx, q.Id)
 	if err != nil {
 		return nil, err
 	}
-	if where == inBalance {
+	if kind.Service == inBalance {
 		return h.balance.GetAccount(ctx, q)
 	}
 	return h.read(ctx, rpc.From(ctx).Principal.Tenant, x)
@@ -83,7 +64,7 @@ func (h *accounts) GetAccount(ctx context.Context, q *balancev1.GetAccountReques
 
 // read returns an account, whoever asks.
 func (h *accounts) read(ctx context.Context, t id.Tenant, x id.ID) (*balancev1.Account, error) {
-	if homeOf(x) == inBalance {
+	if k, _ := tcc.KindOfAccount(x); k.Service == inBalance {
 		return h.balance.Account(ctx, t, x)
 	}
 	v, err := h.points.Account(ctx, t, x)
@@ -100,8 +81,11 @@ func (h *accounts) ListCustomerAccounts(ctx context.Context, q *balancev1.ListCu
 		return nil, fault.CustomerNotFound.New("")
 	}
 	out := &balancev1.ListCustomerAccountsResponse{}
-	for _, facet := range []uint8{tcc.BalanceAccount, tcc.PointsAccount} {
-		m, err := h.read(ctx, rpc.From(ctx).Principal.Tenant, customer.Facet(facet))
+	for _, kind := range tcc.AccountKinds {
+		if kind.Holder != tcc.OfCustomer {
+			continue
+		}
+		m, err := h.read(ctx, rpc.From(ctx).Principal.Tenant, customer.Facet(kind.Facet))
 		switch {
 		case err == nil:
 			out.Items = append(out.Items, m)
@@ -136,11 +120,11 @@ func (h *accounts) ListMerchantAccounts(ctx context.Context, q *balancev1.ListMe
 
 // CreditAccount serves POST /v1/accounts/{id}/credits. The reply is the account as the credit left it, for ever.
 func (h *accounts) CreditAccount(ctx context.Context, q *balancev1.CreditAccountRequest) (*balancev1.Account, error) {
-	x, where, err := h.locate(ctx, q.Id)
+	x, kind, err := h.locate(ctx, q.Id)
 	if err != nil {
 		return nil, err
 	}
-	if where == inBalance {
+	if kind.Service == inBalance {
 		return h.balance.CreditAccount(ctx, q)
 	}
 	amount, err := amountOf(q.Amount, "amount")
@@ -174,7 +158,7 @@ func (h *accounts) IsCustomer(ctx context.Context, t id.Tenant, customer id.ID) 
 // message returns the message about an account of the points service.
 func (h *accounts) message(v *points.View) *balancev1.Account {
 	owner := book.Name("points", v.ID.Volume(h.volumes))
-	if !ownAccount(v.ID) {
+	if k, _ := tcc.KindOfAccount(v.ID); k.Holder != tcc.OfVolume {
 		owner = h.ids.Encode(id.Customer, v.ID.Root())
 	}
 	return &balancev1.Account{

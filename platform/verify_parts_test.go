@@ -103,18 +103,33 @@ func TestVerifyGoesOnWhereItWasStopped(t *testing.T) {
 func TestVerifyDoesNotGoOnWithAnotherJournal(t *testing.T) {
 	r, other := newRig(t, ""), newRig(t, "")
 	file := filepath.Join(t.TempDir(), "resume.json")
-	ctx, stop := context.WithCancel(t.Context())
-	_, err := Verify(ctx, VerifyConfig{Data: other.config.Data, Resume: file, Progress: func(verify.Progress) {
-		if _, err := os.Stat(file); err == nil {
-			stop()
+	stopped := func(data string) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		_, err := Verify(ctx, VerifyConfig{Data: data, Resume: file, Progress: func(verify.Progress) {
+			if _, err := os.Stat(file); err == nil {
+				stop()
+			}
+		}})
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("it was stopped, and says %v", err)
 		}
-	}})
-	if !errors.Is(err, context.Canceled) {
-		t.Fatalf("it was stopped, and says %v", err)
 	}
-	_, err = Verify(t.Context(), VerifyConfig{Data: r.config.Data, Resume: file})
+	stopped(other.config.Data)
+	_, err := Verify(t.Context(), VerifyConfig{Data: r.config.Data, Resume: file})
 	if err == nil || !strings.Contains(err.Error(), "other tables") {
 		t.Errorf("what is left of the judgement of another journal: %v", err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	r.pay("one", 1200, 200)
+	r.stop()
+	stopped(r.config.Data)
+	r.cut("points/00")
+	_, err = Verify(t.Context(), VerifyConfig{Data: r.config.Data, Resume: file})
+	if err == nil || !strings.Contains(err.Error(), "or of one that was longer") {
+		t.Errorf("what is left of the judgement of a journal that was longer: %v", err)
 	}
 }
 

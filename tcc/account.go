@@ -14,6 +14,51 @@ const (
 	PayableAccount uint8 = 3 // what the platform owes a merchant, in the balance service
 )
 
+// Holder says whose an account is.
+type Holder uint8
+
+// The holders.
+const (
+	OfCustomer Holder = iota + 1
+	OfMerchant
+	OfVolume // a volume's own: its id has no time
+)
+
+// AccountKind is a kind of account: whose it is, the facet of its id, and the service that keeps it.
+type AccountKind struct {
+	Holder  Holder
+	Facet   uint8
+	Word    string // as statements and entries have it
+	Service string
+}
+
+// AccountKinds are all kinds of accounts there are, of every service: the one list of facets. A facet is taken once among
+// owners, and once among volumes.
+var AccountKinds = [...]AccountKind{
+	{OfCustomer, BalanceAccount, "balance", "balance"},
+	{OfCustomer, PointsAccount, "points", "points"},
+	{OfMerchant, PayableAccount, "payable", "balance"},
+
+	{OfVolume, 1, "points_redeemed", "points"},
+	{OfVolume, 2, "points_expired", "points"},
+	{OfVolume, 3, "suspense", "points"},
+	{OfVolume, 16, "payment_clearing", "balance"},
+	{OfVolume, 17, "points_funding", "balance"},
+	{OfVolume, 18, "suspense", "balance"},
+	{OfVolume, 19, "fees", "balance"},
+}
+
+// KindOfAccount returns the kind of the account that an id names, false if it names none.
+func KindOfAccount(x id.ID) (AccountKind, bool) {
+	own := x.Time() == id.Nil.Time()
+	for _, k := range AccountKinds {
+		if k.Facet == x.Part() && (k.Holder == OfVolume) == own {
+			return k, true
+		}
+	}
+	return AccountKind{}, false
+}
+
 // Entry is one ledger entry of a payment as a participant's journal tells it.
 type Entry struct {
 	Book string
