@@ -66,12 +66,12 @@ func (a *App) checkKey() error {
 
 // checkFree requires the addresses to be free before any books are made: a start that failed leaves none. One that stands by
 // may wait for another on the same address.
-func (a *App) checkFree(context.Context) error {
+func (a *App) checkFree(ctx context.Context) error {
 	for flag, address := range map[string]string{"--listen": a.Listen, "--metrics-listen": a.MetricsListen} {
 		if address == "" || a.Standby {
 			continue
 		}
-		l, err := net.Listen("tcp", address)
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 		if err != nil {
 			return fmt.Errorf("platform: %s %s: %w. Nothing was changed: name another address, or stop what has this one", flag, address, err)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -74,19 +75,28 @@ const logLine = `{"time":`
 
 // onlyLog refuses a file that holds something that is no log: a key or a database would be of no use with lines behind it.
 func onlyLog(path string) error {
-	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
-		return nil //nolint:nilerr // whoever opens it to write says what is wrong
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil //nolint:nilerr // as above
-	}
-	defer f.Close()
-	head := make([]byte, len(logLine))
-	if n, _ := io.ReadFull(f, head); n > 0 && string(head[:n]) != logLine {
+	if head := headOf(path); head != "" && head != logLine {
 		return fmt.Errorf("--log %s holds something that is no log, and nothing was written to it: name another file", path)
 	}
 	return nil
+}
+
+// headOf returns how a file begins; nothing if it cannot be read, for whoever opens it to write says why.
+func headOf(path string) string {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	head := make([]byte, len(logLine))
+	n, err := io.ReadFull(f, head)
+	if cmp.Or(err, f.Close()) != nil && n == 0 {
+		return ""
+	}
+	return string(head[:n])
 }
 
 // onHangup does what SIGHUP asks for, until the process ends: a log file is opened anew, as those who rotate

@@ -67,32 +67,50 @@ func TestLadder(t *testing.T) {
 	}{
 		"none": {open, open, refuse(fault.NotTried), refuse(fault.NotTried), refuse(fault.NotTried), refuse(fault.NotTried), open, open, open, open},
 		"held": {
-			told{seq: 1}, refuse(fault.IDReused), open, refuse(fault.IDReused), open, open, open, refuse(fault.IDReused),
+			told{seq: 1},
+			refuse(fault.IDReused), open, refuse(fault.IDReused), open, open, open, refuse(fault.IDReused),
 			refuse(fault.IDReused), refuse(fault.IDReused),
 		},
 		"part": {
-			told{seq: 1}, refuse(fault.IDReused), open, refuse(fault.IDReused), told{seq: 2}, refuse(fault.IDReused),
+			told{seq: 1},
+			refuse(fault.IDReused), open, refuse(fault.IDReused),
+			told{seq: 2},
+			refuse(fault.IDReused),
 			refuse(fault.AlreadyConfirmed), refuse(fault.IDReused), refuse(fault.IDReused), refuse(fault.IDReused),
 		},
 		"confirmed": {
-			told{seq: 1}, refuse(fault.IDReused), open, refuse(fault.IDReused), told{seq: 2}, refuse(fault.IDReused),
+			told{seq: 1},
+			refuse(fault.IDReused), open, refuse(fault.IDReused),
+			told{seq: 2},
+			refuse(fault.IDReused),
 			refuse(fault.AlreadyConfirmed), refuse(fault.IDReused), refuse(fault.IDReused), refuse(fault.IDReused),
 		},
 		"cancelled": {
 			refuse(fault.TryAfterCancel), refuse(fault.IDReused), refuse(fault.AlreadyCancelled), refuse(fault.AlreadyCancelled),
-			refuse(fault.AlreadyCancelled), refuse(fault.AlreadyCancelled), told{seq: 2}, told{seq: 2}, refuse(fault.IDReused), refuse(fault.IDReused),
+			refuse(fault.AlreadyCancelled), refuse(fault.AlreadyCancelled),
+			told{seq: 2},
+			told{seq: 2},
+			refuse(fault.IDReused), refuse(fault.IDReused),
 		},
 		"refused": {
 			refuse("insufficient_funds"), refuse(fault.IDReused), refuse(fault.NotTried), refuse(fault.NotTried), refuse(fault.NotTried),
-			refuse(fault.NotTried), told{seq: 1}, told{seq: 1}, refuse(fault.IDReused), refuse(fault.IDReused),
+			refuse(fault.NotTried),
+			told{seq: 1},
+			told{seq: 1},
+			refuse(fault.IDReused), refuse(fault.IDReused),
 		},
 		"tombstone": {
 			refuse(fault.TryAfterCancel), refuse(fault.TryAfterCancel), refuse(fault.AlreadyCancelled), refuse(fault.AlreadyCancelled),
-			refuse(fault.AlreadyCancelled), refuse(fault.AlreadyCancelled), told{seq: 1}, told{seq: 1}, refuse(fault.IDReused), refuse(fault.IDReused),
+			refuse(fault.AlreadyCancelled), refuse(fault.AlreadyCancelled),
+			told{seq: 1},
+			told{seq: 1},
+			refuse(fault.IDReused), refuse(fault.IDReused),
 		},
 		"added": {
 			refuse(fault.IDReused), refuse(fault.IDReused), refuse(fault.IDReused), refuse(fault.IDReused), refuse(fault.IDReused),
-			refuse(fault.IDReused), refuse(fault.IDReused), refuse(fault.IDReused), told{seq: 1}, refuse(fault.IDReused),
+			refuse(fault.IDReused), refuse(fault.IDReused), refuse(fault.IDReused),
+			told{seq: 1},
+			refuse(fault.IDReused),
 		},
 	} {
 		r := rows()[name]
