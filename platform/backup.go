@@ -104,7 +104,7 @@ func begin(ctx context.Context, part string) (*store.Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("platform: another backup is written there: %w", err)
 	}
-	left, err := os.ReadDir(part)
+	left, err := os.ReadDir(part) // of a backup that was cut short: its copies may be torn, so it begins anew
 	for _, f := range left {
 		if f.Name() != "lock" {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(part, f.Name())))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,7 +45,7 @@ func (x *benchCmd) check() error {
 	case x.Payments < 0:
 		return fmt.Errorf("--payments=%d: expected a positive number", x.Payments)
 	case x.Payments > 0 && x.Mode != string(bench.InProcess) && x.Mode != string(bench.REST):
-		return fmt.Errorf("--payments with --mode=%s: expected --mode=inproc or --mode=rest", x.Mode)
+		return fmt.Errorf("--payments measures one kind of run, and the mode is %s: say --mode=inproc or --mode=rest too", x.Mode)
 	case x.Payments > 0 && x.Duration > 0:
 		return fmt.Errorf("--payments and --duration both say when to end: expected one of them")
 	case x.Keep && x.Store != "":
@@ -54,7 +55,7 @@ func (x *benchCmd) check() error {
 	case x.Beside != "" && x.Plot == "":
 		return fmt.Errorf("--beside=%s: expected --plot=FILE too, where both are drawn", x.Beside)
 	}
-	return nil
+	return cmp.Or(writesOver("--plot", x.Plot, "<svg"), writesOver("--cpu-profile", x.CPUProfile, "\x1f\x8b"))
 }
 
 // draw writes the plot of the last run, beside that of an earlier report.

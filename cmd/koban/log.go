@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -79,6 +80,21 @@ func onlyLog(path string) error {
 		return fmt.Errorf("--log %s holds something that is no log, and nothing was written to it: name another file", path)
 	}
 	return nil
+}
+
+// writesOver refuses to write over a file that begins in none of the ways in which what is written there does: a flag that
+// names a key or a database must not cost it.
+func writesOver(flag, path string, begins ...string) error {
+	head := headOf(path)
+	for _, b := range begins {
+		if strings.HasPrefix(head, b) {
+			return nil
+		}
+	}
+	if head == "" || path == "" || path == "-" {
+		return nil
+	}
+	return fmt.Errorf("%s=%s: that file is there and holds something else; nothing was written to it: name another", flag, path)
 }
 
 // headOf returns how a file begins; nothing if it cannot be read, for whoever opens it to write says why.

@@ -100,3 +100,21 @@ func TestLogIsWrittenBehindNothingElse(t *testing.T) {
 		}
 	}
 }
+
+// TestReportsAreWrittenOverTheirLikeAlone: what a flag names by mistake is left as it is.
+func TestReportsAreWrittenOverTheirLikeAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "root.key")
+	for text, ok := range map[string]bool{"": true, "<svg xmlns=": true, "0123abcd\n": false, "SQLite format 3\x00": false} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		bench := benchCmd{Payments: 1000, Mode: "inproc", Plot: path}
+		if err := bench.check(); (err == nil) != ok {
+			t.Errorf("--plot over %q: %v", text, err)
+		}
+		profile := benchCmd{CPUProfile: path}
+		if err := profile.check(); text != "" && err == nil {
+			t.Errorf("--cpu-profile over %q is taken", text)
+		}
+	}
+}

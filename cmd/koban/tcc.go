@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -59,6 +60,9 @@ The contract, and how to read the report: docs/guides/integrate-your-own-service
 func (x *tccTestCmd) Run(c *console) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if err := cmp.Or(writesOver("--json", x.JSON, "{"), writesOver("--html", x.HTML, "<!doctyp")); err != nil {
+		return err
+	}
 	o, err := x.options(c)
 	if err != nil {
 		return err
