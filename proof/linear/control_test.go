@@ -164,6 +164,10 @@ func TestControlPlantedBugsAreNotLinearizable(t *testing.T) {
 	for _, b := range []bug{stale, lost, doubled, overdrawn, twice, tornHold, wrongReply} {
 		c := &card{bug: b}
 		err := linearizable(c.play())
+		for again := 0; c.bug != none && again < 50; again++ { // some need two clients to meet, which not every play has
+			c = &card{bug: b}
+			err = linearizable(c.play())
+		}
 		switch {
 		case c.bug != none:
 			t.Errorf("%s: it did not happen", b)
