@@ -7,7 +7,8 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 )
 
-// The rules that a planted bug can break, each a sentence of its own; their twins are in breakable_planted.go.
+// The rules that a planted bug can break, each a sentence of its own; their twins are in
+// breakable_planted.go.
 
 // isAwaited reports whether a row must stay for those who read it.
 func (b *tableBase) isAwaited(k Key) bool { return len(b.awaited) > 0 && b.awaited[k] > 0 }

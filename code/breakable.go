@@ -6,7 +6,8 @@ import (
 	"github.com/koban-pay/koban/internal/id"
 )
 
-// The rules that a planted bug can break, each a sentence of its own; their twins are in breakable_planted.go.
+// The rules that a planted bug can break, each a sentence of its own; their twins are in
+// breakable_planted.go.
 
 // belongs: a session is paid by the customer who opened it (C4).
 func belongs(s *SessionRow, customer id.ID) bool { return s.Customer == customer }

@@ -11,7 +11,8 @@ import (
 	"github.com/koban-pay/koban/internal/rpc"
 )
 
-// Policy says who may call a method: what its contract says (koban.type.v1.access). A method without one fails to start (New).
+// Policy says who may call a method: what its contract says (koban.type.v1.access). A method without one
+// fails to start (New).
 type Policy struct {
 	Roles   []rpc.Role
 	Object  Object
@@ -20,9 +21,9 @@ type Policy struct {
 	Waits   bool          // a call may wait for events; it does not count against Config.MaxInFlight but MaxWaiting
 }
 
-// Object says which of the tenant's objects a caller may meet through a method. The gateway enforces the role; the
-// handler, which alone knows whose the object is, enforces this with the principal. What a caller may not see is
-// answered as if it did not exist.
+// Object says which of the tenant's objects a caller may meet through a method. The gateway enforces the
+// role; the handler, which alone knows whose the object is, enforces this with the principal. What a caller
+// may not see is answered as if it did not exist.
 type Object uint8
 
 // The rules about objects. Whatever they say, an object of another tenant does not exist.

@@ -2,7 +2,8 @@
 
 package ledger
 
-// The rules that a planted bug can break, each a sentence of its own; their twins are in breakable_planted.go.
+// The rules that a planted bug can break, each a sentence of its own; their twins are in
+// breakable_planted.go.
 
 // heeded: a status is heeded by what comes in and what goes out.
 func heeded(receives bool) bool { return true }

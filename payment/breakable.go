@@ -9,7 +9,8 @@ import (
 	"github.com/koban-pay/koban/tcc"
 )
 
-// The rules that a planted bug can break, each a sentence of its own; their twins are in breakable_planted.go.
+// The rules that a planted bug can break, each a sentence of its own; their twins are in
+// breakable_planted.go.
 
 // refusesDecided: after a decision there is no refusal (I16).
 func refusesDecided(v Verb, o tcc.Outcome) bool { return v != VerbTry && o == tcc.Refused }

@@ -7,7 +7,8 @@ import (
 	"github.com/koban-pay/koban/internal/clock"
 )
 
-// The rules that a planted bug can break, each a sentence of its own; their twins are in breakable_planted.go.
+// The rules that a planted bug can break, each a sentence of its own; their twins are in
+// breakable_planted.go.
 
 // oneHold: a branch holds once (I12).
 func oneHold(*Branch) {}

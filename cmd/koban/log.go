@@ -74,7 +74,8 @@ func logTo(path string, console io.Writer) (log *slog.Logger, rotate func() erro
 // logLine is how every line of a log begins.
 const logLine = `{"time":`
 
-// onlyLog refuses a file that holds something that is no log: a key or a database would be of no use with lines behind it.
+// onlyLog refuses a file that holds something that is no log: a key or a database would be of no use with
+// lines behind it.
 func onlyLog(path string) error {
 	if head := headOf(path); head != "" && head != logLine {
 		return fmt.Errorf("--log %s holds something that is no log, and nothing was written to it: name another file", path)
@@ -82,8 +83,8 @@ func onlyLog(path string) error {
 	return nil
 }
 
-// writesOver refuses to write over a file that begins in none of the ways in which what is written there does: a flag that
-// names a key or a database must not cost it.
+// writesOver refuses to write over a file that begins in none of the ways in which what is written there
+// does: a flag that names a key or a database must not cost it.
 func writesOver(flag, path string, begins ...string) error {
 	head := headOf(path)
 	for _, b := range begins {

@@ -94,7 +94,7 @@ var (
 // edgeFiles are the files of a service that meet the world: the layers by name, and of some services more. Every other
 // one is pure, also one that is new: what a machine decides with is not in machine.go alone.
 var edgeFiles = map[string][]string{
-	"":          {"service.go", "start.go", "sql.go", "rpc.go", "peers.go", "events.go", "codec.go", "encode.go", "explain.go"},
+	"":          {"service.go", "sql.go", "rpc.go", "peers.go", "events.go", "codec.go", "encode.go", "explain.go"},
 	"code":      {"labels.go", "names.go", "shop.go"},
 	"book/feed": {"feed.go", "follower.go", "read.go"},
 	"payment": {

@@ -120,8 +120,8 @@ func (w *Watchman) Stats() Stats {
 	return s
 }
 
-// Violated returns the invariants that were found not to hold, in order; none: all is well. It stays until the process ends: a
-// person has to look.
+// Violated returns the invariants that were found not to hold, in order; none: all is well. It stays until
+// the process ends: a person has to look.
 func (w *Watchman) Violated() []string {
 	var out []string
 	for k := range w.Stats().Violations {
@@ -140,7 +140,8 @@ func (w *Watchman) count(f func(*Stats)) {
 // maxTold is how many different violations are logged; all are counted.
 const maxTold = 1000
 
-// found counts a violation, and logs it the first time. The same row is found wrong in every sweep: it counts once.
+// found counts a violation, and logs it the first time. The same row is found wrong in every sweep: it
+// counts once.
 func (w *Watchman) found(v judge.Violation) {
 	if w.sound() != nil {
 		return // what the judge misses may stand in a temporary file that cannot be read

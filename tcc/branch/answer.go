@@ -5,8 +5,8 @@ import (
 	"github.com/koban-pay/koban/tcc"
 )
 
-// What a request gets of which its branch knows already. Each returns the answer or the refusal; ok is false if there is
-// something to decide.
+// What a request gets of which its branch knows already. Each returns the answer or the refusal; ok is
+// false if there is something to decide.
 
 func otherBody() *fault.Error {
 	return fault.IDReused.New("the branch was used for another request")
@@ -49,8 +49,8 @@ func (r *Row) answerConfirm(q *tcc.ConfirmRequest, p Print) (a Answer, ok bool, 
 	return Answer{}, false, nil
 }
 
-// answerCancel answers a Cancel that changes nothing. A refused Try set nothing aside, and every Try to come is refused as the
-// first was: whoever asks hears of that block, whichever account he names.
+// answerCancel answers a Cancel that changes nothing. A refused Try set nothing aside, and every Try to
+// come is refused as the first was: whoever asks hears of that block, whichever account he names.
 func (r *Row) answerCancel(q *tcc.CancelRequest) (a Answer, ok bool, _ *fault.Error) {
 	switch {
 	case r == nil:

@@ -10,8 +10,8 @@ import (
 	"github.com/koban-pay/koban/tcc"
 )
 
-// The commands. A day is the business day of the time that the request takes effect at, in the tenant's calendar. All are
-// answered with a tcc.Receipt.
+// The commands. A day is the business day of the time that the request takes effect at, in the tenant's
+// calendar. All are answered with a tcc.Receipt.
 type (
 	// Try is a verb of package tcc, as the others are.
 	Try struct {
@@ -43,8 +43,8 @@ func Japan(_ id.Tenant, at clock.Micros) ledger.Day {
 	return ledger.Day((at + 9*clock.Hour) / clock.Day)
 }
 
-// CommandOf returns the command of a request of the contract, on the business day that it takes effect on; of anything else,
-// that itself.
+// CommandOf returns the command of a request of the contract, on the business day that it takes effect on;
+// of anything else, that itself.
 func CommandOf(request any, c Calendar) any {
 	switch r := request.(type) {
 	case *tcc.TryRequest:
@@ -59,17 +59,19 @@ func CommandOf(request any, c Calendar) any {
 	return request
 }
 
-// Rules is what one participant does with value. A plan changes nothing: it returns the event to write, which notes the
-// outcome on the branch's Row when it is applied, or why not.
+// Rules is what one participant does with value. A plan changes nothing: it returns the event to write,
+// which notes the outcome on the branch's Row when it is applied, or why not.
 type Rules interface {
 	// Row returns what is known of a branch, nil if nothing is.
 	Row(tcc.Branch) *Row
 	// Currency refuses an amount in what this participant does not keep.
 	Currency(money.Amount) *fault.Error
-	// PlanTry sets the amount aside. PlanRefusal is the event of what refused it: a duplicate gets the refusal again.
+	// PlanTry sets the amount aside. PlanRefusal is the event of what refused it: a duplicate gets the
+	// refusal again.
 	PlanTry(now clock.Micros, r *Try, p Print) (event any, _ *fault.Error)
 	PlanRefusal(r *Try, p Print, why *fault.Error) (event any)
-	// PlanConfirm takes of an open hold. No event: nothing more is to be taken, and the last capture's answer stands.
+	// PlanConfirm takes of an open hold. No event: nothing more is to be taken, and the last capture's
+	// answer stands.
 	PlanConfirm(now clock.Micros, r *Confirm, p Print) (event any, _ *fault.Error)
 	// PlanCancel lets go of what is held; held is false for a tombstone.
 	PlanCancel(now clock.Micros, r *Cancel, held bool) (event any, _ *fault.Error)
@@ -78,7 +80,8 @@ type Rules interface {
 // Receives are the rules of a participant that can be given value.
 type Receives interface {
 	Rules
-	// PlanAdd adds the amount, or puts it in suspense. It refuses only what contradicts itself, and that leaves no trace.
+	// PlanAdd adds the amount, or puts it in suspense. It refuses only what contradicts itself, and that
+	// leaves no trace.
 	PlanAdd(now clock.Micros, r *Add, p Print) (event any, _ *fault.Error)
 }
 

@@ -38,11 +38,13 @@ func tooLate(now, notAfter clock.Micros) bool {
 
 // newTry and newAdd break where points are held: there nothing else stands in the way.
 func newTry(r *Row) bool {
-	return r == nil || planted.Bug == planted.TryHoldsTwice && r.Status == Held && r.Account.Part() == tcc.PointsAccount
+	return r == nil ||
+		planted.Bug == planted.TryHoldsTwice && r.Status == Held && r.Account.Part() == tcc.PointsAccount
 }
 
 func newAdd(r *Row) bool {
-	return r == nil || planted.Bug == planted.AddTwice && r.Status == Added && r.Account.Part() == tcc.PointsAccount
+	return r == nil ||
+		planted.Bug == planted.AddTwice && r.Status == Added && r.Account.Part() == tcc.PointsAccount
 }
 
 func emptyCancel() (tombstone bool, _ *fault.Error) {

@@ -9,7 +9,8 @@ import (
 	"github.com/koban-pay/koban/tcc"
 )
 
-// Print tells two requests under one branch apart: the first 16 bytes of SHA-256 over all that a request says.
+// Print tells two requests under one branch apart: the first 16 bytes of SHA-256 over all that a request
+// says.
 type Print [16]byte
 
 // printer collects what a request says, each part of fixed length or preceded by it.

@@ -55,7 +55,8 @@ func tell2(a Answer, err *fault.Error) told {
 	return told{seq: a.Seq}
 }
 
-// TestLadder: what every request gets of every branch. Two machines once gave different answers to six of these.
+// TestLadder: what every request gets of every branch. Two machines once gave different answers to six of
+// these.
 func TestLadder(t *testing.T) {
 	open := told{}
 	refuse := func(c fault.Code) told { return told{code: c} }

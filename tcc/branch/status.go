@@ -34,7 +34,8 @@ func ParseStatus(word string) (Status, bool) {
 	return 0, false
 }
 
-// edges is the transition table of a branch. What it does not list cannot happen; 0 is a branch that does not exist.
+// edges is the transition table of a branch. What it does not list cannot happen; 0 is a branch that does
+// not exist.
 var edges = [...][2]Status{
 	{0, Held},
 	{0, Refused},

@@ -15,10 +15,12 @@ type Log interface {
 	Read(ctx context.Context, book string, from uint64, limit int) ([]*journal.Block, error)
 }
 
-// Entries returns what the blocks that receipts name did for a payment, in the order of the receipts, each block once: for
-// explaining it. told tells what one event of a volume's book did, and for which branch; a nil branch is another's.
+// Entries returns what the blocks that receipts name did for a payment, in the order of the receipts, each
+// block once: for explaining it. told tells what one event of a volume's book did, and for which branch; a
+// nil branch is another's.
 //
-// Errors: data_damaged (no such book or block, or an event that is not understood), and what reading the journal gives.
+// Errors: data_damaged (no such book or block, or an event that is not understood), and what reading the
+// journal gives.
 func (v *Verbs) Entries(ctx context.Context, log Log, t id.Tenant, payment id.ID, receipts []tcc.Receipt,
 	told func(volume int, e journal.Event) (tcc.Branch, []tcc.Entry, error),
 ) (out []tcc.Entry, _ error) {

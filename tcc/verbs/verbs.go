@@ -15,11 +15,13 @@ type Book interface {
 	Start(cmd any, done func(reply any, err error))
 }
 
-// Verbs answers the contract for a service over the books of its volumes, in their order. It is safe for concurrent use.
+// Verbs answers the contract for a service over the books of its volumes, in their order. It is safe for
+// concurrent use.
 //
-// Refused with, beside what the service's rules refuse: invalid_id, invalid_amount, amount_overflow, invalid_request (capture);
-// try_too_late, try_after_cancel; not_tried, already_cancelled, limit_exceeded (branch.MaxCaptures); already_confirmed; and, as a
-// conflict, id_reused. After any other error nobody knows the outcome yet: ask again with the same request.
+// Refused with, beside what the service's rules refuse: invalid_id, invalid_amount, amount_overflow,
+// invalid_request (capture); try_too_late, try_after_cancel; not_tried, already_cancelled, limit_exceeded
+// (branch.MaxCaptures); already_confirmed; and, as a conflict, id_reused. After any other error nobody
+// knows the outcome yet: ask again with the same request.
 type Verbs struct {
 	Books    []Book
 	Calendar branch.Calendar

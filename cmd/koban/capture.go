@@ -7,16 +7,16 @@ import (
 
 type captureCmd struct {
 	Payment string `arg:"" help:"The authorized payment to take." placeholder:"pay_…"`
-	settleFlags
+	endFlags
 }
 
 type voidCmd struct {
 	Payment string `arg:"" help:"The authorized payment to let go." placeholder:"pay_…"`
-	settleFlags
+	endFlags
 }
 
-// settleFlags are what both ways to end an authorization take.
-type settleFlags struct {
+// endFlags are what both ways to end an authorization take.
+type endFlags struct {
 	Async   bool `help:"Do not wait for the outcome."`
 	IdemKey word `name:"idempotency-key" help:"Makes trying again safe: the same key never does it twice." placeholder:"KEY"`
 	JSON    bool `name:"json" help:"Print the payment as JSON."`
@@ -30,12 +30,12 @@ can be let go (koban void); after seven days it lapses by itself.`
 }
 
 // Run takes what a payment holds.
-func (x *captureCmd) Run(c *console) error { return x.settle(c, x.Payment, "capture") }
+func (x *captureCmd) Run(c *console) error { return x.end(c, x.Payment, "capture") }
 
 // Run lets go of what a payment holds.
-func (x *voidCmd) Run(c *console) error { return x.settle(c, x.Payment, "void") }
+func (x *voidCmd) Run(c *console) error { return x.end(c, x.Payment, "void") }
 
-func (x *settleFlags) settle(c *console, which, how string) error {
+func (x *endFlags) end(c *console, which, how string) error {
 	api, _, err := x.find(asOperator)
 	if err != nil {
 		return err
